@@ -1,0 +1,5 @@
+"""`python -m kerasbook` is the command `kerasbook`."""
+
+from kerasbook.cli import main
+
+main()

@@ -1,0 +1,145 @@
+"""Files that are whole or not there, and the state from which a run goes on.
+
+A file is written under a temporary name, synced, and renamed: a program killed at any moment
+leaves the old file or the new one. A checkpoint holds everything that decides the rest of a
+run: weights, the optimizer's and the random generators' state, History, the callbacks' counts.
+"""
+
+import json
+import os
+import time
+import zipfile
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+SECONDS_BETWEEN_SAVES = 2.0
+
+
+class CheckpointError(Exception):
+    """A checkpoint that cannot be used; the message says why and what to do."""
+
+
+@contextmanager
+def atomic_path(path: Path):
+    """Gives a temporary path beside `path`, of the same suffix; moves it there at the end."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".unfinished-{os.getpid()}-{path.name}")
+    try:
+        yield temporary
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Removes what a killed program left under a temporary name."""
+    for path in folder.rglob(".unfinished-*"):
+        path.unlink(missing_ok=True)
+
+
+class Checkpoint:
+    """The file `folder/NAME.npz` of one run of `fit`; a folder of None saves nothing."""
+
+    def __init__(self, folder, model, callbacks, settings: dict):
+        self.path = None if folder is None else Path(folder) / f"{model.name}.npz"
+        self.model, self.callbacks = model, list(callbacks)
+        self.settings = json.loads(json.dumps(settings, default=str))
+        self.callback_states: list[dict] = []
+        self.saved_at = time.monotonic()
+
+    def variables(self):
+        """Weights, seeds of dropout and augmentation, and the optimizer's state."""
+        return [*self.model.variables, *self.model.optimizer.variables]
+
+    def save_now_and_then(self, history) -> None:
+        """Saves if the last time was a while ago: a short epoch must not wait for the disk."""
+        if time.monotonic() - self.saved_at >= SECONDS_BETWEEN_SAVES:
+            self.save(history)
+
+    def save(self, history) -> None:
+        """Writes the state after a whole epoch."""
+        if self.path is None:
+            return
+        state = {
+            "settings": self.settings,
+            "history": history.history,
+            "epoch": history.epoch,
+            "seconds": history.seconds,
+            "stop_training": bool(self.model.stop_training),
+            "callbacks": [_plain_state(callback) for callback in self.callbacks],
+        }
+        arrays = {f"variable {i}": np.asarray(v) for i, v in enumerate(self.variables())}
+        for i, callback in enumerate(self.callbacks):  # EarlyStopping(restore_best_weights=True)
+            for j, weight in enumerate(getattr(callback, "best_weights", None) or ()):
+                arrays[f"callback {i} best weight {j}"] = np.asarray(weight)
+        with atomic_path(self.path) as temporary:
+            np.savez(temporary, state=np.array(json.dumps(state)), **arrays)
+        self.saved_at = time.monotonic()
+
+    def restore(self, history) -> int:
+        """Puts the saved state back; returns how many epochs are done (0 if nothing is saved)."""
+        if self.path is None or not self.path.exists():
+            return 0
+        try:
+            with np.load(self.path) as file:
+                arrays = {name: file[name] for name in file.files}
+            state = json.loads(str(arrays["state"]))
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            raise CheckpointError(
+                f"{self.path} is damaged ({error}): delete it and run again without --resume"
+            ) from None
+        for name, mine in self.settings.items():
+            if mine != state["settings"].get(name):
+                theirs = state["settings"].get(name)
+                raise CheckpointError(
+                    f"{self.path} belongs to a run with another {name}: {_difference(theirs, mine)}"
+                    "; take the same settings, or another --output"
+                )
+        variables = self.variables()
+        saved = [arrays.get(f"variable {i}") for i in range(len(variables))]
+        shapes = [None if array is None else array.shape for array in saved]
+        if shapes != [tuple(variable.shape) for variable in variables]:
+            raise CheckpointError(f"{self.path} belongs to another model: take another --output")
+        for variable, array in zip(variables, saved, strict=True):
+            variable.assign(array)
+        history.history, history.epoch = state["history"], state["epoch"]
+        history.seconds = state["seconds"]
+        self.model.stop_training = state["stop_training"]
+        self.callback_states = state["callbacks"]
+        for i, callback_state in enumerate(self.callback_states):
+            prefix = f"callback {i} best weight "
+            names = [name for name in arrays if name.startswith(prefix)]
+            if names:
+                callback_state["best_weights"] = [
+                    arrays[f"{prefix}{j}"] for j in range(len(names))
+                ]
+        return len(history.epoch)
+
+    def restore_callbacks(self) -> None:
+        """Puts the callbacks' counts back, after their `on_train_begin` has cleared them."""
+        for callback, state in zip(self.callbacks, self.callback_states, strict=False):
+            vars(callback).update(state)
+
+
+def _plain_state(callback) -> dict:
+    """The callback's numbers: patience used up, the best value so far, and the like."""
+    state = {}
+    for name, value in vars(callback).items():
+        if isinstance(value, np.generic):
+            value = value.item()
+        if isinstance(value, (int, float)) and not name.startswith("_"):
+            state[name] = value
+    return state
+
+
+def _difference(theirs, mine) -> str:
+    """Where two settings differ, said shortly."""
+    if isinstance(theirs, dict) and isinstance(mine, dict):
+        names = [name for name in {**theirs, **mine} if theirs.get(name) != mine.get(name)]
+        parts = [f"{name} {theirs.get(name)} there, {mine.get(name)} here" for name in names]
+        return ", ".join(parts)
+    return f"{theirs} there, {mine} here"

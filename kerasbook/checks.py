@@ -1,0 +1,181 @@
+"""What the loop asks of its arguments; every answer 'no' names the remedy."""
+
+import math
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+# Callbacks whose per-batch hooks do nothing unless they are asked to.
+_BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_train_batch_end")
+
+
+class ArgumentError(ValueError):
+    """An argument that does not fit; the message says what would."""
+
+
+def numbers(**named: int) -> None:
+    """Each must be a whole number of at least 1."""
+    for name, value in named.items():
+        if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < 1:
+            raise ArgumentError(f"{name} must be a whole number of at least 1, not {value!r}")
+
+
+def one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
+    """`value` must be one of `choices`."""
+    if value not in choices:
+        raise ArgumentError(f"{name} must be one of {', '.join(choices)}, not {value!r}")
+
+
+def as_tensors(arrays):
+    """The arrays on the device; 64-bit floats become Keras' default float, as in `model.fit`."""
+
+    def convert(array):
+        tensor = tf.convert_to_tensor(array)
+        return tf.cast(tensor, keras.config.floatx()) if tensor.dtype == tf.float64 else tensor
+
+    return tf.nest.map_structure(convert, arrays)
+
+
+def as_batches(data, name: str):
+    """`data` ready for a loop: a tuple of tensors (x, y[, sample_weight]), or a dataset."""
+    if isinstance(data, tf.data.Dataset):
+        if data.cardinality() == tf.data.INFINITE_CARDINALITY:
+            raise ArgumentError(f"{name} never ends: add .take(steps) to say how long an epoch is")
+        return data
+    if not isinstance(data, (tuple, list)) or len(data) not in (2, 3):
+        raise ArgumentError(
+            f"{name} must be (x, y) or (x, y, sample_weight), or a tf.data.Dataset of such "
+            f"batches, not {type(data).__name__}; for a generator, use "
+            "tf.data.Dataset.from_generator"
+        )
+    data = tuple(as_tensors(part) for part in data)
+    lengths = {len(array) for array in tf.nest.flatten(data)}
+    if len(lengths) > 1:
+        raise ArgumentError(f"the parts of {name} differ in length: {sorted(lengths)} examples")
+    if lengths == {0}:
+        raise ArgumentError(f"{name} is empty: it has 0 examples")
+    return data
+
+
+def examples(data) -> int | None:
+    """The number of examples in arrays; None for a dataset, which does not say."""
+    return None if isinstance(data, tf.data.Dataset) else len(tf.nest.flatten(data)[0])
+
+
+def steps_per_epoch(data, batch_size: int) -> int | None:
+    """The number of batches in an epoch; None for a dataset that does not say."""
+    if isinstance(data, tf.data.Dataset):
+        return int(data.cardinality()) if data.cardinality() >= 0 else None
+    return math.ceil(examples(data) / batch_size)
+
+
+def build(model, data) -> None:
+    """Gives the model its variables by showing it one batch, if it has none yet."""
+    if not model.built:
+        x = data.element_spec[0] if isinstance(data, tf.data.Dataset) else data[0]
+        model(tf.nest.map_structure(lambda a: tf.zeros([1, *a.shape[1:]], a.dtype), x))
+
+
+def use_jit(jit: str, model) -> bool:
+    """Whether to compile with XLA: it slows convolutions on a CPU and speeds up the rest."""
+    one_of("jit", jit, ("auto", "on", "off"))
+    if jit != "auto":
+        return jit == "on"
+    layers = model._flatten_layers()
+    if not all(layer.supports_jit for layer in layers):
+        return False
+    convolves = any("Conv" in type(layer).__name__ for layer in layers)
+    return bool(tf.config.list_physical_devices("GPU")) or not convolves
+
+
+def metric_objects(metrics) -> None:
+    """Metrics are objects, so that their names and meanings are plain."""
+    for metric in metrics:
+        if not isinstance(metric, keras.metrics.Metric):
+            raise ArgumentError(
+                f"metrics takes objects such as keras.metrics.SparseCategoricalAccuracy("
+                f"name='accuracy'), not {metric!r}"
+            )
+
+
+def callbacks(given, metrics, loop: str) -> list:
+    """The callbacks as a list; refuses those that must act after every batch.
+
+    `mode="auto"` is resolved here, from the metric that the callback monitors.
+    """
+    given = list(given)
+    directions = {metric.name: getattr(metric, "_direction", None) for metric in metrics}
+    for callback in given:
+        if not isinstance(callback, keras.callbacks.Callback):
+            raise ArgumentError(f"a callback must be a keras.callbacks.Callback, not {callback!r}")
+        if loop == "tape":
+            _refuse_batch_hooks(callback)
+        if getattr(callback, "mode", None) == "auto":
+            monitored = str(callback.monitor).removeprefix("val_")
+            if directions.get(monitored):
+                callback.mode = {"up": "max", "down": "min"}[directions[monitored]]
+    return given
+
+
+def _refuse_batch_hooks(callback) -> None:
+    name = type(callback).__name__
+    if isinstance(callback, keras.callbacks.TerminateOnNaN):
+        raise ArgumentError("TerminateOnNaN is not needed: fit stops at the first NaN loss by itself")
+    if isinstance(callback, keras.callbacks.BackupAndRestore):
+        raise ArgumentError("instead of BackupAndRestore pass checkpoint=FOLDER and resume=True")
+    if isinstance(callback, keras.callbacks.ModelCheckpoint):
+        acts = callback.save_freq != "epoch"
+    elif isinstance(callback, keras.callbacks.TensorBoard):
+        acts = callback.update_freq != "epoch" or bool(callback._should_trace)
+    else:
+        acts = any(
+            getattr(type(callback), hook) is not getattr(keras.callbacks.Callback, hook)
+            or hook in vars(callback)
+            for hook in _BATCH_HOOKS
+        )
+    if acts:
+        raise ArgumentError(
+            f"{name} acts after every batch, but this loop runs many batches in one call; "
+            "let it act once per epoch (save_freq='epoch', update_freq='epoch', profile_batch=0, "
+            "on_epoch_end), or use loop='fit'"
+        )
+
+
+def own_step(model, optimizer, loop: str) -> None:
+    """What a train_step of the caller's own cannot be combined with."""
+    if loop == "fit":
+        raise ArgumentError("model.fit cannot run a train_step of your own: use loop='tape'")
+    if model.optimizer is not optimizer:
+        raise ArgumentError(
+            "a float16 model with a train_step of your own needs its loss scaled: wrap the "
+            "optimizer in keras.optimizers.LossScaleOptimizer before making the step"
+        )
+
+
+def why_not_finite(stop, epoch: int, data) -> str:
+    """The message for a loss that became NaN or infinite: where, what before, likely causes."""
+    lines = [
+        f"the loss became NaN or infinite at step {stop.step} of epoch {epoch + 1}; "
+        f"the last finite loss was {stop.last_loss:.6g}."
+    ]
+    bad = [] if isinstance(data, tf.data.Dataset) else _not_finite_in(data)
+    if bad:
+        lines += [f"The cause: {where}." for where in bad]
+    else:
+        lines.append(
+            "Likely causes: a learning rate that is too large (try a tenth of it, or "
+            "clipnorm=1 in the optimizer); log or division of 0 in a loss of your own; "
+            "probabilities where logits are meant; a label outside 0 … classes − 1."
+        )
+    return " ".join(lines)
+
+
+def _not_finite_in(data) -> list[str]:
+    found = []
+    for name, part in zip(("x", "y", "sample_weight"), data, strict=False):
+        for array in tf.nest.flatten(part):
+            if array.dtype.is_floating and not bool(tf.reduce_all(tf.math.is_finite(array))):
+                row = int(tf.where(~tf.math.is_finite(array))[0][0])
+                found.append(f"{name} holds NaN or infinite values, first in example {row}")
+    return found

@@ -1,0 +1,51 @@
+"""Data: every load_*() returns Splits(train, validation, test), each with inputs x and targets y.
+
+    >>> from kerasbook.data import load_auto_mpg
+    >>> splits = load_auto_mpg()
+    >>> print(splits)
+    Auto MPG (embedded): 236 train, 78 validation, 78 test; nine features; target: fuel economy (mpg)
+    >>> x, y = splits.train
+
+The data sets in EMBEDDED lie inside the package: they need no network, and neither TensorFlow nor
+TensorFlow Datasets is imported to read them. Those in ONLINE are read by kerasbook.data.tfds.
+A new embedded data set is a file with its datasheet in files/, its sha256 in files/SHA256SUMS,
+a module with its load function, a line in EMBEDDED and a recipe in tools/remake_data.py.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from typing import Any
+
+from kerasbook.data.auto_mpg import load_auto_mpg
+from kerasbook.data.fashion import load_fashion
+from kerasbook.data.splits import DataError, Part, Splits
+
+__all__ = ["DataError", "Part", "Splits", "load", "load_auto_mpg", "load_fashion"]
+
+EMBEDDED: dict[str, Callable[..., Splits]] = {
+    "auto_mpg": load_auto_mpg,
+    "fashion": load_fashion,
+}
+ONLINE = ("mnist", "fashion_mnist", "cifar10")
+
+
+def load(name: str, **options: Any) -> Splits:
+    """Return the data set of that name; `options` go to its load function.
+
+    An embedded one takes what its load_*() takes, an online one `data_dir` (see load_tfds).
+    Raises DataError for an unknown name, and where the data cannot be had.
+    """
+    if name in EMBEDDED:
+        return EMBEDDED[name](**options)
+    if name in ONLINE:
+        from kerasbook.data.tfds import load_tfds  # imports TensorFlow Datasets: 0.5 s
+
+        return load_tfds(name, **options)
+    close = difflib.get_close_matches(name, [*EMBEDDED, *ONLINE], n=1)
+    hint = f": did you mean {close[0]!r}?" if close else "."
+    raise DataError(
+        f"There is no data set {name!r}{hint}\n"
+        f"Embedded: {', '.join(EMBEDDED)}. From TensorFlow Datasets: {', '.join(ONLINE)}."
+    )

@@ -1,0 +1,324 @@
+"""TensorFlow Datasets: the full data sets, for those who have a network.
+
+    >>> from kerasbook.data.tfds import load_tfds
+    >>> splits = load_tfds("mnist")
+
+A data set is downloaded and prepared once, into ~/tensorflow_datasets or TFDS_DATA_DIR. Without a
+network, load_tfds says so within three seconds. Where it lies prepared, no network is needed, so
+its folder can be copied from one machine to another. From a shell:
+
+    python -m kerasbook.data.tfds prepare mnist
+    python -m kerasbook.data.tfds prepare fashion_mnist --from /usr/share/datasets/fashion-mnist
+
+The second takes the files of Debian's package dataset-fashion-mnist and needs no network.
+Importing this module also registers the embedded data sets (see kerasbook.data.builders).
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import hashlib
+import io
+import logging
+import os
+import sys
+import tempfile
+import textwrap
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+import numpy as np
+import requests
+import tensorflow_datasets as tfds
+from tensorflow_datasets.core.download import downloader
+from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
+
+from kerasbook.data import builders  # noqa: F401  registers the embedded data sets
+from kerasbook.data.splits import DataError, Part, Splits, mean_and_std, standardised
+
+PROBE_SECONDS = 2.0
+RETRIES = 2  # TFDS tries ten times, which takes minutes
+DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")  # of the package dataset-fashion-mnist
+COMMAND = "python -m kerasbook.data.tfds prepare"
+
+
+class Choice(NamedTuple):
+    """What this module knows about a data set of TensorFlow Datasets."""
+
+    title: str
+    target: str
+    read: Callable[[tfds.core.DatasetBuilder, Choice], Splits]
+    instead: str  # the embedded data set that serves where there is no network
+
+
+def load_tfds(name: str, *, data_dir: str | os.PathLike | None = None) -> Splits:
+    """Return a data set of TensorFlow Datasets, preparing it first where it is not.
+
+    The last tenth of the training split becomes the validation part. Pictures are standardised
+    by the training part: x (n, height, width, channels) float32, y (n,) int32.
+    data_dir: the folder of prepared data sets (~/tensorflow_datasets, or TFDS_DATA_DIR).
+    Raises DataError, with the remedy, where the name is unknown, the network does not answer
+    within two seconds, or the download fails.
+    """
+    choice, builder = find(name, data_dir)
+    if not is_prepared(builder):
+        require_network(builder, choice)
+        download(builder)
+    import tensorflow as tf  # only here: without data, the answer shall not wait for it
+
+    try:
+        return choice.read(builder, choice)
+    except tf.errors.OpError as error:  # a file is missing, cut short …
+        raise DataError(
+            f"{name} in {builder.data_dir} cannot be read: {one_line(error)}\n"
+            f"Delete that folder and prepare it again: {COMMAND} {name}"
+        ) from error
+
+
+def find(name: str, data_dir: str | os.PathLike | None) -> tuple[Choice, tfds.core.DatasetBuilder]:
+    """Return what is known about a data set, and its builder; DataError for an unknown name."""
+    if name not in CHOICES:
+        known = ", ".join(CHOICES)
+        raise DataError(f"kerasbook does not read {name!r} of TensorFlow Datasets, only {known}.")
+    return CHOICES[name], tfds.builder(name, data_dir=data_dir)
+
+
+def is_prepared(builder: tfds.core.DatasetBuilder) -> bool:
+    """Return whether the data set lies in its folder; needs no network."""
+    with quiet_logs():
+        return builder.is_prepared()
+
+
+# Reading
+
+
+def read_pictures(builder: tfds.core.DatasetBuilder, choice: Choice) -> Splits:
+    """Return the splits of a data set whose examples are (image, label)."""
+    whole, test = read_part(builder, "train"), read_part(builder, "test")
+    cut = len(whole.x) - len(whole.x) // 10
+    train, validation = Part(whole.x[:cut], whole.y[:cut]), Part(whole.x[cut:], whole.y[cut:])
+    mean, std = mean_and_std(train.x)
+    train, validation, test = (
+        Part(standardised(x, mean, std), y.astype(np.int32)) for x, y in (train, validation, test)
+    )
+    return Splits(
+        train=train,
+        validation=validation,
+        test=test,
+        name=builder.name,
+        title=choice.title,
+        target=choice.target,
+        source="tfds",
+        classes=tuple(builder.info.features["label"].names),
+        mean=mean,
+        std=std,
+    )
+
+
+def read_part(builder: tfds.core.DatasetBuilder, split: str) -> Part:
+    """Return a whole split as (x, y), in the order of the files, which is fixed."""
+    batches = builder.as_dataset(split=split, batch_size=1000, as_supervised=True)
+    x, y = zip(*tfds.as_numpy(batches))
+    return Part(np.concatenate(x), np.concatenate(y))
+
+
+CHOICES = {
+    "mnist": Choice("MNIST", "digit", read_pictures, "fashion"),
+    "fashion_mnist": Choice("Fashion-MNIST", "kind of clothing", read_pictures, "fashion"),
+    "cifar10": Choice("CIFAR-10", "kind of thing", read_pictures, "fashion"),
+}
+
+
+# Preparing
+
+
+def require_network(builder: tfds.core.DatasetBuilder, choice: Choice) -> None:
+    """Raise DataError unless the server of the data set answers within two seconds."""
+    url = min(builder.url_infos)
+    if reaches(url):
+        return
+    name, host, folder = builder.name, urlsplit(url).hostname, builder.data_path.parent
+    lines = [
+        f"{name} is not prepared in {folder}, and {host} did not answer.",
+        f"Without a network: --dataset {choice.instead}, which is embedded.",
+        f"Where there is a network, a slow one too, run: {COMMAND} {name}",
+        f"Copy the folder {name} it makes to {folder}, or name its parent in TFDS_DATA_DIR.",
+    ]
+    if name == "fashion_mnist" and DEBIAN_FOLDER.is_dir():
+        lines.append(f"Here it needs no network: {COMMAND} {name} --from {DEBIAN_FOLDER}")
+    raise DataError("\n".join(lines))
+
+
+def reaches(url: str) -> bool:
+    """Return whether a server answers at all, in time, directly or through the proxy in use.
+
+    The question is asked in a thread, because a name server that is silent blocks for minutes.
+    """
+    answers = []
+
+    def ask() -> None:
+        with contextlib.suppress(requests.RequestException, OSError):
+            answers.append(requests.head(url, timeout=PROBE_SECONDS))
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(PROBE_SECONDS)
+    return bool(answers)
+
+
+def download(builder: tfds.core.DatasetBuilder, **options: Any) -> None:
+    """Download and prepare a data set, with a progress bar in a terminal or a notebook.
+
+    options: of `download_and_prepare`. Raises DataError where that fails.
+    """
+    print(f"Preparing {builder.name} in {builder.data_dir} (once).", file=sys.stderr)
+    try:
+        with quiet_logs(), progress_bar(), few_retries():
+            builder.download_and_prepare(**options)
+    except Exception as error:  # from requests, TFDS, TensorFlow, the disk …
+        raise DataError(
+            f"{builder.name} could not be prepared: {one_line(error)}\n{remedy(builder, error)}"
+        ) from error
+
+
+def remedy(builder: tfds.core.DatasetBuilder, error: Exception) -> str:
+    """Return what to do about a failed preparation."""
+    again = f"Try again later, or use the embedded --dataset {CHOICES[builder.name].instead}."
+    if isinstance(error, ModuleNotFoundError):
+        return f"Install it: pip install {error.name}"
+    if isinstance(error, NonMatchingChecksumError):
+        return (
+            "What came is not the file that TensorFlow Datasets knows: it was cut short, or a "
+            f"proxy put a page of its own in its place.\n{again}"
+        )
+    if isinstance(error, PermissionError):
+        return "Name a folder that you may write to in TFDS_DATA_DIR."
+    if "space" in str(error) or "Disk quota" in str(error):
+        return f"Make room in {builder.data_path.parent}, or name another folder in TFDS_DATA_DIR."
+    return again
+
+
+def one_line(error: Exception) -> str:
+    """Return the kind and the first line of an error, at most 200 characters."""
+    if isinstance(error, requests.RequestException) and error.request is not None:
+        return f"{type(error).__name__} at {error.request.url}"
+    lines = str(error).strip().splitlines() or [""]
+    return textwrap.shorten(f"{type(error).__name__}: {lines[0]}", 200, placeholder=" …")
+
+
+@contextlib.contextmanager
+def quiet_logs() -> Iterator[None]:
+    """Hide the warnings of TFDS about folders that are not there yet."""
+    log = logging.getLogger("absl")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
+
+
+@contextlib.contextmanager
+def progress_bar() -> Iterator[None]:
+    """Show the bars of TFDS where somebody looks; elsewhere, and its own prints, not."""
+    watched = sys.stderr.isatty() or "ipykernel" in sys.modules
+    if not watched:
+        tfds.disable_progress_bar()
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        tfds.enable_progress_bar()
+
+
+@contextlib.contextmanager
+def few_retries() -> Iterator[None]:
+    """Let TFDS give a download up after a few tries, and not tell about each."""
+    # For good: when one download fails, the threads of the others are still trying.
+    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
+    before, downloader.MAX_RETRIES = downloader.MAX_RETRIES, RETRIES
+    try:
+        yield
+    finally:
+        downloader.MAX_RETRIES = before
+
+
+# Fashion-MNIST from Debian
+
+
+def prepare_fashion_mnist_from(
+    folder: str | os.PathLike = DEBIAN_FOLDER, data_dir: str | os.PathLike | None = None
+) -> Path:
+    """Prepare the unmodified `fashion_mnist` without a network; return where it lies.
+
+    folder: holds the four .gz files of Debian's dataset-fashion-mnist, or the original ones.
+    Takes about 20 seconds. Raises DataError where the files are not those four.
+    """
+    _, builder = find("fashion_mnist", data_dir)
+    if not is_prepared(builder):
+        with tempfile.TemporaryDirectory() as scratch:
+            for url, expected in builder.url_infos.items():
+                path = Path(folder) / url.rsplit("/", 1)[-1]
+                content = original_gzip(path)
+                if hashlib.sha256(content).hexdigest() != expected.checksum:
+                    raise DataError(f"{path} is not that file of Fashion-MNIST: wrong sha256.")
+                Path(scratch, path.name).write_bytes(content)
+            config = tfds.download.DownloadConfig(manual_dir=scratch)
+            download(builder, download_config=config, download_dir=scratch)
+    return Path(builder.data_dir)
+
+
+def original_gzip(path: Path) -> bytes:
+    """Return a .gz file with the header that the authors' file has.
+
+    Debian strips name and time from the header (gzip -n); the compressed data are the same. The
+    times are those of the original files; a file that has its name is returned as it is.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(
+            f"{path} cannot be read ({error.strerror}).\n"
+            "Install Debian's package dataset-fashion-mnist, or name its folder with --from."
+        ) from error
+    names_file = 0x08
+    if content[3:4] != b"\0":
+        return content
+    time = 0x59A7E9DE if path.name.startswith("train") else 0x59A7E9F3
+    header = content[:3] + bytes([names_file]) + time.to_bytes(4, "little") + content[8:10]
+    return header + path.stem.encode() + b"\0" + content[10:]
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Prepare a data set from the command line."""
+    parser = argparse.ArgumentParser(prog="python -m kerasbook.data.tfds", description=main.__doc__)
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    prepare = verbs.add_parser("prepare", help="download a data set and store it, ready to read")
+    prepare.add_argument("name", choices=CHOICES)
+    prepare.add_argument("--data-dir", help="where to store it (else TFDS_DATA_DIR, or ~)")
+    prepare.add_argument(
+        "--from",
+        dest="folder",
+        type=Path,
+        help=f"fashion_mnist only: the folder of its four .gz files, such as {DEBIAN_FOLDER}",
+    )
+    options = parser.parse_args(arguments)
+    if options.folder and options.name != "fashion_mnist":
+        parser.error("--from goes with fashion_mnist only")
+    try:
+        if options.folder:
+            prepare_fashion_mnist_from(options.folder, options.data_dir)
+        _, builder = find(options.name, options.data_dir)
+        if not is_prepared(builder):
+            download(builder)
+    except DataError as error:
+        sys.exit(f"error: {error}")
+    print(f"{options.name} lies prepared in {builder.data_dir}")
+
+
+if __name__ == "__main__":
+    main()

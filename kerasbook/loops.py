@@ -1,0 +1,167 @@
+"""Many steps in one call: what makes the book's loop quick.
+
+A training step is small; calling it from Python costs more than a small model's arithmetic. So
+a `tf.while_loop` repeats it inside one compiled function, on data that lie on the device, and
+Python looks in a few times a second: to show progress, to notice a NaN, to hear Ctrl-C.
+"""
+
+import math
+import time
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+SECONDS_PER_CALL = 0.2  # a compiled call should take about this long
+
+
+class NonFinite(Exception):
+    """A loss was NaN or infinite: at `.step` of the epoch, after `.last_loss`."""
+
+    def __init__(self, step: int, last_loss: float):
+        super().__init__(f"the loss of step {step} is not finite")
+        self.step, self.last_loss = step, last_loss
+
+
+class _Scores:
+    """The running means of an epoch: the loss, weighted by batch size, and the metrics."""
+
+    def __init__(self, metrics):
+        self.loss = keras.metrics.Mean(name="loss")
+        self.metrics = list(metrics)
+
+    def reset(self):
+        for metric in (self.loss, *self.metrics):
+            metric.reset_state()
+
+    def update(self, loss, x, y, y_pred):
+        rows = tf.shape(tf.nest.flatten(x)[0])[0]
+        self.loss.update_state(loss, sample_weight=rows)
+        for metric in self.metrics:
+            metric.update_state(y, y_pred)
+
+    def stacked(self):
+        results = [metric.result() for metric in (self.loss, *self.metrics)]
+        return tf.stack([tf.cast(result, tf.float32) for result in results])
+
+    def named(self, stacked: np.ndarray) -> dict[str, float]:
+        names = ["loss", *(metric.name for metric in self.metrics)]
+        return dict(zip(names, stacked.tolist(), strict=True))
+
+
+class _Loop:
+    """Repeats `step` over all batches of the data; what both kinds of data have in common."""
+
+    def __init__(self, step, metrics):
+        self.step = step
+        self.scores = _Scores(metrics)
+        self.steps_per_call = 1
+
+    def start(self, first, fresh):
+        """The state before the first step: its number, the last finite loss, all finite?"""
+        tf.cond(fresh, lambda: (self.scores.reset(), 0)[1], lambda: 0)
+        return first, tf.constant(math.nan), tf.constant(True)
+
+    def take_step(self, batch, number, last_loss):
+        """One step inside a compiled loop; returns the state after it."""
+        x, y, *sample_weight = batch
+        loss, y_pred = self.step(x, y, *sample_weight)
+        loss = tf.cast(loss, tf.float32)
+        self.scores.update(loss, x, y, y_pred)
+        finite = tf.math.is_finite(loss)
+        return number + 1, tf.where(finite, loss, last_loss), finite
+
+    def call(self, function, data, first: int, stop: int, fresh: bool):
+        """Runs one compiled call; returns (steps done, scores). Sets the length of the next."""
+        started = time.perf_counter()
+        arguments = tf.constant(first), tf.constant(stop), tf.constant(fresh)
+        number, last_loss, finite, stacked = function(data, *arguments)
+        number, stacked = int(number), stacked.numpy()  # waits for the device
+        seconds = time.perf_counter() - started
+        if not finite:
+            raise NonFinite(number, float(last_loss))
+        if number - first == self.steps_per_call and seconds < SECONDS_PER_CALL / 2:
+            self.steps_per_call *= 2
+        elif seconds > SECONDS_PER_CALL * 2:
+            self.steps_per_call = max(1, self.steps_per_call // 2)
+        return number, self.scores.named(stacked)
+
+
+class _ArrayLoop(_Loop):
+    """Data in memory: they stay on the device, and every batch is gathered there."""
+
+    def __init__(self, step, metrics, arrays, batch_size: int, jit: bool):
+        super().__init__(step, metrics)
+        self.arrays, self.batch_size = arrays, batch_size
+        self.examples = len(tf.nest.flatten(arrays)[0])
+        self.run_full = tf.function(self.run, jit_compile=jit, autograph=False)
+        # The short last batch has another shape; compiling it would cost more than it saves.
+        self.run_rest = tf.function(self.run, autograph=False)
+
+    def run(self, order, first, stop, fresh):
+        """`order` (steps, rows of a batch) names the rows of each batch."""
+
+        def go_on(number, last_loss, finite):
+            return (number < stop) & finite
+
+        def body(number, last_loss, finite):
+            rows = order[number]
+            batch = tf.nest.map_structure(lambda array: tf.gather(array, rows), self.arrays)
+            return self.take_step(batch, number, last_loss)
+
+        state = tf.while_loop(go_on, body, self.start(first, fresh))
+        return *state, self.scores.stacked()
+
+    def run_epoch(self, order=None):
+        """Yields (steps done, scores) a few times a second, and at the end of the epoch."""
+        order = tf.range(self.examples) if order is None else tf.constant(order)
+        full = self.examples // self.batch_size
+        batches = tf.reshape(order[: full * self.batch_size], (full, self.batch_size))
+        rest = order[tf.newaxis, full * self.batch_size :]
+        number = 0
+        while number < full:
+            stop = min(number + self.steps_per_call, full)
+            number, scores = self.call(self.run_full, batches, number, stop, number == 0)
+            yield number, scores
+        if rest.shape[1]:
+            _, scores = self.call(self.run_rest, rest, 0, 1, full == 0)
+            yield full + 1, scores
+
+
+class _DatasetLoop(_Loop):
+    """A `tf.data.Dataset` of batches, for data that do not fit in memory."""
+
+    def __init__(self, step, metrics, dataset, jit: bool):
+        super().__init__(tf.function(step, jit_compile=True) if jit else step, metrics)
+        self.dataset = dataset
+        self.run_some = tf.function(self.run, autograph=False)
+
+    def run(self, iterator, first, stop, fresh):
+        def go_on(number, last_loss, finite, more):
+            return (number < stop) & finite & more
+
+        def body(number, last_loss, finite, more):
+            batch = iterator.get_next_as_optional()
+            return tf.cond(
+                batch.has_value(),
+                lambda: (*self.take_step(batch.get_value(), number, last_loss), True),
+                lambda: (number, last_loss, finite, False),
+            )
+
+        state = (*self.start(first, fresh), tf.constant(True))
+        return *tf.while_loop(go_on, body, state)[:3], self.scores.stacked()
+
+    def run_epoch(self, order=None):
+        """The same for one pass over the dataset, which brings its own order."""
+        iterator, number, stop = iter(self.dataset), 0, 0
+        while number == stop:  # fewer steps than asked for: the dataset has ended
+            stop = number + self.steps_per_call
+            number, scores = self.call(self.run_some, iterator, number, stop, number == 0)
+            yield number, scores
+
+
+def make_loop(step, metrics, data, batch_size: int, jit: bool = False):
+    """The loop that takes `step` over `data`: arrays in a tuple, or a `tf.data.Dataset`."""
+    if isinstance(data, tf.data.Dataset):
+        return _DatasetLoop(step, metrics, data, jit)
+    return _ArrayLoop(step, metrics, data, batch_size, jit)

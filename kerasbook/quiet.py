@@ -1,0 +1,59 @@
+"""Keeps TensorFlow's start-up messages off the reader's screen.
+
+While it is imported, TensorFlow writes notes on oneDNN and missing GPU drivers to standard
+error, before any setting can reach it; on a machine without a GPU it calls that an error.
+"""
+
+import importlib.abc
+import importlib.util
+import os
+import sys
+import tempfile
+from contextlib import contextmanager
+
+
+def quiet_tensorflow() -> None:
+    """Hides what TensorFlow prints while it is imported; TF_CPP_MIN_LOG_LEVEL=0 shows it."""
+    if "TF_CPP_MIN_LOG_LEVEL" not in os.environ and "tensorflow" not in sys.modules:
+        os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+        sys.meta_path.insert(0, _QuietTensorFlow())
+
+
+class _QuietTensorFlow(importlib.abc.MetaPathFinder):
+    """Finds `tensorflow` as usual, but lets it load with standard error put aside."""
+
+    def find_spec(self, name, path=None, target=None):
+        if name != "tensorflow":
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(name)
+        if spec is not None and spec.loader is not None:
+            load = spec.loader.exec_module
+
+            def load_quietly(module):
+                with _standard_error_put_aside():
+                    load(module)
+
+            spec.loader.exec_module = load_quietly
+        return spec
+
+
+@contextmanager
+def _standard_error_put_aside():
+    """Collects what C++ writes to file descriptor 2; shows it only if there is an exception."""
+    try:
+        saved = os.dup(2)
+    except OSError:  # no standard error to put aside
+        yield
+        return
+    with tempfile.TemporaryFile() as aside:
+        os.dup2(aside.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            aside.seek(0)
+            os.write(saved, aside.read())
+            raise
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)

@@ -1,0 +1,295 @@
+"""Runs a chapter as a program: flags from `main`'s signature, then scores, pictures, a report.
+
+    python -m kerasbook.chapter3 --epochs 5 --output runs/try
+
+A chapter's `main` knows nothing of this: it takes its keyword arguments and hands on the rest
+(`**fit_options`) to `kerasbook.training.fit`.
+"""
+
+import argparse
+import csv
+import importlib
+import inspect
+import json
+import os
+import platform
+import re
+import sys
+import time
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal, NoReturn, get_args, get_origin
+
+from kerasbook import __version__
+from kerasbook.checkpoint import CheckpointError, atomic_path, remove_unfinished
+
+QUICK = {"epochs": 1, "examples": 512}
+
+
+@dataclass
+class Result:
+    """What a chapter's `main` returns."""
+
+    splits: Any  # kerasbook.data.Splits
+    model: Any  # keras.Model
+    history: Any  # kerasbook.training.History
+    scores: dict[str, dict[str, float]] = field(default_factory=dict)  # validation and test
+    figures: dict[str, Any] = field(default_factory=dict)  # file name → Figure or Axes
+
+
+def run(module_name: str, arguments: list[str] | None = None) -> NoReturn:
+    """Runs the chapter's `main` with flags from the command line, then ends the program.
+
+    Exit status: 0 done; 1 the loss became NaN; 2 a bad flag, folder or data set; 130 Ctrl-C.
+    """
+    started = time.perf_counter()
+    chapter = importlib.import_module(module_name)
+    seconds = {"import": time.perf_counter() - started}
+    parser, common_names = _parser(chapter)
+    flags = vars(parser.parse_args(arguments))
+    common = argparse.Namespace(**{name: flags.pop(name) for name in common_names})
+    _run_chapter(chapter, flags, common, seconds, started)
+    sys.exit(0)
+
+
+def fail(message: object, status: int = 2) -> NoReturn:
+    """Prints one line on standard error and ends the program."""
+    print("error: " + " ".join(str(message).split()), file=sys.stderr)
+    sys.exit(status)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        fail(f"{message}; --help shows the flags")
+
+
+def _parser(chapter) -> tuple[argparse.ArgumentParser, list[str]]:
+    """Flags from the chapter's `main`, and those that every chapter has; the latter's names."""
+    parser = _Parser(
+        prog=f"python -m {chapter.__name__}",
+        description=inspect.getdoc(chapter.main).partition("\n")[0],
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        allow_abbrev=False,
+    )
+    own = parser.add_argument_group("this chapter's")
+    helps = dict(re.findall(r"^\s+(\w+): (.+)", inspect.getdoc(chapter.main), re.MULTILINE))
+    for name, parameter in inspect.signature(chapter.main).parameters.items():
+        if parameter.kind is not inspect.Parameter.VAR_KEYWORD:
+            kind = {int | None: int}.get(parameter.annotation, parameter.annotation)
+            choices = get_args(kind) if get_origin(kind) is Literal else None
+            own.add_argument(
+                f"--{name.replace('_', '-')}",
+                type=str if choices else _not_negative(kind),
+                choices=choices,
+                default=parameter.default,
+                metavar=None if choices else kind.__name__.upper(),
+                help=helps.get(name, name),
+            )
+    before = {action.dest for action in parser._actions}
+    common = parser.add_argument_group("every chapter's")
+    on = {"action": "store_true"}
+    common.add_argument("--loop", choices=("tape", "fit"), default="tape",
+                        help="the book's loop, or model.fit on the same batches")  # fmt: skip
+    common.add_argument("--jit", choices=("auto", "on", "off"), default="auto",
+                        help="compile the steps with XLA")  # fmt: skip
+    common.add_argument("--mixed-precision", choices=("off", "float16", "bfloat16"), default="off",
+                        help="compute in 16 bits, for GPUs made for it")  # fmt: skip
+    common.add_argument("--output", type=Path, metavar="DIR",
+                        default=Path("runs") / chapter.__name__.rpartition(".")[2],
+                        help="folder for report, pictures and model")  # fmt: skip
+    common.add_argument("--tensorboard", **on, help="write logs for TensorBoard there too")
+    common.add_argument("--resume", **on, help="go on with the run in the output folder")
+    common.add_argument("--quick", **on, help="one epoch on 512 examples, to try things out")
+    common.add_argument("--quiet", **on, help="print nothing but errors")
+    return parser, [action.dest for action in parser._actions if action.dest not in before]
+
+
+def _not_negative(kind):
+    """`kind`, int or float, but an error below zero; anything else unchanged."""
+    if kind not in (int, float):
+        return kind
+
+    def convert(text: str):
+        value = kind(text)
+        if not value >= 0 or value == float("inf"):
+            raise argparse.ArgumentTypeError(f"must be a number of at least 0, not {text}")
+        return value
+
+    convert.__name__ = kind.__name__  # argparse says "invalid int value: 'x'"
+    return convert
+
+
+def _run_chapter(chapter, flags: dict, common, seconds: dict, started: float) -> None:
+    name = chapter.__name__.rpartition(".")[2]
+    folder = _writable_folder(common.output)
+    if common.quick:
+        defaults = {n: p.default for n, p in inspect.signature(chapter.main).parameters.items()}
+        flags |= {n: v for n, v in QUICK.items() if n in flags and flags[n] == defaults[n]}
+    if common.quiet:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (until the program ends)
+
+    import keras
+
+    from kerasbook.checks import ArgumentError
+    from kerasbook.data import DataError
+    from kerasbook.training import Interrupted, NonFiniteLoss
+
+    print(_title(chapter.__doc__))
+    print(_device())
+    if common.mixed_precision != "off":
+        keras.config.set_dtype_policy(f"mixed_{common['mixed_precision']}")
+    options = {
+        "loop": common.loop,
+        "jit": common.jit,
+        "progress": "none" if common.quiet else "auto",
+        "checkpoint": folder / "checkpoint",
+        "resume": common.resume,
+        "callbacks": [keras.callbacks.TensorBoard(folder / "tensorboard", profile_batch=0)]
+        if common.tensorboard
+        else [],
+    }
+    report = {
+        "chapter": name,
+        "dataset": flags.get("dataset"),
+        "loop": common.loop,
+        "seed": flags.get("seed"),
+        "parameters": flags,
+        "jit": common.jit,
+        "mixed_precision": common.mixed_precision,
+        "device": _device(),
+        "versions": _versions(),
+    }
+    try:
+        result = chapter.main(**flags, **options)
+    except (ArgumentError, DataError, CheckpointError) as error:
+        fail(error)
+    except NonFiniteLoss as error:
+        _save(folder, report | {"finished": False, "error": str(error)}, error.history)
+        fail(error, 1)
+    except Interrupted as stop:
+        _save(folder, report | {"finished": False}, stop.history, stop.model)
+        fail(f"{stop}; the model so far is in {folder}, and --resume goes on", 130)
+    except KeyboardInterrupt:
+        fail("interrupted before training began", 130)
+
+    seconds["data"] = result.splits.seconds
+    seconds["train"] = result.history.seconds
+    seconds["total"] = time.perf_counter() - started
+    report |= {"finished": True, "scores": result.scores, "seconds": seconds}
+    files = _save(folder, report, result.history, result.model, result.figures)
+    is_default = not common.quick and _is_default(chapter.main, flags)
+    print(_score_lines(name, flags.get("dataset"), result.scores, is_default))
+    print("  ".join(f"{part} {value:.1f} s" for part, value in seconds.items()))
+    print(f"files in {folder}: {', '.join(files)}")
+
+
+def _writable_folder(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        remove_unfinished(folder)
+        with atomic_path(folder / "report.json.probe") as temporary:
+            temporary.write_text("")
+        (folder / "report.json.probe").unlink()
+    except OSError as error:
+        fail(f"cannot write into {folder}: {error.strerror}; choose another folder with --output")
+    return folder
+
+
+def _save(folder: Path, report: dict, history, model=None, figures=None) -> list[str]:
+    """Writes every file whole or not at all; the report comes last and names the others."""
+    from kerasbook import plotting
+
+    files = []
+    with atomic_path(folder / "history.csv") as temporary:
+        with open(temporary, "w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["epoch", *history.history])
+            numbered = [epoch + 1 for epoch in history.epoch]
+            writer.writerows(zip(numbered, *history.history.values(), strict=True))
+    files.append("history.csv")
+    if model is not None:
+        with atomic_path(folder / "model.keras") as temporary:
+            model.save(temporary)
+        files.append("model.keras")
+    for name, figure in (figures or {}).items():
+        plotting.save(figure, folder / f"{name}.png")
+        files.append(f"{name}.png")
+    report |= {
+        "epochs": len(history.epoch),
+        "history": history.history,
+        "memory_mb": _peak_memory(),
+        "files": [*files, "report.json"],
+    }
+    with atomic_path(folder / "report.json") as temporary:
+        temporary.write_text(json.dumps(report, indent=1, default=str) + "\n")
+    return report["files"]
+
+
+def _score_lines(name: str, dataset, scores: dict, is_default: bool) -> str:
+    """The scores, each with the band that it should lie in."""
+    bands = load_results().get(name, {}).get(dataset, {}).get("scores", {})
+    lines = []
+    for part, values in scores.items():
+        for metric, value in values.items():
+            line = f"{part} {metric} {value:.4g}"
+            band = bands.get(part, {}).get(metric)
+            if band and is_default:
+                low, high = band["band"]
+                where = "inside" if low <= value <= high else "OUTSIDE"
+                line += f"  ({where} the band {low:.4g} to {high:.4g} of {len(band['values'])} seeds)"
+            elif band:
+                line += f"  (default settings: {band['mean']:.4g} ± {band['sd']:.2g})"
+            lines.append(line)
+    return "\n".join(lines)
+
+
+def load_results() -> dict:
+    """Returns results.json: per chapter and data set, five seeds' scores and their bands."""
+    file = resources.files("kerasbook") / "results.json"
+    return json.loads(file.read_text()) if file.is_file() else {}
+
+
+def _is_default(main, flags: dict) -> bool:
+    parameters = inspect.signature(main).parameters
+    return all(parameters[n].default == v for n, v in flags.items() if n != "seed")
+
+
+def _device() -> str:
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")
+    for gpu in gpus:
+        tf.config.experimental.set_memory_growth(gpu, True)
+    names = [tf.config.experimental.get_device_details(gpu).get("device_name") for gpu in gpus]
+    where = f"GPU {', '.join(map(str, names))}" if gpus else f"CPU, {os.cpu_count()} cores"
+    versions = _versions()
+    return f"{where}; TensorFlow {versions['tensorflow']}, Keras {versions['keras']}"
+
+
+def _versions() -> dict[str, str]:
+    import keras
+    import numpy
+    import tensorflow as tf
+
+    return {
+        "kerasbook": __version__,
+        "python": platform.python_version(),
+        "tensorflow": tf.__version__,
+        "keras": keras.__version__,
+        "numpy": numpy.__version__,
+    }
+
+
+def _peak_memory() -> int | None:
+    """The most memory this process has held, in MiB; None where the system does not say."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak // (1024 * 1024 if sys.platform == "darwin" else 1024)
+
+
+def _title(docstring: str) -> str:
+    return docstring.strip().partition("\n")[0].lstrip("# ")

@@ -1,0 +1,311 @@
+"""The loop that the chapters share: one training step, repeated, and the numbers it leaves.
+
+`make_train_step` is the lesson: forward, loss, gradient, update. The rest of this file only
+repeats that step quickly. What makes it quick: the data lie on the device, the rows of a
+batch are gathered there, and one call of a compiled function runs many steps.
+
+`fit` computes what `model.fit` computes: on the same batches the losses, the metrics and the
+weights agree (tests/test_training_equality.py says how closely, case by case).
+"""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from kerasbook import checks
+from kerasbook.checkpoint import Checkpoint
+from kerasbook.loops import NonFinite, make_loop
+from kerasbook.progress import make_progress
+
+
+@dataclass
+class History:
+    """What a training run leaves: `history[name][i]` is a score after epoch `epoch[i]`."""
+
+    history: dict[str, list[float]] = field(default_factory=dict)
+    epoch: list[int] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def add(self, epoch: int, logs: dict[str, float]) -> None:
+        """Appends one epoch's scores."""
+        self.epoch.append(epoch)
+        for name, value in logs.items():
+            self.history.setdefault(name, []).append(float(value))
+
+    def last(self) -> dict[str, float]:
+        """The scores of the last epoch."""
+        return {name: values[-1] for name, values in self.history.items()}
+
+
+class NonFiniteLoss(ArithmeticError):
+    """The loss became NaN or infinite; `.history` and `.last_loss` are from before that."""
+
+    def __init__(self, message: str, history: History, last_loss: float):
+        super().__init__(message)
+        self.history, self.last_loss = history, last_loss
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C; `.model` has the weights and `.history` the whole epochs so far."""
+
+    def __init__(self, model: keras.Model, history: History):
+        super().__init__(f"interrupted after {len(history.epoch)} whole epochs")
+        self.model, self.history = model, history
+
+
+# --- the lesson ---------------------------------------------------------------------------
+
+
+def total_loss(model, loss_fn, y, y_pred, sample_weight=None):
+    """The scalar that is minimised: the data's loss plus the model's penalties (L2 and others)."""
+    if sample_weight is None:
+        data_loss = loss_fn(y, y_pred)
+    else:
+        data_loss = loss_fn(y, y_pred, sample_weight)
+    return tf.reduce_sum([data_loss, *model.losses])
+
+
+def make_train_step(model, loss_fn, optimizer):
+    """Returns `train_step(x, y, sample_weight=None) -> (loss, y_pred)`, which updates the model."""
+
+    def train_step(x, y, sample_weight=None):
+        with tf.GradientTape() as tape:
+            y_pred = model(x, training=True)
+            loss = total_loss(model, loss_fn, y, y_pred, sample_weight)
+            scaled_loss = optimizer.scale_loss(loss)  # the loss itself, unless in float16
+        variables = model.trainable_variables
+        gradients = tape.gradient(scaled_loss, variables)
+        optimizer.apply(gradients, variables)
+        return loss, y_pred
+
+    return train_step
+
+
+def make_test_step(model, loss_fn):
+    """Returns `test_step(x, y, sample_weight=None) -> (loss, y_pred)`, which changes nothing."""
+
+    def test_step(x, y, sample_weight=None):
+        y_pred = model(x, training=False)
+        return total_loss(model, loss_fn, y, y_pred, sample_weight), y_pred
+
+    return test_step
+
+
+def batch_order(seed: int, epoch: int, examples: int, shuffle: bool = True) -> np.ndarray:
+    """The order in which an epoch takes its examples: it depends on (seed, epoch) alone."""
+    if not shuffle:
+        return np.arange(examples, dtype=np.int32)
+    return np.random.default_rng((seed, epoch)).permutation(examples).astype(np.int32)
+
+
+# --- fit, evaluate, predict ---------------------------------------------------------------
+
+
+class _Recorder(keras.callbacks.Callback):
+    """The last callback of every run: History, progress and checkpoint."""
+
+    def __init__(self, history, progress, checkpoint):
+        super().__init__()
+        self.history, self.progress, self.checkpoint = history, progress, checkpoint
+        self.started = time.perf_counter() - history.seconds
+        self.epoch = 0
+
+    def on_train_begin(self, logs=None):
+        self.checkpoint.restore_callbacks()
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch, logs=None):  # only `model.fit` calls this
+        self.progress.update(self.epoch, batch + 1, logs)
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.history.add(epoch, logs or {})
+        self.history.seconds = time.perf_counter() - self.started
+        self.progress.epoch_end(epoch, self.history.last())
+        self.checkpoint.save_now_and_then(self.history)
+
+    def on_train_end(self, logs=None):
+        self.checkpoint.save(self.history)
+
+
+def fit(
+    model: keras.Model,
+    train: Any,
+    *,
+    loss_fn: Callable,
+    optimizer: keras.optimizers.Optimizer,
+    metrics: Sequence[keras.metrics.Metric] = (),
+    epochs: int = 1,
+    batch_size: int = 32,
+    validation_data: Any = None,
+    train_step: Callable | None = None,
+    callbacks: Iterable[keras.callbacks.Callback] = (),
+    shuffle: bool = True,
+    seed: int = 0,
+    jit: str = "auto",
+    loop: str = "tape",
+    progress: str = "auto",
+    checkpoint: Path | str | None = None,
+    resume: bool = False,
+) -> History:
+    """Trains `model` and returns its History; computes what `model.fit` computes, faster.
+
+    Args:
+        train: arrays `(x, y)` or `(x, y, sample_weight)`, first axis = examples, or a
+            `tf.data.Dataset` of such batches.
+        loss_fn: `loss_fn(y, y_pred)` or `loss_fn(y, y_pred, sample_weight)` → scalar.
+        metrics: `keras.metrics` objects; unweighted, as in `model.compile(metrics=...)`.
+        validation_data: like `train`; its scores appear as `val_...` after every epoch.
+        train_step: `(x, y[, sample_weight]) -> (loss, y_pred)`, if not `make_train_step`'s.
+        callbacks: Keras callbacks that act once per epoch.
+        shuffle, seed: arrays are taken in `batch_order(seed, epoch, ...)`.
+        jit: compile with XLA: "on", "off", or "auto" (off for convolutions on a CPU).
+        loop: "tape", or "fit" to hand the same batches to `model.fit`.
+        progress: "bar", "lines" (one per epoch), "none", or "auto".
+        checkpoint: folder for the state of the run; with `resume`, it goes on from there.
+
+    Raises:
+        ValueError, TypeError: an argument does not fit; the message has the remedy.
+        NonFiniteLoss: the loss became NaN or infinite.
+        Interrupted: Ctrl-C, with the model and History so far.
+    """
+    train = checks.as_batches(train, "train")
+    if validation_data is not None:
+        validation_data = checks.as_batches(validation_data, "validation_data")
+    callbacks = checks.callbacks(callbacks, metrics, loop)
+    checks.metric_objects(metrics)
+    checks.numbers(epochs=epochs, batch_size=batch_size)
+    checks.one_of("loop", loop, ("tape", "fit"))
+    checks.build(model, train)
+    use_jit = checks.use_jit(jit, model)
+
+    # `compile` tells callbacks and the saved file what trains the model; in float16 it also
+    # wraps the optimizer, so that small gradients do not vanish (loss scaling).
+    keras_loss = loss_fn if loop == "fit" or isinstance(loss_fn, keras.losses.Loss) else None
+    model.compile(optimizer, keras_loss, metrics=list(metrics), jit_compile=use_jit)
+    model.optimizer.build(model.trainable_variables)
+    if train_step is None:
+        train_step = make_train_step(model, loss_fn, model.optimizer)
+    else:
+        checks.own_step(model, optimizer, loop)
+
+    history = History()
+    settings = {"batch_size": batch_size, "seed": seed, "optimizer": optimizer.get_config()}
+    saved = Checkpoint(checkpoint, model, callbacks, settings)
+    first_epoch = saved.restore(history) if resume else 0
+    shown = make_progress(progress, epochs, checks.steps_per_epoch(train, batch_size))
+    recorder = _Recorder(history, shown, saved)
+    callbacks.append(recorder)
+
+    rows = checks.examples(train)
+
+    def order_of(epoch):  # a dataset has no rows to choose from: it brings its own order
+        return None if rows is None else batch_order(seed, epoch, rows, shuffle)
+
+    try:
+        with shown:
+            if loop == "fit":
+                model.fit(
+                    _as_dataset(train, batch_size, lambda: order_of(recorder.epoch)),
+                    validation_data=_as_dataset(validation_data, batch_size),
+                    initial_epoch=first_epoch,
+                    epochs=epochs,
+                    callbacks=callbacks,
+                    verbose=0,
+                )
+            else:
+                training = make_loop(train_step, metrics, train, batch_size, use_jit)
+                validating = None
+                if validation_data is not None:
+                    test_step = make_test_step(model, loss_fn)
+                    validating = make_loop(test_step, metrics, validation_data, batch_size)
+                hooks = keras.callbacks.CallbackList(callbacks, model=model, epochs=epochs)
+                epoch_range = range(first_epoch, epochs)
+                _run_epochs(model, training, validating, order_of, epoch_range, hooks, shown)
+    except NonFinite as stop:
+        message = checks.why_not_finite(stop, recorder.epoch, train)
+        raise NonFiniteLoss(message, history, stop.last_loss) from None
+    except KeyboardInterrupt:
+        raise Interrupted(model, history) from None
+    return history
+
+
+def _run_epochs(model, training, validating, order_of, epochs, hooks, shown):
+    """Train, validate, tell the callbacks: the same calls in the same order as `model.fit`."""
+    hooks.on_train_begin()
+    logs = {}
+    for epoch in epochs:
+        if model.stop_training:
+            break
+        hooks.on_epoch_begin(epoch)
+        for step, logs in training.run_epoch(order_of(epoch)):
+            shown.update(epoch, step, logs)
+        if validating is not None:
+            logs |= {f"val_{name}": value for name, value in _score(validating).items()}
+        hooks.on_epoch_end(epoch, logs)
+    hooks.on_train_end(logs)
+
+
+def _score(loop) -> dict[str, float]:
+    """One pass over the data; the scores after its last batch."""
+    for _, scores in loop.run_epoch():
+        pass
+    return scores
+
+
+def _as_dataset(data, batch_size, next_order=None):
+    """The batches that the tape loop would take, for `model.fit`."""
+    if data is None or isinstance(data, tf.data.Dataset):
+        return data
+    arrays = tf.nest.map_structure(np.asarray, data)
+    rows = checks.examples(data)
+
+    def batches():
+        order = np.arange(rows) if next_order is None else next_order()
+        for first in range(0, rows, batch_size):
+            chosen = order[first : first + batch_size]
+            yield tf.nest.map_structure(lambda array: array[chosen], arrays)
+
+    signature = tf.nest.map_structure(
+        lambda array: tf.TensorSpec((None, *array.shape[1:]), array.dtype), arrays
+    )
+    dataset = tf.data.Dataset.from_generator(batches, output_signature=signature)
+    steps = checks.steps_per_epoch(data, batch_size)
+    return dataset.apply(tf.data.experimental.assert_cardinality(steps)).prefetch(2)
+
+
+def evaluate(
+    model: keras.Model,
+    data: Any,
+    *,
+    loss_fn: Callable,
+    metrics: Sequence[keras.metrics.Metric] = (),
+    batch_size: int = 256,
+) -> dict[str, float]:
+    """Returns {"loss": …, and each metric's name: …} over `data`, as `model.evaluate` does.
+
+    Args:
+        data: arrays `(x, y)` or `(x, y, sample_weight)`, or a `tf.data.Dataset` of batches.
+    """
+    data = checks.as_batches(data, "data")
+    checks.build(model, data)
+    return _score(make_loop(make_test_step(model, loss_fn), metrics, data, batch_size))
+
+
+def predict(model: keras.Model, x: Any, *, batch_size: int = 256) -> np.ndarray:
+    """Returns the model's outputs for `x` (examples, …), in order, as one array."""
+    x = checks.as_tensors(x)
+    rows = checks.examples(x)
+    forward = tf.function(lambda batch: model(batch, training=False), autograph=False)
+    outputs = [
+        forward(tf.nest.map_structure(lambda array: array[first : first + batch_size], x))
+        for first in range(0, rows, batch_size)
+    ]
+    return tf.concat(outputs, axis=0).numpy()
