@@ -420,8 +420,7 @@ def main(
     """
     keras.utils.set_random_seed(seed)
     options = {"features": FEATURES} if dataset == "auto_mpg" else {}
-    splits = load(dataset, **options)
-    splits = splits.take(examples) if examples else splits
+    splits = load(dataset, **options).take(examples)
     print(splits)
 
     model = make_model(splits.train.x.shape[1])

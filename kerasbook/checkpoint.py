@@ -15,6 +15,8 @@ from pathlib import Path
 import numpy as np
 
 SECONDS_BETWEEN_SAVES = 2.0
+# What EarlyStopping, ModelCheckpoint and ReduceLROnPlateau remember from epoch to epoch.
+CALLBACK_COUNTS = ("best", "wait", "best_epoch", "stopped_epoch", "cooldown_counter")
 
 
 class CheckpointError(Exception):
@@ -70,7 +72,7 @@ class Checkpoint:
             "epoch": history.epoch,
             "seconds": history.seconds,
             "stop_training": bool(self.model.stop_training),
-            "callbacks": [_plain_state(callback) for callback in self.callbacks],
+            "callbacks": [_counts(callback) for callback in self.callbacks],
         }
         arrays = {f"variable {i}": np.asarray(v) for i, v in enumerate(self.variables())}
         for i, callback in enumerate(self.callbacks):  # EarlyStopping(restore_best_weights=True)
@@ -85,7 +87,7 @@ class Checkpoint:
         if self.path is None or not self.path.exists():
             return 0
         try:
-            with np.load(self.path) as file:
+            with open(self.path, "rb") as opened, np.load(opened) as file:
                 arrays = {name: file[name] for name in file.files}
             state = json.loads(str(arrays["state"]))
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
@@ -125,15 +127,10 @@ class Checkpoint:
             vars(callback).update(state)
 
 
-def _plain_state(callback) -> dict:
-    """The callback's numbers: patience used up, the best value so far, and the like."""
-    state = {}
-    for name, value in vars(callback).items():
-        if isinstance(value, np.generic):
-            value = value.item()
-        if isinstance(value, (int, float)) and not name.startswith("_"):
-            state[name] = value
-    return state
+def _counts(callback) -> dict:
+    """The callback's counts: the best value so far, patience used up, and the like."""
+    found = {name: getattr(callback, name, None) for name in CALLBACK_COUNTS}
+    return {name: float(value) for name, value in found.items() if value is not None}
 
 
 def _difference(theirs, mine) -> str:

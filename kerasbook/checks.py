@@ -155,10 +155,11 @@ def own_step(model, optimizer, loop: str) -> None:
 
 def why_not_finite(stop, epoch: int, data) -> str:
     """The message for a loss that became NaN or infinite: where, what before, likely causes."""
-    lines = [
-        f"the loss became NaN or infinite at step {stop.step} of epoch {epoch + 1}; "
-        f"the last finite loss was {stop.last_loss:.6g}."
-    ]
+    where = f"the loss became NaN or infinite at step {stop.step} of epoch {epoch + 1}"
+    if math.isnan(stop.last_loss):
+        lines = [f"{where}, the very first one."]
+    else:
+        lines = [f"{where}; the last finite loss was {stop.last_loss:.6g}."]
     bad = [] if isinstance(data, tf.data.Dataset) else _not_finite_in(data)
     if bad:
         lines += [f"The cause: {where}." for where in bad]

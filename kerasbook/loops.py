@@ -14,6 +14,9 @@ import tensorflow as tf
 
 SECONDS_PER_CALL = 0.2  # a compiled call should take about this long
 
+# Every run compiles its loop afresh, once or twice. TensorFlow takes that for a mistake and warns.
+tf.get_logger().addFilter(lambda record: "tf.function retracing" not in record.getMessage())
+
 
 class NonFinite(Exception):
     """A loss was NaN or infinite: at `.step` of the epoch, after `.last_loss`."""
@@ -56,11 +59,12 @@ class _Loop:
         self.step = step
         self.scores = _Scores(metrics)
         self.steps_per_call = 1
+        self.last_loss = math.nan
 
-    def start(self, first, fresh):
+    def start(self, first, last_loss, fresh):
         """The state before the first step: its number, the last finite loss, all finite?"""
         tf.cond(fresh, lambda: (self.scores.reset(), 0)[1], lambda: 0)
-        return first, tf.constant(math.nan), tf.constant(True)
+        return first, last_loss, tf.constant(True)
 
     def take_step(self, batch, number, last_loss):
         """One step inside a compiled loop; returns the state after it."""
@@ -74,12 +78,13 @@ class _Loop:
     def call(self, function, data, first: int, stop: int, fresh: bool):
         """Runs one compiled call; returns (steps done, scores). Sets the length of the next."""
         started = time.perf_counter()
-        arguments = tf.constant(first), tf.constant(stop), tf.constant(fresh)
+        arguments = [tf.constant(value) for value in (first, stop, self.last_loss, fresh)]
         number, last_loss, finite, stacked = function(data, *arguments)
-        number, stacked = int(number), stacked.numpy()  # waits for the device
+        number, self.last_loss = int(number), float(last_loss)  # waits for the device
+        stacked = stacked.numpy()
         seconds = time.perf_counter() - started
         if not finite:
-            raise NonFinite(number, float(last_loss))
+            raise NonFinite(number, self.last_loss)
         if number - first == self.steps_per_call and seconds < SECONDS_PER_CALL / 2:
             self.steps_per_call *= 2
         elif seconds > SECONDS_PER_CALL * 2:
@@ -94,38 +99,35 @@ class _ArrayLoop(_Loop):
         super().__init__(step, metrics)
         self.arrays, self.batch_size = arrays, batch_size
         self.examples = len(tf.nest.flatten(arrays)[0])
-        self.run_full = tf.function(self.run, jit_compile=jit, autograph=False)
-        # The short last batch has another shape; compiling it would cost more than it saves.
-        self.run_rest = tf.function(self.run, autograph=False)
+        self.run_compiled = tf.function(self.run, jit_compile=jit, autograph=False)
 
-    def run(self, order, first, stop, fresh):
+    def run(self, order, first, stop, last_loss, fresh):
         """`order` (steps, rows of a batch) names the rows of each batch."""
 
         def go_on(number, last_loss, finite):
             return (number < stop) & finite
 
         def body(number, last_loss, finite):
-            rows = order[number]
+            rows = order[number % tf.shape(order)[0]]  # the short last batch stands alone
             batch = tf.nest.map_structure(lambda array: tf.gather(array, rows), self.arrays)
             return self.take_step(batch, number, last_loss)
 
-        state = tf.while_loop(go_on, body, self.start(first, fresh))
+        state = tf.while_loop(go_on, body, self.start(first, last_loss, fresh))
         return *state, self.scores.stacked()
 
     def run_epoch(self, order=None):
         """Yields (steps done, scores) a few times a second, and at the end of the epoch."""
-        order = tf.range(self.examples) if order is None else tf.constant(order)
+        order = tf.range(self.examples) if order is None else tf.convert_to_tensor(order)
         full = self.examples // self.batch_size
         batches = tf.reshape(order[: full * self.batch_size], (full, self.batch_size))
         rest = order[tf.newaxis, full * self.batch_size :]
         number = 0
         while number < full:
             stop = min(number + self.steps_per_call, full)
-            number, scores = self.call(self.run_full, batches, number, stop, number == 0)
+            number, scores = self.call(self.run_compiled, batches, number, stop, number == 0)
             yield number, scores
         if rest.shape[1]:
-            _, scores = self.call(self.run_rest, rest, 0, 1, full == 0)
-            yield full + 1, scores
+            yield self.call(self.run_compiled, rest, full, full + 1, full == 0)
 
 
 class _DatasetLoop(_Loop):
@@ -134,9 +136,9 @@ class _DatasetLoop(_Loop):
     def __init__(self, step, metrics, dataset, jit: bool):
         super().__init__(tf.function(step, jit_compile=True) if jit else step, metrics)
         self.dataset = dataset
-        self.run_some = tf.function(self.run, autograph=False)
+        self.run_compiled = tf.function(self.run, autograph=False)
 
-    def run(self, iterator, first, stop, fresh):
+    def run(self, iterator, first, stop, last_loss, fresh):
         def go_on(number, last_loss, finite, more):
             return (number < stop) & finite & more
 
@@ -148,7 +150,7 @@ class _DatasetLoop(_Loop):
                 lambda: (number, last_loss, finite, False),
             )
 
-        state = (*self.start(first, fresh), tf.constant(True))
+        state = (*self.start(first, last_loss, fresh), tf.constant(True))
         return *tf.while_loop(go_on, body, state)[:3], self.scores.stacked()
 
     def run_epoch(self, order=None):
@@ -156,7 +158,7 @@ class _DatasetLoop(_Loop):
         iterator, number, stop = iter(self.dataset), 0, 0
         while number == stop:  # fewer steps than asked for: the dataset has ended
             stop = number + self.steps_per_call
-            number, scores = self.call(self.run_some, iterator, number, stop, number == 0)
+            number, scores = self.call(self.run_compiled, iterator, number, stop, number == 0)
             yield number, scores
 
 

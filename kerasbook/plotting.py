@@ -23,7 +23,9 @@ from matplotlib.colors import BoundaryNorm, LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
+from matplotlib.mathtext import MathTextParser
 from matplotlib.patches import Patch
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, PercentFormatter
 from matplotlib.transforms import ScaledTranslation
 from numpy.typing import ArrayLike
@@ -64,13 +66,19 @@ SIGNED = LinearSegmentedColormap.from_list(
     N=255,
 )
 
-STAR = {"marker": "*", "markersize": 13, "markeredgecolor": "black", "linestyle": "none"}
+STAR: dict[str, Any] = {
+    "marker": "*",
+    "markersize": 13,
+    "markeredgecolor": "black",
+    "linestyle": "none",
+}
 
 PAGE_WIDTH = 6.6  # inches: the text block of a printed page
 TEXT_SIZE = 9  # points: ticks, legends, captions
 LABEL_SIZE = 10  # points: axis labels and titles
-MOST_PICTURES = 200  # each picture is an Axes of some 20 ms
+MOST_PICTURES = 200  # each picture is an Axes of some 50 ms
 MOST_CLASSES = 100
+LARGEST = 1e100  # beyond it Matplotlib's own arithmetic may overflow
 
 # The words of a metric's name that tell which way it improves; the first pattern is asked first.
 LOWER_IS_BETTER = re.compile(
@@ -118,7 +126,7 @@ def _class_numbers(values: ArrayLike, name: str) -> np.ndarray:
     return array.astype(np.int64)
 
 
-def _same_length(first: Sequence, second: Sequence, names: str) -> None:
+def _same_length(first: np.ndarray, second: np.ndarray, names: str) -> None:
     if len(first) != len(second):
         raise ValueError(
             f"{names} differ in length: {len(first)} and {len(second)}; pass the same examples"
@@ -126,17 +134,17 @@ def _same_length(first: Sequence, second: Sequence, names: str) -> None:
 
 
 def _all_finite(array: np.ndarray, name: str) -> None:
-    bad = array.size - np.count_nonzero(np.isfinite(array))
+    bad = np.count_nonzero(np.isnan(_gaps(array)))
     if bad:
         raise ValueError(
-            f"{name} holds {bad} values that are NaN or infinite; "
+            f"{name} holds {bad} values that are NaN, infinite or beyond {LARGEST:g}; "
             "remove them or lower the learning rate that made them"
         )
 
 
 def _gaps(values: np.ndarray) -> np.ndarray:
     """Return values with NaN, a gap in a line, where Matplotlib could not place a point."""
-    return np.where(np.abs(values) < 1e100, values, np.nan)
+    return np.where(np.abs(values) < LARGEST, values, np.nan)
 
 
 def _number_of_classes(classes: Sequence[str] | None, *numbers: np.ndarray) -> int:
@@ -238,10 +246,10 @@ def _check_pictures(count: int, columns: int, remedy: str) -> None:
 
 def _label(ax: Axes, x_label: str, y_label: str, title: str | None = None) -> None:
     """Label both axes and give ax the book's look: light grid, open frame, readable ticks."""
-    ax.set_xlabel(x_label, fontsize=LABEL_SIZE)
-    ax.set_ylabel(y_label, fontsize=LABEL_SIZE)
+    ax.set_xlabel(x_label, fontsize=LABEL_SIZE, parse_math=_is_formula(x_label))
+    ax.set_ylabel(y_label, fontsize=LABEL_SIZE, parse_math=_is_formula(y_label))
     if title is not None:
-        ax.set_title(title, fontsize=LABEL_SIZE)
+        ax.set_title(title, fontsize=LABEL_SIZE, parse_math=_is_formula(title))
     ax.tick_params(labelsize=TEXT_SIZE)
     for axis in (ax.xaxis, ax.yaxis):
         axis.get_offset_text().set_fontsize(TEXT_SIZE)
@@ -250,7 +258,17 @@ def _label(ax: Axes, x_label: str, y_label: str, title: str | None = None) -> No
     ax.spines[["top", "right"]].set_visible(False)
 
 
-def _ink(ax: Axes, colour: str = BLACK) -> str:
+def _is_formula(text: str) -> bool:
+    """Return whether Matplotlib can read text with $formulas$; some prices and typos it cannot."""
+    try:
+        for line in text.split("\n") if text.count("$") > 1 else []:
+            MathTextParser("path").parse(line)
+    except ValueError:
+        return False
+    return True
+
+
+def _ink(ax: Axes, colour: str = BLACK) -> Any:
     """Return colour, but in place of black what ax writes with: white under a dark style."""
     return ax.xaxis.label.get_color() if colour == BLACK else colour
 
@@ -266,10 +284,10 @@ def _count_from_1(ax: Axes) -> None:
 
 def _room(ax: Axes, points: float = 5.2) -> int:
     """Return how many characters of so many points fit into the part of the figure that ax has."""
-    width = ax.get_window_extent().width / ax.figure.dpi
-    if ax.get_subplotspec() is not None:  # a new figure is not laid out yet, only divided
-        width = ax.figure.bbox_inches.width / ax.get_subplotspec().get_gridspec().ncols
-    return max(8, int(width * 72 / points))
+    width, place = ax.get_window_extent().width, ax.get_subplotspec()
+    if place is not None:  # a new figure is not laid out yet, only divided
+        width = ax.figure.bbox.width / place.get_gridspec().ncols
+    return max(8, int(width / ax.figure.dpi * 72 / points))
 
 
 def _legend_below(ax: Axes, *groups: Sequence[Any]) -> None:
@@ -281,12 +299,12 @@ def _legend_below(ax: Axes, *groups: Sequence[Any]) -> None:
         old.remove()
     room = _room(ax) - 2
     drop = 37.0  # points, for the tick labels and the x label
-    for number, handles in enumerate(filter(None, groups)):
-        if number:  # Axes keep only the last legend by themselves
-            upper = ax.get_legend()
+    upper = None
+    for handles in filter(None, groups):
+        if upper is not None:  # Axes keep only the last legend by themselves
             upper.remove()
             ax.add_artist(upper)
-            upper.set(clip_on=False, clip_path=None)
+            upper.set_clip_on(False)
         labels = [textwrap.fill(str(handle.get_label()), room - 8) for handle in handles]
         lengths = [max(map(len, label.split("\n"))) + 8 for label in labels]
         lines = [1.22 * (label.count("\n") + 1) + 0.5 for label in labels]
@@ -294,10 +312,9 @@ def _legend_below(ax: Axes, *groups: Sequence[Any]) -> None:
         while columns > 1 and sum(map(max, np.array_split(lengths, columns))) > room:
             columns -= 1
         below = ScaledTranslation(0, -drop / 72, ax.figure.dpi_scale_trans)
-        ax.legend(
+        upper = ax.legend(
             handles,
-            # A label with a leading underscore would be left out.
-            [f" {label}" if label.startswith("_") else label for label in labels],
+            labels,
             loc="upper center",
             bbox_to_anchor=(0.5, 0),
             bbox_transform=ax.transAxes + below,
@@ -310,6 +327,8 @@ def _legend_below(ax: Axes, *groups: Sequence[Any]) -> None:
             borderaxespad=0,
             borderpad=0,
         )
+        for text in upper.get_texts():
+            text.set_parse_math(_is_formula(text.get_text()))
         drop += TEXT_SIZE * max(map(sum, np.array_split(lines, columns)))
 
 
@@ -479,9 +498,10 @@ def _draw_panel(
 ) -> None:
     """Draw one metric of every run."""
     kinds: dict[str, Line2D] = {}
-    rows = []
+    rows: list[Line2D] = []
+    star = None
     for number, (run, label) in enumerate(zip(runs, labels, strict=True)):
-        look = {
+        look: dict[str, Any] = {
             "color": _ink(ax, COLOURS[number % len(COLOURS)]),
             "marker": MARKERS[number % len(MARKERS)],
             "linewidth": 1.5,
@@ -501,23 +521,24 @@ def _draw_panel(
                 label=f"{label}, {kind}",
             )
             shown = look if len(runs) == 1 else {"color": _ink(ax), "linewidth": 1.5}
-            kinds[kind] = Line2D([], [], **shown, linestyle=style, markerfacecolor=face, label=kind)
+            shown = {**shown, "linestyle": style, "markerfacecolor": face, "label": kind}
+            kinds[kind] = Line2D([], [], **shown)
         best = _best_epoch(name, run.get("val_" + name))
         if best is not None:
             epoch, value = epochs[number][best], run["val_" + name][best]
             ax.plot(epoch, value, **STAR, color=look["color"], zorder=4, clip_on=False)
-            best = f"best {value:.4g} at epoch {epoch}"
-        if len(runs) == 1 and best:
-            rows.append(Line2D([], [], **STAR, color=look["color"], label=best))
-        elif len(runs) > 1 and (name in run or "val_" + name in run):
-            rows.append(Line2D([], [], **look, label=f"{label}: {best}" if best else label))
+            words = f"best {value:.4g} at epoch {epoch}"
+            star = Line2D([], [], **STAR, color=look["color"], label=words)
+            label = f"{label}: {words}"
+        if len(runs) > 1 and (name in run or "val_" + name in run):
+            rows.append(Line2D([], [], **look, label=label))
 
     _label(ax, "epoch", name.replace("_", " ") + (f" ({unit})" if unit else ""))
     _scale_loss(ax, name, runs)
     _count_from_1(ax)
-    if len(runs) > 1 and any(": best" in row.get_label() for row in rows):
-        rows.append(Line2D([], [], **STAR, color="white", label="best validation"))
-    _legend_below(ax, list(kinds.values()), rows)
+    if star is not None and len(runs) > 1:
+        star.set(color="white", label="best validation")
+    _legend_below(ax, list(kinds.values()), rows if star is None else [*rows, star])
 
 
 def _scale_loss(ax: Axes, name: str, runs: Sequence[Mapping[str, np.ndarray]]) -> None:
@@ -727,7 +748,9 @@ def _draw_path(
     track = np.clip(track, low - 1e4 * span, low + 1e4 * span)
     finite = np.clip(finite, low - 1e4 * span, low + 1e4 * span)
     ax.plot(*track.T, color="white", linewidth=3.4, alpha=0.8, zorder=2.5)
-    ax.plot(*track.T, color=colour, linestyle=style, linewidth=1.8, zorder=3)
+    (line,) = ax.plot(*track.T, color=colour, linestyle=style, linewidth=1.8, zorder=3)
+    if colour != BLACK:  # a dark edge keeps pale colours visible on the grey, in print too
+        line.set_path_effects([withStroke(linewidth=2.8, foreground=BLACK)])
     end = {"color": colour, "marker": marker, "markersize": 8, "markeredgecolor": "black"}
     if len(finite):
         ax.plot(*finite[0], color="white", marker="o", markersize=8, mec=colour, mew=1.8, zorder=4)
@@ -753,7 +776,9 @@ def _draw_arrows(ax: Axes, track: np.ndarray, span: np.ndarray, colour: str) -> 
             zorder=4,
             arrowprops={
                 "arrowstyle": "-|>",
-                "color": colour,
+                "facecolor": colour,
+                "edgecolor": BLACK,
+                "linewidth": 0.6,
                 "mutation_scale": 14,
                 "shrinkA": 0,
                 "shrinkB": 0,
@@ -793,11 +818,12 @@ def plot_images(
     flat = _picture_axes(axes, count, columns, height / width, caption)
     for number, ax in enumerate(flat):
         ax.imshow(pictures[number], cmap="gray", vmin=0, vmax=1)
-        wrong = true is not None and guess is not None and true[number] != guess[number]
-        title = true[number] if true is not None else guess[number] if guess is not None else ""
-        look = {"fontsize": TEXT_SIZE, "parse_math": False, "pad": 4}
-        if wrong:
-            title = f"{title}, not {guess[number]}"
+        right = None if true is None else true[number]
+        said = None if guess is None else guess[number]
+        title = right if right is not None else said or ""
+        look: dict[str, Any] = {"fontsize": TEXT_SIZE, "parse_math": False, "pad": 4}
+        if None not in (right, said) and right != said:
+            title = f"{right}, not {said}"
             look |= {"color": VERMILLION, "fontweight": "bold"}
             ax.spines[:].set(color=VERMILLION, linewidth=3)
         ax.set_title(_caption(ax, title), **look)
@@ -1034,7 +1060,7 @@ def plot_predictions(
     _all_finite(predicted, "predicted")
     error = np.abs(true - predicted).mean()
     low, high = min(true.min(), predicted.min()), max(true.max(), predicted.max())
-    margin = 0.05 * (high - low) or 1.0
+    margin = 0.05 * (high - low) or 0.1 * abs(low) or 1.0
     limits = (low - margin, high + margin)
 
     ax = _one_axes(ax, 4.6, 4.9)
@@ -1139,8 +1165,8 @@ def _calibration_bins(
     confidence: np.ndarray, correct: np.ndarray, bins: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the count, accuracy and mean confidence (bins,) of each bin; 0 where it is empty."""
-    number = np.clip(np.digitize(confidence, np.linspace(0, 1, bins + 1), right=True) - 1, 0, None)
-    number = np.minimum(number, bins - 1)
+    edges = np.linspace(0, 1, bins + 1)
+    number = np.clip(np.digitize(confidence, edges, right=True) - 1, 0, bins - 1)
     counts = np.bincount(number, minlength=bins)
     divisor = np.maximum(counts, 1)
     accuracy = np.bincount(number, weights=correct, minlength=bins) / divisor
@@ -1154,8 +1180,8 @@ def save(figure_or_axes: Any, path: str | os.PathLike[str]) -> Path:
     """Return the path of the PNG, 150 dots per inch, to which the figure was written.
 
     Takes a Figure, an Axes or an array of Axes of one figure. The file appears whole or not at
-    all, missing folders are made, and the same picture gives the same bytes. The figure is closed
-    in any case; its Axes stay usable.
+    all, missing folders are made, and the same picture gives the same bytes. The figure is closed,
+    even when writing fails; its Axes stay usable.
 
     ValueError: no figure, or a name that does not end in .png.
     """
@@ -1183,7 +1209,7 @@ def _figure_of(drawing: Any) -> Figure:
     if isinstance(drawing, Figure):
         return drawing
     flat = np.ravel(np.array(drawing, dtype=object))
-    figures = {part.get_figure(root=True) for part in flat if isinstance(part, Axes)}
+    figures: set[Any] = {part.get_figure(root=True) for part in flat if isinstance(part, Axes)}
     if len(figures) != 1 or not all(isinstance(part, Axes) for part in flat):
         raise ValueError("save takes a Figure, an Axes, or an array of Axes of one figure")
     return figures.pop()

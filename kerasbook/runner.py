@@ -7,6 +7,7 @@ A chapter's `main` knows nothing of this: it takes its keyword arguments and han
 """
 
 import argparse
+import contextlib
 import csv
 import importlib
 import inspect
@@ -44,12 +45,19 @@ def run(module_name: str, arguments: list[str] | None = None) -> NoReturn:
     Exit status: 0 done; 1 the loss became NaN; 2 a bad flag, folder or data set; 130 Ctrl-C.
     """
     started = time.perf_counter()
-    chapter = importlib.import_module(module_name)
+    try:
+        chapter = importlib.import_module(module_name)
+    except KeyboardInterrupt:
+        fail("interrupted while importing", 130)
     seconds = {"import": time.perf_counter() - started}
     parser, common_names = _parser(chapter)
     flags = vars(parser.parse_args(arguments))
     common = argparse.Namespace(**{name: flags.pop(name) for name in common_names})
-    _run_chapter(chapter, flags, common, seconds, started)
+    with contextlib.ExitStack() as stack:
+        if common.quiet:
+            nowhere = stack.enter_context(open(os.devnull, "w"))
+            stack.enter_context(contextlib.redirect_stdout(nowhere))
+        _run_chapter(chapter, flags, common, seconds, started)
     sys.exit(0)
 
 
@@ -126,8 +134,6 @@ def _run_chapter(chapter, flags: dict, common, seconds: dict, started: float) ->
     if common.quick:
         defaults = {n: p.default for n, p in inspect.signature(chapter.main).parameters.items()}
         flags |= {n: v for n, v in QUICK.items() if n in flags and flags[n] == defaults[n]}
-    if common.quiet:
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (until the program ends)
 
     import keras
 
@@ -171,7 +177,7 @@ def _run_chapter(chapter, flags: dict, common, seconds: dict, started: float) ->
         _save(folder, report | {"finished": False}, stop.history, stop.model)
         fail(f"{stop}; the model so far is in {folder}, and --resume goes on", 130)
     except KeyboardInterrupt:
-        fail("interrupted before training began", 130)
+        fail(f"interrupted; --resume goes on from what {folder} holds", 130)
 
     seconds["data"] = result.splits.seconds
     seconds["train"] = result.history.seconds

@@ -108,11 +108,12 @@ def batch_order(seed: int, epoch: int, examples: int, shuffle: bool = True) -> n
 
 
 class _Recorder(keras.callbacks.Callback):
-    """The last callback of every run: History, progress and checkpoint."""
+    """The last callback of every run: order of the examples, History, progress, checkpoint."""
 
-    def __init__(self, history, progress, checkpoint):
+    def __init__(self, set_order, history, progress, checkpoint):
         super().__init__()
-        self.history, self.progress, self.checkpoint = history, progress, checkpoint
+        self.set_order, self.history = set_order, history
+        self.progress, self.checkpoint = progress, checkpoint
         self.started = time.perf_counter() - history.seconds
         self.epoch = 0
 
@@ -121,6 +122,7 @@ class _Recorder(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         self.epoch = epoch
+        self.set_order(epoch)
 
     def on_train_batch_end(self, batch, logs=None):  # only `model.fit` calls this
         self.progress.update(self.epoch, batch + 1, logs)
@@ -172,17 +174,17 @@ def fit(
         checkpoint: folder for the state of the run; with `resume`, it goes on from there.
 
     Raises:
-        ValueError, TypeError: an argument does not fit; the message has the remedy.
+        ArgumentError: an argument does not fit; the message has the remedy.
         NonFiniteLoss: the loss became NaN or infinite.
         Interrupted: Ctrl-C, with the model and History so far.
     """
     train = checks.as_batches(train, "train")
     if validation_data is not None:
         validation_data = checks.as_batches(validation_data, "validation_data")
-    callbacks = checks.callbacks(callbacks, metrics, loop)
-    checks.metric_objects(metrics)
     checks.numbers(epochs=epochs, batch_size=batch_size)
     checks.one_of("loop", loop, ("tape", "fit"))
+    checks.metric_objects(metrics)
+    callbacks = checks.callbacks(callbacks, metrics, loop)
     checks.build(model, train)
     use_jit = checks.use_jit(jit, model)
 
@@ -197,27 +199,30 @@ def fit(
         checks.own_step(model, optimizer, loop)
 
     history = History()
-    settings = {"batch_size": batch_size, "seed": seed, "optimizer": optimizer.get_config()}
+    config = {k: v for k, v in optimizer.get_config().items() if k != "name"}
+    settings = {"batch_size": batch_size, "seed": seed, "shuffle": shuffle, "optimizer": config}
     saved = Checkpoint(checkpoint, model, callbacks, settings)
     first_epoch = saved.restore(history) if resume else 0
+    rows = checks.examples(train)  # None for a dataset, which brings its own order
+    order = None if rows is None else tf.Variable(tf.range(rows))
+
+    def set_order(epoch):
+        if rows is not None:
+            order.assign(batch_order(seed, epoch, rows, shuffle))
+
     shown = make_progress(progress, epochs, checks.steps_per_epoch(train, batch_size))
-    recorder = _Recorder(history, shown, saved)
+    recorder = _Recorder(set_order, history, shown, saved)
     callbacks.append(recorder)
-
-    rows = checks.examples(train)
-
-    def order_of(epoch):  # a dataset has no rows to choose from: it brings its own order
-        return None if rows is None else batch_order(seed, epoch, rows, shuffle)
-
     try:
         with shown:
             if loop == "fit":
                 model.fit(
-                    _as_dataset(train, batch_size, lambda: order_of(recorder.epoch)),
+                    _as_dataset(train, batch_size, order),
                     validation_data=_as_dataset(validation_data, batch_size),
                     initial_epoch=first_epoch,
                     epochs=epochs,
                     callbacks=callbacks,
+                    shuffle=False,
                     verbose=0,
                 )
             else:
@@ -227,8 +232,11 @@ def fit(
                     test_step = make_test_step(model, loss_fn)
                     validating = make_loop(test_step, metrics, validation_data, batch_size)
                 hooks = keras.callbacks.CallbackList(callbacks, model=model, epochs=epochs)
-                epoch_range = range(first_epoch, epochs)
-                _run_epochs(model, training, validating, order_of, epoch_range, hooks, shown)
+                hooks.on_train_begin()
+                for epoch in range(first_epoch, epochs):
+                    if not model.stop_training:
+                        _run_epoch(epoch, training, order, validating, hooks, shown)
+                hooks.on_train_end(history.last())
     except NonFinite as stop:
         message = checks.why_not_finite(stop, recorder.epoch, train)
         raise NonFiniteLoss(message, history, stop.last_loss) from None
@@ -237,20 +245,14 @@ def fit(
     return history
 
 
-def _run_epochs(model, training, validating, order_of, epochs, hooks, shown):
+def _run_epoch(epoch, training, order, validating, hooks, shown):
     """Train, validate, tell the callbacks: the same calls in the same order as `model.fit`."""
-    hooks.on_train_begin()
-    logs = {}
-    for epoch in epochs:
-        if model.stop_training:
-            break
-        hooks.on_epoch_begin(epoch)
-        for step, logs in training.run_epoch(order_of(epoch)):
-            shown.update(epoch, step, logs)
-        if validating is not None:
-            logs |= {f"val_{name}": value for name, value in _score(validating).items()}
-        hooks.on_epoch_end(epoch, logs)
-    hooks.on_train_end(logs)
+    hooks.on_epoch_begin(epoch)
+    for step, logs in training.run_epoch(order):
+        shown.update(epoch, step, logs)
+    if validating is not None:
+        logs |= {f"val_{name}": value for name, value in _score(validating).items()}
+    hooks.on_epoch_end(epoch, logs)
 
 
 def _score(loop) -> dict[str, float]:
@@ -260,25 +262,16 @@ def _score(loop) -> dict[str, float]:
     return scores
 
 
-def _as_dataset(data, batch_size, next_order=None):
-    """The batches that the tape loop would take, for `model.fit`."""
+def _as_dataset(data, batch_size, order=None):
+    """For `model.fit`: the batches that the tape loop takes, in the order that `order` says."""
     if data is None or isinstance(data, tf.data.Dataset):
         return data
-    arrays = tf.nest.map_structure(np.asarray, data)
-    rows = checks.examples(data)
 
-    def batches():
-        order = np.arange(rows) if next_order is None else next_order()
-        for first in range(0, rows, batch_size):
-            chosen = order[first : first + batch_size]
-            yield tf.nest.map_structure(lambda array: array[chosen], arrays)
+    def take(positions):
+        rows = positions if order is None else tf.gather(order, positions)
+        return tf.nest.map_structure(lambda array: tf.gather(array, rows), data)
 
-    signature = tf.nest.map_structure(
-        lambda array: tf.TensorSpec((None, *array.shape[1:]), array.dtype), arrays
-    )
-    dataset = tf.data.Dataset.from_generator(batches, output_signature=signature)
-    steps = checks.steps_per_epoch(data, batch_size)
-    return dataset.apply(tf.data.experimental.assert_cardinality(steps)).prefetch(2)
+    return tf.data.Dataset.range(checks.examples(data)).batch(batch_size).map(take).prefetch(2)
 
 
 def evaluate(

@@ -124,7 +124,8 @@ CASES = {
     "sample weights": (plain, adam, True, 0),
     "L2 penalty": (with_l2, adam, False, 0),
     "two penalties": (with_two_penalties, adam, False, 0),
-    "batch normalisation": (with_batch_normalization, adam, False, 0),
+    # The graph's optimiser orders the operations of the normalisation as it likes.
+    "batch normalisation": (with_batch_normalization, adam, False, 2e-7),
     "dropout under one seed": (with_dropout, adam, False, 0),
     "learning-rate schedule": (plain, scheduled, False, 0),
 }
@@ -154,7 +155,7 @@ def test_xla_agrees_with_model_fit_under_xla(make_layers):
     model.compile(adam(), loss_fn, metrics=make_metrics(), jit_compile=True)
     x, y = data()
     history = model.fit(x, y, batch_size=BATCH, epochs=EPOCHS, shuffle=False, verbose=0)
-    assert largest_difference(ours, (model, history.history)) <= 2e-5
+    assert largest_difference(ours, (model, history.history)) <= 2e-6
 
 
 def test_shuffled_batches_equal_those_given_to_model_fit():

@@ -24,6 +24,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import tempfile
 import zipfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -44,6 +45,7 @@ class Fetcher:
     """Fetches packages into a folder, once each."""
 
     def __init__(self, folder: Path) -> None:
+        """Fetch into `folder`, which need not exist."""
         self.folder = folder
 
     def pypi(self, package: str, version: str, source: bool = False) -> Path:
@@ -310,11 +312,15 @@ def content(name: str, file: bytes) -> object:
 
 
 def main() -> None:
+    """Remake the files asked for; exit with 1 unless all are the same."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--only", metavar="NAME", help="the files whose name contains NAME")
-    parser.add_argument("--out", metavar="DIR", type=Path, default=Path("remade_data"))
+    out = Path(tempfile.gettempdir()) / "kerasbook_data"
+    parser.add_argument(
+        "--out", metavar="DIR", type=Path, default=out, help="where to write them (%(default)s)"
+    )
     options = parser.parse_args()
     names = [name for name in RECIPES if not options.only or options.only in name]
     if not names:

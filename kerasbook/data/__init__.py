@@ -3,8 +3,8 @@
     >>> from kerasbook.data import load_auto_mpg
     >>> splits = load_auto_mpg()
     >>> print(splits)
-    Auto MPG (embedded): 236 train, 78 validation, 78 test; nine features; target: fuel economy (mpg)
-    >>> x, y = splits.train
+    Auto MPG (embedded): 236 train, 78 validation, 78 test; nine features; target: fuel …
+    >>> x, y = splits.train  # (236, 9), (236, 1)
 
 The data sets in EMBEDDED lie inside the package: they need no network, and neither TensorFlow nor
 TensorFlow Datasets is imported to read them. Those in ONLINE are read by kerasbook.data.tfds.
@@ -14,7 +14,9 @@ a module with its load function, a line in EMBEDDED and a recipe in tools/remake
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -37,15 +39,22 @@ def load(name: str, **options: Any) -> Splits:
     An embedded one takes what its load_*() takes, an online one `data_dir` (see load_tfds).
     Raises DataError for an unknown name, and where the data cannot be had.
     """
+    started = time.perf_counter()
     if name in EMBEDDED:
-        return EMBEDDED[name](**options)
-    if name in ONLINE:
+        splits = EMBEDDED[name](**options)
+    elif name in ONLINE:
         from kerasbook.data.tfds import load_tfds  # imports TensorFlow Datasets: 0.5 s
 
-        return load_tfds(name, **options)
+        splits = load_tfds(name, **options)
+    else:
+        raise _unknown(name)
+    return dataclasses.replace(splits, seconds=time.perf_counter() - started)
+
+
+def _unknown(name: str) -> DataError:
     close = difflib.get_close_matches(name, [*EMBEDDED, *ONLINE], n=1)
     hint = f": did you mean {close[0]!r}?" if close else "."
-    raise DataError(
+    return DataError(
         f"There is no data set {name!r}{hint}\n"
         f"Embedded: {', '.join(EMBEDDED)}. From TensorFlow Datasets: {', '.join(ONLINE)}."
     )

@@ -7,10 +7,10 @@ import difflib
 import io
 from collections.abc import Sequence
 
-import numpy as np
-
 from kerasbook.data.embedded import read_file
 from kerasbook.data.splits import DataError, Part, Splits, mean_and_std, standardised
+
+import numpy as np
 
 COLUMNS = {  # feature: (column of the file, unit)
     "cylinders": ("cyl", "number"),

@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import ClassVar
 
-import numpy as np
-import tensorflow_datasets as tfds
-from tensorflow_datasets.core import registered
-
 from kerasbook.data.auto_mpg import FEATURES, load_auto_mpg
 from kerasbook.data.fashion import CLASSES, read_fashion
 from kerasbook.data.splits import Part
+
+import numpy as np
+import tensorflow_datasets as tfds
+from tensorflow_datasets.core import registered
 
 AUTO_MPG_CITATION = """\
 @misc{autompg,

@@ -33,6 +33,7 @@ def checksums() -> dict[str, str]:
 
 
 def read_unchecked(name: str) -> bytes:
+    """Return the content of an embedded file; DataError where it cannot be read."""
     try:
         return (FILES / name).read_bytes()
     except OSError as error:

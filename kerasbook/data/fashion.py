@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import io
 
-import numpy as np
-
 from kerasbook.data.embedded import read_file
 from kerasbook.data.splits import Part, Splits, mean_and_std, standardised
+
+import numpy as np
 
 CLASSES = (
     "T-shirt/top",
@@ -54,12 +54,13 @@ def load_fashion(standardise: bool = True) -> Splits:
 def read_fashion() -> tuple[Part, Part, Part]:
     """Return train, validation and test as they are in the file, x (n, 28, 28, 1) uint8.
 
-    The file is shuffled, so the last 100 pictures of each class make a fair validation part.
+    The file is shuffled, so the last 100 pictures of each class make a fair validation part. They
+    stand in turn, one of each class, so that the first n of them are fair too.
     """
     with np.load(io.BytesIO(read_file("fashion_10k_2k.npz"))) as file:
         x, y = file["x_train"][..., np.newaxis], file["y_train"].astype(np.int32)
         test = Part(file["x_test"][..., np.newaxis], file["y_test"].astype(np.int32))
-    held_out = np.zeros(len(y), bool)
-    for label in range(len(CLASSES)):
-        held_out[np.flatnonzero(y == label)[-VALIDATION_PER_CLASS:]] = True
-    return Part(x[~held_out], y[~held_out]), Part(x[held_out], y[held_out]), test
+    last = [np.flatnonzero(y == label)[-VALIDATION_PER_CLASS:] for label in range(len(CLASSES))]
+    held_out = np.stack(last, axis=1).ravel()  # (100, 10) in rows: class 0, 1, … 9, 0, 1, …
+    train = Part(np.delete(x, held_out, axis=0), np.delete(y, held_out))
+    return train, Part(x[held_out], y[held_out]), test

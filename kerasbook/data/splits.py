@@ -44,19 +44,23 @@ class Splits:
     features: tuple[str, ...] | None = None  # the name of each column of x
     mean: np.ndarray | None = None
     std: np.ndarray | None = None
+    seconds: float = 0.0  # what `load` took
 
     def take(self, n: int | None) -> Splits:
-        """Return the first n examples of every part (or all, where a part has fewer).
+        """Return the first n examples of every part; all, where n is None or a part has fewer.
 
         The parts are shuffled, so the first n are a fair sample. `mean` and `std` stay those of
         the whole training part.
         """
+        if n is None:
+            return self
         if n < 1:
             raise ValueError(f"take(n) keeps at least one example, not {n}")
         shorter = (Part(x[:n], y[:n]) for x, y in (self.train, self.validation, self.test))
         return dataclasses.replace(self, **dict(zip(("train", "validation", "test"), shorter)))
 
     def __str__(self) -> str:
+        """Return what the data set is, how many examples it has, and of what shape."""
         parts = {"train": self.train, "validation": self.validation, "test": self.test}
         counts = ", ".join(f"{len(part.x):,} {name}" for name, part in parts.items())
         facts = [f"{self.title} ({self.source}): {counts}"]

@@ -31,14 +31,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+from kerasbook.data import builders  # noqa: F401  registers the embedded data sets
+from kerasbook.data.splits import DataError, Part, Splits, mean_and_std, standardised
+
 import numpy as np
 import requests
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core.download import downloader
 from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
-
-from kerasbook.data import builders  # noqa: F401  registers the embedded data sets
-from kerasbook.data.splits import DataError, Part, Splits, mean_and_std, standardised
 
 PROBE_SECONDS = 2.0
 RETRIES = 2  # TFDS tries ten times, which takes minutes
@@ -224,15 +224,16 @@ def quiet_logs() -> Iterator[None]:
 
 @contextlib.contextmanager
 def progress_bar() -> Iterator[None]:
-    """Show the bars of TFDS where somebody looks; elsewhere, and its own prints, not."""
-    watched = sys.stderr.isatty() or "ipykernel" in sys.modules
-    if not watched:
-        tfds.disable_progress_bar()
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):
+    """Show the bars of TFDS in a terminal and in a notebook only, and its prints nowhere."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        if sys.stderr.isatty() or "ipykernel" in sys.modules:
             yield
-    finally:
-        tfds.enable_progress_bar()
+            return
+        tfds.disable_progress_bar()
+        try:
+            yield
+        finally:
+            tfds.enable_progress_bar()
 
 
 @contextlib.contextmanager

@@ -1,0 +1,197 @@
+"""How fast is the book's loop? Side by side with `model.fit` at its defaults.
+
+    python -m kerasbook.bench --json bench.json
+
+Both train the same model from the same weights with Adam, in the same process, in turns: a few
+epochs of one, a few of the other, several rounds. The first epoch of every turn is left out: it
+pays for tracing and compiling. A row's ratio is taken round by round; its median is the
+headline, and the smallest and largest stand beside it.
+"""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import layers
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from kerasbook.checkpoint import atomic_path
+from kerasbook.data import load_auto_mpg, load_fashion
+from kerasbook.training import fit
+
+
+@dataclass
+class Row:
+    """One comparison: a model, its data, and how long a turn lasts."""
+
+    title: str
+    data: Callable[[], tuple]  # → (x, y)
+    model: Callable[[], keras.Model]
+    loss_fn: Any
+    batch_size: int
+    epochs: int  # per turn; the first is not timed
+
+
+def regression() -> keras.Model:
+    """A line through nine features."""
+    return keras.Sequential([keras.Input((9,)), layers.Dense(1)])
+
+
+def dense() -> keras.Model:
+    """The articles' deep network, 784-128-64-10."""
+    hidden = [layers.Dense(128, "relu"), layers.Dense(64, "relu")]
+    return keras.Sequential([keras.Input((28, 28, 1)), layers.Flatten(), *hidden, layers.Dense(10)])
+
+
+def convolutional() -> keras.Model:
+    """The article's CNN for pictures of 28 × 28."""
+    return keras.Sequential(
+        [
+            keras.Input((28, 28, 1)),
+            layers.Conv2D(32, 3, activation="relu"),
+            layers.MaxPooling2D(),
+            layers.Conv2D(64, 3, activation="relu"),
+            layers.MaxPooling2D(),
+            layers.Conv2D(64, 3, activation="relu"),
+            layers.Flatten(),
+            layers.Dense(64, activation="relu"),
+            layers.Dense(10),
+        ]
+    )
+
+
+def garments(count: int) -> tuple:
+    """The first `count` training pictures and their classes."""
+    x, y = load_fashion().train
+    return x[:count], y[:count]
+
+
+cross_entropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+ROWS = {
+    "regression": Row(
+        "linear regression, full batch",
+        lambda: tuple(load_auto_mpg().train),
+        regression,
+        keras.losses.MeanSquaredError(),
+        batch_size=236,
+        epochs=60,
+    ),
+    "dense": Row(
+        "784-128-64-10, batch 64", lambda: garments(6400), dense, cross_entropy, 64, epochs=4
+    ),
+    "cnn": Row(
+        "the article's CNN, batch 64", lambda: garments(1920), convolutional, cross_entropy, 64, 3
+    ),
+}
+
+
+class Stopwatch(keras.callbacks.Callback):
+    """Notes when each epoch ends."""
+
+    def on_train_begin(self, logs=None):
+        self.times = []
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.times.append(time.perf_counter())
+
+    def seconds_per_epoch(self) -> float:
+        """The median over all epochs but the first."""
+        return statistics.median(np.diff(self.times))
+
+
+def compare(row: Row, rounds: int) -> dict:
+    """Runs both in turns; returns milliseconds per step and ratios, round by round."""
+    x, y = row.data()
+    models = {"ours": row.model(), "fit": row.model()}
+    models["fit"].set_weights(models["ours"].get_weights())
+    optimizers = {name: keras.optimizers.Adam() for name in models}
+    models["fit"].compile(optimizers["fit"], row.loss_fn)  # everything else at its default
+
+    def turn(name: str, epochs: int, shuffle: bool = True) -> float:
+        watch = Stopwatch()
+        options = {"batch_size": row.batch_size, "epochs": epochs, "callbacks": [watch]}
+        if name == "fit":
+            models["fit"].fit(x, y, shuffle=shuffle, verbose=0, **options)
+        else:
+            arguments = {"loss_fn": row.loss_fn, "optimizer": optimizers["ours"]}
+            arguments |= {"shuffle": shuffle, "progress": "none"}
+            fit(models["ours"], (x, y), **arguments, **options)
+        return watch.seconds_per_epoch() if epochs > 1 else 0.0
+
+    for name in models:
+        turn(name, epochs=1, shuffle=False)
+    weights = zip(*(model.get_weights() for model in models.values()), strict=True)
+    difference = max(float(np.abs(a - b).max()) for a, b in weights)
+
+    steps = -(-len(x) // row.batch_size)
+    times: dict[str, list[float]] = {name: [] for name in models}
+    for number in range(rounds):
+        for name in models if number % 2 == 0 else reversed(models):
+            times[name].append(1000 * turn(name, row.epochs) / steps)
+    ratios = [theirs / ours for theirs, ours in zip(times["fit"], times["ours"], strict=True)]
+    return {
+        "title": row.title,
+        "milliseconds_per_step": times,
+        "ratios": ratios,
+        "ratio": statistics.median(ratios),
+        "weights_differ_by": difference,  # after the same unshuffled epoch
+    }
+
+
+def table_of(results: dict) -> Table:
+    """The results as a table for people."""
+    table = Table(title="milliseconds per step, median; the ratio with its smallest and largest")
+    for heading in ("model", "kerasbook", "model.fit", "times faster"):
+        table.add_column(heading, justify="left" if heading == "model" else "right")
+    for result in results["rows"].values():
+        ours, theirs = (
+            statistics.median(result["milliseconds_per_step"][name]) for name in ("ours", "fit")
+        )
+        low, high = min(result["ratios"]), max(result["ratios"])
+        ratio = f"{result['ratio']:.2f} ({low:.2f} to {high:.2f})"
+        table.add_row(result["title"], f"{ours:.2f}", f"{theirs:.2f}", ratio)
+    return table
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """`python -m kerasbook.bench`."""
+    parser = argparse.ArgumentParser(
+        prog="python -m kerasbook.bench",
+        description="Times the book's loop against model.fit at its defaults, in turns.",
+    )
+    parser.add_argument("rows", nargs="*", metavar="ROW", help=f"some of {', '.join(ROWS)}")
+    parser.add_argument("--rounds", type=int, default=5, help="turns of each (default 5)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
+    options = parser.parse_args(arguments)
+    unknown = set(options.rows) - set(ROWS)
+    if unknown or options.rounds < 1:
+        parser.error(f"rows are {', '.join(ROWS)}; rounds are at least 1")
+
+    results: dict = {
+        "versions": {"tensorflow": tf.__version__, "keras": keras.__version__},
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "cores": os.cpu_count(),
+        "rounds": options.rounds,
+        "rows": {},
+    }
+    console = Console()
+    for name in track(options.rows or list(ROWS), "timing", console=console, transient=True):
+        results["rows"][name] = compare(ROWS[name], options.rounds)
+    console.print(table_of(results))
+    if options.json:
+        with atomic_path(options.json) as temporary:
+            temporary.write_text(json.dumps(results, indent=1) + "\n")
+        console.print(f"figures in {options.json}")

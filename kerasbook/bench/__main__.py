@@ -1,0 +1,5 @@
+"""`python -m kerasbook.bench`."""
+
+from kerasbook.bench import main
+
+main()

@@ -1,0 +1,337 @@
+"""Chapter 3: every hand-made layer against Keras', the article's flatten, augmentation, `main`."""
+
+import itertools
+
+from kerasbook import chapter3
+from kerasbook.data import Part, Splits
+
+import keras
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+
+EXACT = 1e-11  # for numbers of 64 bits: a few hundred roundings
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    plt.close("all")
+
+
+def made_up(shape=(28, 28, 1), examples=40, name="fashion"):
+    """Small splits in which a bright row tells the class."""
+    random = np.random.default_rng(0)
+
+    def part():
+        y = random.integers(0, 10, examples).astype("int32")
+        x = random.normal(0, 0.1, (examples, *shape)).astype("float32")
+        x[np.arange(examples), 2 + 2 * y] += 3
+        return Part(x, y)
+
+    classes = tuple(f"kind {number}" for number in range(10))
+    return Splits(part(), part(), part(), name, "Made up", "kind", "embedded", classes)
+
+
+# --- convolution --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("padding", ["valid", "same"])
+@pytest.mark.parametrize("strides", [1, 2, 3])
+@pytest.mark.parametrize("shape", [(8, 8, 3, 3), (7, 10, 2, 5), (9, 6, 5, 4), (6, 5, 1, 2)])
+def test_convolution_equals_keras(shape, strides, padding):
+    height, width, high, wide = shape
+    random = np.random.default_rng(sum(shape))
+    x = random.normal(size=(2, height, width, 3))
+    kernel, bias = random.normal(size=(high, wide, 3, 4)), random.normal(size=4)
+    differences = chapter3.compare_with_keras(x, kernel, bias, strides, padding)
+    assert set(differences) == {
+        "loops",
+        "patches",
+        "gradient of x",
+        "gradient of kernel",
+        "gradient of bias",
+    }
+    assert max(differences.values()) < EXACT, differences
+
+
+def test_convolution_equals_keras_in_32_bits():
+    random = np.random.default_rng(1)
+    shapes = (2, 9, 9, 2), (3, 3, 2, 4), (4,)
+    inputs = [random.normal(size=shape).astype("float32") for shape in shapes]
+    assert max(chapter3.compare_with_keras(*inputs, 2, "same").values()) < 1e-4
+
+
+def test_comparison_sees_a_wrong_padding(monkeypatch):
+    """The odd zero at the top and left, as nobody but PyTorch's users would put it."""
+    right = chapter3.padding_widths
+    monkeypatch.setattr(chapter3, "padding_widths", lambda *a: right(*a)[::-1])
+    x, kernel = np.random.default_rng(0).normal(size=(2, 6, 6, 1)), np.ones((3, 3, 1, 1))
+    differences = chapter3.compare_with_keras(x, kernel, np.zeros(1), 2, "same")
+    assert differences["loops"] > 0.1
+    assert differences["patches"] > 0.1
+
+
+def test_gradients_by_hand_equal_the_tape():
+    random = np.random.default_rng(2)
+    x, kernel = random.normal(size=(2, 7, 6, 3)), random.normal(size=(3, 2, 3, 4))
+    z, *expected = chapter3.outputs_and_gradients(chapter3.conv2d, x, kernel, random.normal(size=4))
+    for ours, theirs in zip(chapter3.conv2d_gradients(x, kernel, z), expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=EXACT)
+
+
+def test_true_convolution_is_that_of_mathematics():
+    """NumPy's `convolve` and `correlate`, in one dimension, are the judges."""
+    random = np.random.default_rng(3)
+    row, kernel = random.normal(size=9), random.normal(size=4)
+    x, weights = row.reshape(1, 1, 9, 1), kernel.reshape(1, 4, 1, 1)
+    by_hand = chapter3.convolve(x, weights, [0])[0, 0, :, 0]
+    np.testing.assert_allclose(by_hand, np.convolve(row, kernel, "valid"), atol=EXACT)
+    by_hand = chapter3.correlate(x, weights, [0])[0, 0, :, 0]
+    np.testing.assert_allclose(by_hand, np.correlate(row, kernel, "valid"), atol=EXACT)
+
+
+def test_convolution_and_correlation_differ_by_a_flip():
+    random = np.random.default_rng(4)
+    x, kernel = random.normal(size=(1, 6, 6, 2)), random.normal(size=(3, 3, 2, 2))
+    convolved = chapter3.convolve(x, kernel, np.zeros(2), padding="same")
+    flipped = chapter3.correlate(x, kernel[::-1, ::-1], np.zeros(2), padding="same")
+    np.testing.assert_array_equal(convolved, flipped)
+    assert np.abs(convolved - chapter3.correlate(x, kernel, np.zeros(2), padding="same")).max() > 1
+
+
+@pytest.mark.parametrize("padding", ["valid", "same"])
+def test_output_size(padding):
+    for size, kernel_size, stride in itertools.product((5, 6, 28, 32), (1, 2, 3, 5), (1, 2, 3)):
+        layer = layers.Conv2D(1, kernel_size, stride, padding)
+        expected = layer.compute_output_shape((1, size, size, 1))[1]
+        assert chapter3.output_size(size, kernel_size, stride, padding) == expected
+
+
+def test_convolution_is_a_dense_layer_with_tied_weights():
+    random = np.random.default_rng(5)
+    x, kernel = random.normal(size=(2, 5, 4, 2)), random.normal(size=(3, 2, 2, 3))
+    matrix = chapter3.dense_matrix(kernel, 5, 4).numpy()
+    z = chapter3.conv2d(x, kernel, 0.0)
+    np.testing.assert_allclose(x.reshape(2, -1) @ matrix, tf.reshape(z, (2, -1)), atol=EXACT)
+    assert np.count_nonzero(matrix) == 3 * 2 * 2 * z.shape[1] * z.shape[2] * 3
+    assert len(np.unique(matrix)) == kernel.size + 1  # and zero
+
+
+def test_convolution_moves_with_the_picture():
+    x = np.zeros((1, 16, 16, 1))
+    x[0, 4:9, 4:9, 0] = np.random.default_rng(6).normal(size=(5, 5))
+    z = chapter3.conv2d(x, chapter3.EDGES.astype(float), 0.0)
+    moved = chapter3.conv2d(np.roll(x, 3, axis=2), chapter3.EDGES.astype(float), 0.0)
+    np.testing.assert_allclose(moved, np.roll(z, 3, axis=2), atol=EXACT)
+    assert np.abs(moved - z).max() > 1
+
+
+# --- pooling ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [2, 3])
+@pytest.mark.parametrize("ties", [True, False])
+def test_pooling_equals_keras(size, ties):
+    random = np.random.default_rng(7)
+    shape = (2, 7, 9, 3)
+    x = random.integers(1, 4, shape).astype(float) if ties else random.normal(size=shape)
+    differences = chapter3.compare_pooling(x, size)
+    assert len(differences) == 4
+    assert max(differences.values()) < EXACT, differences
+
+
+def test_gradient_of_max_pooling_goes_to_the_winner():
+    x = np.array([[1.0, 3], [2, 4]]).reshape(1, 2, 2, 1)
+    outputs, slopes = chapter3.outputs_and_gradients(chapter3.max_pool, x)
+    assert outputs.numpy().item() == 4
+    np.testing.assert_array_equal(slopes[0, :, :, 0], [[0, 0], [0, 4]])
+    outputs, slopes = chapter3.outputs_and_gradients(chapter3.average_pool, x)
+    assert outputs.numpy().item() == 2.5
+    np.testing.assert_array_equal(slopes[0, :, :, 0], np.full((2, 2), 2.5 / 4))
+
+
+# --- the articles -------------------------------------------------------------------------
+
+
+def test_networks_of_the_articles():
+    colour, grey = chapter3.make_colour_cnn(), chapter3.make_grey_cnn()
+    assert colour.output_shape == grey.output_shape == (None, 10)
+    assert [layer.output.shape[1:] for layer in colour.layers[:5]] == [
+        (32, 32, 32),
+        (16, 16, 32),
+        (16, 16, 64),
+        (8, 8, 64),
+        (4096,),
+    ]
+    assert chapter3.count_parameters(colour) == colour.count_params() == 545_098
+    assert chapter3.count_parameters(grey) == grey.count_params() == 93_322
+    model = chapter3.make_model((28, 28, 1), 10)
+    assert chapter3.count_parameters(model) == model.count_params()
+
+
+def test_parameter_counts():
+    layer = layers.Conv2D(5, 3)
+    layer.build((None, 8, 8, 4))
+    assert chapter3.conv_parameters(3, 4, 5) == layer.count_params()
+    layer = layers.Dense(5)
+    layer.build((None, 8))
+    assert chapter3.dense_parameters(8, 5) == layer.count_params()
+
+
+def test_wrong_flatten_regroups_the_batch():
+    maps = np.ones((9, 8, 8, 64), "float32") * np.arange(9).reshape(9, 1, 1, 1)
+    rows = chapter3.flatten_wrongly(maps).numpy()
+    assert rows.shape == (16, 2304)  # nine pictures became sixteen rows
+    assert set(rows[1]) == {0, 1}  # and the second mixes two pictures
+    right = layers.Flatten()(maps).numpy()
+    assert right.shape == (9, 4096)
+    assert [set(row) for row in right] == [{number} for number in range(9)]
+
+
+@pytest.mark.parametrize(("count", "side"), [(9, 7), (64, 8)])
+def test_wrong_flatten_raises_for_other_sizes(count, side):
+    with pytest.raises(tf.errors.InvalidArgumentError, match="multiple of 2304"):
+        chapter3.flatten_wrongly(tf.zeros((count, side, side, 64)))
+
+
+# --- augmentation -------------------------------------------------------------------------
+
+
+def test_flip_mirrors_the_chosen_pictures():
+    x = np.random.default_rng(0).normal(size=(2, 4, 5, 3))
+    flipped = chapter3.flip_some(x, np.array([True, False]))
+    np.testing.assert_array_equal(flipped[0], x[0, :, ::-1])
+    np.testing.assert_array_equal(flipped[1], x[1])
+
+
+def test_shift_moves_each_picture_its_own_way():
+    x = np.zeros((3, 6, 6, 1))
+    x[:, 2, 3] = 1
+    moved = chapter3.shift_each(x, np.array([0, 1, -2]), np.array([0, -2, 1])).numpy()
+    bright = [tuple(map(int, np.argwhere(picture[..., 0])[0])) for picture in moved]
+    assert bright == [(2, 3), (3, 1), (0, 4)]
+    drawn_out = chapter3.shift_each(
+        np.arange(4.0).reshape(1, 1, 4, 1), np.zeros(1, int), np.ones(1, int)
+    )
+    np.testing.assert_array_equal(drawn_out[0, 0, :, 0], [0, 0, 1, 2])
+
+
+@pytest.mark.parametrize("shape", [(28, 28, 1), (32, 32, 3)])
+def test_augmentation_acts_in_training_only_and_by_its_seed(shape):
+    x = np.random.default_rng(0).normal(size=(32, *shape)).astype("float32")
+    first, second = (chapter3.RandomFlipAndShift(shift=2, seed=3) for _ in range(2))
+    np.testing.assert_array_equal(first(x), x)
+    np.testing.assert_array_equal(first(x, training=False), x)
+    changed = first(x, training=True)
+    assert changed.shape == x.shape
+    assert changed.dtype == x.dtype
+    assert np.abs(changed - x).max() > 1
+    np.testing.assert_array_equal(changed, second(x, training=True))
+    assert np.abs(changed - first(x, training=True)).max() > 1  # new ones every time
+
+
+def test_about_half_of_the_pictures_are_flipped():
+    x = np.tile(np.arange(4.0, dtype="float32").reshape(1, 1, 4, 1), (1000, 1, 1, 1))
+    flipped = chapter3.RandomFlipAndShift(shift=0, seed=0)(x, training=True)
+    assert 0.4 < np.mean(flipped[:, 0, 0, 0] == 3) < 0.6
+    still = chapter3.RandomFlipAndShift(flip=False, shift=0)(x, training=True)
+    np.testing.assert_array_equal(still, x)
+
+
+@pytest.mark.parametrize("jit", [False, True])
+def test_augmentation_runs_compiled(jit):
+    def make():
+        layer = chapter3.RandomFlipAndShift(shift=2, seed=3)
+        function = tf.function(lambda x: layer(x, training=True), jit_compile=jit, autograph=False)
+        return layer, function
+
+    x = tf.random.stateless_normal((8, 6, 6, 1), (0, 0))
+    (layer, first), (_, second) = make(), make()
+    changed = first(x)
+    np.testing.assert_array_equal(changed, second(x))
+    assert np.abs(changed - first(x)).max() > 0  # the seed moves on inside the function too
+    if not jit:  # XLA draws its random numbers in another way
+        layer.random.state.assign(chapter3.RandomFlipAndShift(seed=3).random.state)
+        np.testing.assert_array_equal(changed, layer(x, training=True))
+
+
+def test_model_survives_saving(tmp_path):
+    model = chapter3.make_model((28, 28, 1), 10, flip=False, shift=2)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    x = np.random.default_rng(0).normal(size=(2, 28, 28, 1)).astype("float32")
+    np.testing.assert_array_equal(loaded(x), model(x))
+    assert (loaded.layers[0].flip, loaded.layers[0].shift) == (False, 2)
+
+
+# --- main ---------------------------------------------------------------------------------
+
+
+def test_schedule_ends_at_zero():
+    schedule = chapter3.make_schedule(0.1, examples=130, batch_size=64, epochs=4)
+    assert schedule.decay_steps == 12
+    rates = [float(schedule(step)) for step in (0, 6, 12)]
+    np.testing.assert_allclose(rates, [0.1, 0.05, 0], atol=1e-8)
+
+
+def test_loop_equals_model_fit(monkeypatch):
+    monkeypatch.setattr(chapter3, "load_fashion", made_up)
+    differences = chapter3.compare_loops(examples=40, epochs=1)
+    assert max(differences.values()) < 1e-6, differences
+
+
+@pytest.mark.parametrize(
+    ("dataset", "shape", "flip"), [("mnist", (28, 28, 1), False), ("cifar10", (32, 32, 3), True)]
+)
+def test_main(monkeypatch, dataset, shape, flip):
+    monkeypatch.setattr(chapter3, "load", lambda name: made_up(shape, examples=150, name=name))
+    result = chapter3.main(epochs=5, batch_size=16, dataset=dataset, examples=128, progress="none")
+    assert len(result.splits.train.x) == 128
+    assert result.model.input_shape == (None, *shape)
+    assert result.model.layers[0].flip is flip  # a digit in a mirror is not a digit
+    assert set(result.history.history) == {"loss", "accuracy", "val_loss", "val_accuracy"}
+    assert set(result.scores) == {"validation", "test"}
+    for scores in result.scores.values():
+        assert set(scores) == {"loss", "accuracy"}
+        assert 0.8 < scores["accuracy"] <= 1
+    assert set(result.figures) == {"history", "feature_maps", "kernels", "confusion", "mistakes"}
+
+
+def test_main_starts_from_its_seed(monkeypatch):
+    class Started(Exception):
+        pass
+
+    def first_output(seed):
+        with pytest.raises(Started) as started:
+            chapter3.main(seed=seed)
+        model, data = started.value.args
+        return model(data.x[:4], training=True).numpy()  # flips and dropout too
+
+    def fit(model, data, **options):
+        raise Started(model, data)
+
+    monkeypatch.setattr(chapter3, "load", lambda name: made_up())
+    monkeypatch.setattr(chapter3, "fit", fit)
+    first, second, other = map(first_output, (1, 1, 2))
+    np.testing.assert_array_equal(first, second)
+    assert np.abs(first - other).max() > 0.01
+
+
+@pytest.mark.parametrize("wrong", [0, 3])
+def test_mistakes_come_first(wrong):
+    splits = made_up()
+    predicted = splits.test.y.copy()
+    predicted[10 : 10 + wrong] += 1
+    predicted %= 10
+    axes = chapter3.plot_mistakes(splits, predicted, count=5)
+    assert [", not " in ax.get_title().replace("\n", " ") for ax in axes] == [True] * wrong + [
+        False
+    ] * (5 - wrong)
+
+
+@pytest.mark.slow
+def test_accuracy_at_the_defaults():
+    assert chapter3.main(progress="none").scores["test"]["accuracy"] >= 0.885

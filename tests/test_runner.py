@@ -1,0 +1,173 @@
+"""A chapter as a program: flags, errors in one line, and the files that it leaves."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import keras
+import numpy as np
+import pytest
+
+from kerasbook import chapter1, runner
+from kerasbook.data import DataError
+
+
+def call(*arguments, module="kerasbook.chapter1"):
+    """Runs the program in this process; returns its exit status."""
+    with pytest.raises(SystemExit) as caught:
+        runner.run(module, [str(argument) for argument in arguments])
+    return caught.value.code
+
+
+def test_a_run_leaves_its_files_and_says_so(tmp_path, capsys):
+    assert call("--epochs", 2, "--output", tmp_path, "--jit", "off") == 0
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert {
+        "chapter", "dataset", "loop", "seed", "epochs", "history", "scores", "seconds",
+        "versions", "files",
+    } <= set(report)  # fmt: skip
+    assert report["chapter"] == "chapter1"
+    assert report["epochs"] == len(report["history"]["loss"]) == 2
+    assert set(report["scores"]) == {"validation", "test"}
+    assert {"import", "data", "train", "total"} <= set(report["seconds"])
+    assert set(report["files"]) | {"checkpoint"} == set(os.listdir(tmp_path))
+    lines = (tmp_path / "history.csv").read_text().splitlines()
+    assert lines[0] == "epoch,loss,mae,val_loss,val_mae"
+    assert lines[2].startswith("2,")
+    model = keras.models.load_model(tmp_path / "model.keras")
+    assert model.count_params() == 9
+
+    printed = capsys.readouterr().out
+    for part in ("Chapter 1. Linear regression", "Auto MPG", "CPU", "Total params: 9",
+                 "epoch 2/2", "test mae", "total", "report.json"):  # fmt: skip
+        assert part in printed
+
+
+def test_the_same_seed_gives_the_same_scores_and_loop_fit_too(tmp_path):
+    for name, flags in {"a": [], "b": [], "fit": ["--loop", "fit"], "c": ["--seed", 5]}.items():
+        call("--epochs", 2, "--jit", "off", "--quiet", "--output", tmp_path / name, *flags)
+    scores = {
+        name: json.loads((tmp_path / name / "report.json").read_text())["scores"]
+        for name in ("a", "b", "fit", "c")
+    }
+    assert scores["a"] == scores["b"] == scores["fit"] != scores["c"]
+
+
+def test_quick_changes_only_what_was_not_given(monkeypatch, tmp_path):
+    seen = {}
+    monkeypatch.setattr(
+        chapter1, "main", _main_that(lambda **flags: seen.update(flags) or _stop(DataError("x")))
+    )
+    call("--quick", "--output", tmp_path)
+    assert (seen["epochs"], seen["examples"]) == (1, 512)
+    call("--quick", "--epochs", 7, "--output", tmp_path)
+    assert (seen["epochs"], seen["examples"]) == (7, 512)
+
+
+def _main_that(action):
+    def main(epochs: int = 3, examples: int | None = None, seed: int = 0, **fit_options):
+        """Does nothing much.
+
+        Args:
+            epochs: so many
+        """
+        action(epochs=epochs, examples=examples, seed=seed, **fit_options)
+
+    return main
+
+
+def _stop(error):
+    raise error
+
+
+def test_quiet_prints_nothing(tmp_path, capfd):
+    call("--epochs", 1, "--jit", "off", "--quiet", "--output", tmp_path)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--epoch", "3"], "unrecognized arguments: --epoch"),
+        (["--epochs", "three"], "argument --epochs: invalid int value: 'three'"),
+        (["--epochs", "-1"], "argument --epochs: must be a number of at least 0"),
+        (["--epochs", "0"], "epochs must be a whole number of at least 1"),
+        (["--batch-size", "0"], "batch_size must be"),
+        (["--learning-rate", "nan"], "argument --learning-rate"),
+        (["--loop", "keras"], "argument --loop: invalid choice"),
+        (["--dataset", "auto_mgp"], "did you mean 'auto_mpg'"),
+        (["--output", "/dev/null/x"], "cannot write into"),
+    ],
+)
+def test_bad_flags_are_one_line_and_exit_2(flags, message, tmp_path, capsys):
+    output = [] if "--output" in flags else ["--output", tmp_path]
+    assert call(*output, *flags) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert error.startswith("error: ")
+    assert message in error
+
+
+def test_help_shows_the_flags_of_main(capsys):
+    assert call("--help") == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "--learning-rate FLOAT length of a step (default: 0.01)" in printed
+    assert "--resume" in printed
+
+
+def test_a_diverging_run_exits_1_and_keeps_the_history(tmp_path, capsys):
+    flags = ["--learning-rate", 1.05, "--momentum", 0, "--batch-size", 236, "--jit", "off"]
+    assert call("--output", tmp_path, "--epochs", 500, *flags) == 1
+    assert "the loss became NaN or infinite at step" in capsys.readouterr().err
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["finished"] is False
+    assert report["epochs"] == len(report["history"]["loss"]) > 0
+
+
+def test_scores_are_compared_with_their_band(monkeypatch):
+    band = {"values": [1, 2, 3], "mean": 2.0, "sd": 1.0, "band": [1.0, 3.0]}
+    results = {"chapter1": {"auto_mpg": {"scores": {"test": {"mae": band}}}}}
+    monkeypatch.setattr(runner, "load_results", lambda: results)
+
+    def line(value, is_default=True):
+        return runner._score_lines("chapter1", "auto_mpg", {"test": {"mae": value}}, is_default)
+
+    assert line(2.5) == "test mae 2.5  (inside the band 1 to 3 of 3 seeds)"
+    assert "OUTSIDE the band" in line(3.5)
+    assert line(3.5, is_default=False) == "test mae 3.5  (default settings: 2 ± 1)"
+
+
+def program(folder, *flags):
+    """The chapter as a reader starts it."""
+    command = [sys.executable, "-m", "kerasbook.chapter1", "--output", str(folder), "--jit", "off"]
+    return subprocess.Popen(
+        [*command, *map(str, flags)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def test_ctrl_c_saves_and_resume_goes_on_to_the_same_scores(tmp_path):
+    flags = ["--epochs", "1500"]
+    with program(tmp_path / "run", *flags) as started:
+        while not (tmp_path / "run" / "checkpoint").exists():
+            time.sleep(0.05)
+            assert started.poll() is None
+        started.send_signal(signal.SIGINT)
+        out, error = started.communicate(timeout=100)
+    assert started.returncode == 130, error
+    assert error.startswith("error: interrupted after ")
+    assert "Traceback" not in error + out
+    report = json.loads((tmp_path / "run" / "report.json").read_text())
+    assert report["finished"] is False
+    assert 0 < report["epochs"] < 1500
+    assert keras.models.load_model(tmp_path / "run" / "model.keras")
+
+    assert call(*flags, "--jit", "off", "--resume", "--quiet", "--output", tmp_path / "run") == 0
+    assert call(*flags, "--jit", "off", "--quiet", "--output", tmp_path / "whole") == 0
+    histories = [
+        json.loads((tmp_path / name / "report.json").read_text())["history"]["val_loss"]
+        for name in ("run", "whole")
+    ]
+    np.testing.assert_array_equal(*histories)

@@ -1,0 +1,389 @@
+"""The TensorFlow Datasets side: real builders on made-up data, and every way to lack a network."""
+
+import contextlib
+import errno
+import gzip
+import hashlib
+import http.server
+import importlib
+import io
+import socket
+import sys
+import threading
+import time
+from pathlib import Path
+
+from kerasbook import data
+from kerasbook.data import builders, fashion
+from kerasbook.data import tfds as online
+
+import numpy as np
+import pytest
+import requests
+import tensorflow_datasets as tfds
+from tensorflow_datasets.core.download import downloader
+
+needs_debian = pytest.mark.skipif(
+    not online.DEBIAN_FOLDER.is_dir(), reason="the Debian package dataset-fashion-mnist is missing"
+)
+
+
+@pytest.fixture
+def no_network(monkeypatch):
+    """Let every server be silent."""
+    monkeypatch.setattr(online, "reaches", lambda url: False)
+
+
+# Reading
+
+
+@pytest.fixture
+def made_up_data(monkeypatch):
+    """Let TFDS make random examples in place of prepared ones: 50 in each split."""
+    monkeypatch.setattr(online, "reaches", lambda url: True)
+    with tfds.testing.mock_data(num_examples=50):
+        yield
+
+
+@pytest.mark.usefixtures("made_up_data")
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [("mnist", (28, 28, 1)), ("fashion_mnist", (28, 28, 1)), ("cifar10", (32, 32, 3))],
+)
+def test_pictures_are_split_and_standardised(name, shape):
+    splits = data.load(name)
+    sizes = [part.x.shape for part in (splits.train, splits.validation, splits.test)]
+    assert sizes == [(45, *shape), (5, *shape), (50, *shape)]
+    assert splits.train.x.dtype == np.float32
+    assert splits.train.y.dtype == np.int32
+    assert (splits.name, splits.source, len(splits.classes)) == (name, "tfds", 10)
+
+    np.testing.assert_allclose(splits.train.x.mean((0, 1, 2)), np.zeros(shape[-1]), atol=1e-5)
+    np.testing.assert_allclose(splits.train.x.std((0, 1, 2)), np.ones(shape[-1]), atol=1e-5)
+    assert np.abs(splits.test.x.mean((0, 1, 2))).max() > 1e-5, "the test part was not looked at"
+
+    builder = tfds.builder(name)
+    train = list(tfds.as_numpy(builder.as_dataset(split="train", as_supervised=True)))
+    raw = np.concatenate([splits.train.x, splits.validation.x]) * splits.std + splits.mean
+    np.testing.assert_allclose(raw, np.stack([x for x, _ in train]), atol=1e-3)
+    labels = np.concatenate([splits.train.y, splits.validation.y])
+    assert labels.tolist() == [y for _, y in train]
+
+
+@pytest.mark.usefixtures("made_up_data")
+def test_prepared_data_that_cannot_be_read_are_named(monkeypatch):
+    import tensorflow as tf
+
+    def read(builder, choice):
+        raise tf.errors.DataLossError(None, None, "truncated record at 17")
+
+    choice = online.CHOICES["mnist"]._replace(read=read)
+    monkeypatch.setitem(online.CHOICES, "mnist", choice)
+    with pytest.raises(data.DataError, match=r"(?s)mnist.*truncated record.*Delete that folder"):
+        online.load_tfds("mnist")
+
+
+def test_the_list_of_names_is_the_same_here_and_without_tfds():
+    assert tuple(online.CHOICES) == data.ONLINE
+    with pytest.raises(data.DataError, match=r"'imagenet2012'.*mnist"):
+        online.load_tfds("imagenet2012")
+
+
+# Without a network
+
+
+@pytest.mark.usefixtures("no_network")
+@pytest.mark.parametrize("name", data.ONLINE)
+def test_without_a_network_the_error_says_what_to_do(name, tmp_path, monkeypatch):
+    monkeypatch.setattr(online, "DEBIAN_FOLDER", tmp_path / "not installed")
+    with pytest.raises(data.DataError) as caught:
+        data.load(name, data_dir=tmp_path)
+    message = str(caught.value)
+    assert f"python -m kerasbook.data.tfds prepare {name}" in message
+    assert "--dataset fashion" in message
+    assert str(tmp_path / name) in message
+    assert "TFDS_DATA_DIR" in message
+    assert "--from" not in message
+    assert not any(tmp_path.iterdir()), "nothing was made"
+
+
+@pytest.mark.usefixtures("no_network")
+def test_the_debian_package_is_mentioned_where_it_helps(tmp_path, monkeypatch):
+    monkeypatch.setattr(online, "DEBIAN_FOLDER", tmp_path)
+    with pytest.raises(data.DataError, match=f"prepare fashion_mnist --from {tmp_path}"):
+        online.load_tfds("fashion_mnist", data_dir=tmp_path / "prepared")
+    with pytest.raises(data.DataError) as caught:
+        online.load_tfds("mnist", data_dir=tmp_path / "prepared")
+    assert "--from" not in str(caught.value)
+
+
+@pytest.mark.parametrize("trouble", ["silent name server", "refused", "silent server"])
+def test_a_dead_network_is_noticed_within_three_seconds(trouble, tmp_path, monkeypatch):
+    over = threading.Event()
+
+    def wait(*args, **kwargs):
+        over.wait(60)
+        raise OSError("the test is over")
+
+    def refuse(*args, **kwargs):
+        raise ConnectionRefusedError
+
+    if trouble == "silent name server":
+        monkeypatch.setattr(socket, "getaddrinfo", wait)
+    else:
+        address = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 9))
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **kwargs: [address])
+        monkeypatch.setattr(socket.socket, "connect", refuse if trouble == "refused" else wait)
+    start = time.monotonic()
+    with pytest.raises(data.DataError, match="did not answer"):
+        online.load_tfds("mnist", data_dir=tmp_path)
+    over.set()
+    assert time.monotonic() - start < 3
+
+
+# With a network: a proxy on this machine stands for it
+
+
+@pytest.fixture
+def proxy(monkeypatch):
+    """Answer every request for http://… by `answers`: file name → (status, bytes)."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            status, content = answers.get(self.path.rsplit("/", 1)[-1], (404, b"not found"))
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            if self.command == "GET":
+                self.wfile.write(content)
+
+        do_HEAD = do_GET
+
+        def log_message(self, *args):
+            asked.append(self.command)
+
+    answers, asked = {}, []
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    for name in ("http_proxy", "HTTP_PROXY"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{server.server_port}")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    server.answers, server.asked = answers, asked
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_proxy_counts_as_a_network(proxy):
+    assert online.reaches("http://example.org/")
+    assert proxy.asked == ["HEAD"]
+    proxy.shutdown()
+    proxy.server_close()
+    assert not online.reaches("http://example.org/")
+
+
+def test_a_missing_file_at_the_publisher_is_an_error_with_a_remedy(proxy, tmp_path, capfd):
+    before = downloader.MAX_RETRIES
+    with pytest.raises(data.DataError, match=r"(?s)404.*Try again later, or use .* fashion"):
+        online.load_tfds("fashion_mnist", data_dir=tmp_path)
+    assert "GET" in proxy.asked
+    assert before == downloader.MAX_RETRIES
+    assert not list(tmp_path.rglob("dataset_info.json"))
+    written = capfd.readouterr()
+    assert written.out == "", "TFDS prints nothing of its own"
+    assert "Dl Completed" not in written.err, "no progress bar where nobody looks"
+
+
+def test_a_file_that_a_proxy_replaced_is_an_error_with_a_remedy(proxy, tmp_path):
+    urls = online.find("fashion_mnist", tmp_path)[1].url_infos
+    proxy.answers |= {url.rsplit("/", 1)[-1]: (200, b"<html>Please log in</html>") for url in urls}
+    with pytest.raises(data.DataError, match=r"(?s)NonMatchingChecksumError.*proxy"):
+        online.load_tfds("fashion_mnist", data_dir=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("error", "remedy"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "Make room in .*TFDS_DATA_DIR"),
+        (OSError("Not enough disk space. Needed: 60 MiB"), "Make room in .*TFDS_DATA_DIR"),
+        (PermissionError(errno.EACCES, "Permission denied"), "may write to"),
+        (ModuleNotFoundError("No module", name="importlib_resources"), "pip install importlib_res"),
+        (requests.ConnectionError("reset by peer"), "Try again later"),
+        (RuntimeError(""), "Try again later"),
+    ],
+)
+def test_every_failure_of_a_download_has_its_remedy(error, remedy, tmp_path, monkeypatch):
+    _, builder = online.find("mnist", tmp_path)
+
+    def fail(**options):
+        raise error
+
+    monkeypatch.setattr(builder, "download_and_prepare", fail)
+    with pytest.raises(
+        data.DataError, match=f"(?s)mnist could not be prepared.*{remedy}"
+    ) as caught:
+        online.download(builder)
+    assert caught.value.__cause__ is error
+
+
+def test_the_progress_bar_is_for_those_who_look(monkeypatch):
+    from tensorflow_datasets.core.utils import tqdm_utils
+
+    def bars_are_shown():
+        return not isinstance(tqdm_utils.tqdm([]), tqdm_utils.EmptyTqdm)
+
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    monkeypatch.delitem(sys.modules, "ipykernel", raising=False)
+    with online.progress_bar():
+        assert not bars_are_shown()
+    with contextlib.redirect_stderr(Terminal()), online.progress_bar():
+        assert bars_are_shown()
+    monkeypatch.setitem(sys.modules, "ipykernel", sys)
+    with online.progress_bar():
+        assert bars_are_shown()
+
+
+# From a shell
+
+
+@pytest.mark.usefixtures("no_network")
+def test_the_command_ends_with_the_error_and_no_traceback(proxy, tmp_path, capsys):
+    with pytest.raises(SystemExit) as caught:
+        online.main(["prepare", "fashion_mnist", "--data-dir", str(tmp_path)])
+    assert str(caught.value).startswith("error: fashion_mnist could not be prepared")
+    with pytest.raises(SystemExit) as caught:
+        online.main(["prepare", "cifar10", "--from", str(tmp_path)])
+    assert caught.value.code == 2
+    assert "--from goes with fashion_mnist only" in capsys.readouterr().err
+
+
+# The embedded data as TensorFlow Datasets
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory):
+    """Both embedded data sets, prepared."""
+    folder = tmp_path_factory.mktemp("tensorflow_datasets")
+    for name in ("kerasbook_auto_mpg", "kerasbook_fashion"):
+        with online.quiet_logs(), online.progress_bar():
+            tfds.builder(name, data_dir=folder).download_and_prepare()
+    return folder
+
+
+@pytest.mark.parametrize("split", ["train", "validation", "test"])
+def test_kerasbook_auto_mpg_is_load_auto_mpg(data_dir, split):
+    examples = tfds.load("kerasbook_auto_mpg", split=split, as_supervised=True, data_dir=data_dir)
+    x, y = (np.stack(column) for column in zip(*tfds.as_numpy(examples), strict=True))
+    expected = getattr(data.load_auto_mpg(standardise=False), split)
+    np.testing.assert_array_equal(x, expected.x)
+    np.testing.assert_array_equal(y, expected.y)
+
+
+@pytest.mark.parametrize("split", ["train", "validation", "test"])
+def test_kerasbook_fashion_is_load_fashion(data_dir, split):
+    examples = tfds.load("kerasbook_fashion", split=split, as_supervised=True, data_dir=data_dir)
+    x, y = (np.concatenate(a) for a in zip(*tfds.as_numpy(examples.batch(1000)), strict=True))
+    expected = getattr(data.load_fashion(standardise=False), split)
+    assert x.dtype == np.uint8
+    np.testing.assert_array_equal(x, expected.x)
+    np.testing.assert_array_equal(y, expected.y)
+
+
+def test_the_builders_say_what_they_hold(data_dir):
+    info = tfds.builder("kerasbook_fashion", data_dir=data_dir).info
+    assert info.features["label"].names == list(fashion.CLASSES)
+    assert "xiao2017fashion" in info.citation
+    info = tfds.builder("kerasbook_auto_mpg", data_dir=data_dir).info
+    assert {name: split.num_examples for name, split in info.splits.items()} == {
+        "train": 236,
+        "validation": 78,
+        "test": 78,
+    }
+    assert "autompg" in info.citation
+
+
+def test_reloading_the_modules_does_not_raise():
+    importlib.reload(builders)
+    importlib.reload(online)
+    assert tfds.builder_cls("kerasbook_fashion").name == "kerasbook_fashion"
+
+
+# Fashion-MNIST from Debian
+
+
+@pytest.fixture
+def stripped_gzip(tmp_path):
+    """A .gz file without name and time in its header, as `gzip -n` writes it."""
+    path = tmp_path / "train-labels-idx1-ubyte.gz"
+    path.write_bytes(gzip.compress(b"labels", mtime=0))
+    return path
+
+
+def test_the_header_of_a_gzip_file_is_put_back(stripped_gzip):
+    content = online.original_gzip(stripped_gzip)
+    assert gzip.decompress(content) == b"labels"
+    with gzip.GzipFile(fileobj=io.BytesIO(content)) as file:
+        file.read()
+        assert file.mtime == 0x59A7E9DE
+    assert content[10:34] == b"train-labels-idx1-ubyte\0"
+    stripped_gzip.write_bytes(content)
+    assert online.original_gzip(stripped_gzip) == content, "a header with a name stays"
+
+
+def test_other_files_are_refused(stripped_gzip, tmp_path):
+    with pytest.raises(data.DataError, match=r"t10k-images-idx3-ubyte\.gz cannot be read"):
+        online.prepare_fashion_mnist_from(tmp_path, tmp_path / "prepared")
+    for name in ("t10k-images-idx3", "t10k-labels-idx1", "train-images-idx3"):
+        (tmp_path / f"{name}-ubyte.gz").write_bytes(stripped_gzip.read_bytes())
+    with pytest.raises(data.DataError, match="wrong sha256"):
+        online.prepare_fashion_mnist_from(tmp_path, tmp_path / "prepared")
+
+
+@needs_debian
+def test_debian_has_the_original_files(tmp_path):
+    _, builder = online.find("fashion_mnist", tmp_path)
+    for url, expected in builder.url_infos.items():
+        content = online.original_gzip(online.DEBIAN_FOLDER / Path(url).name)
+        assert hashlib.sha256(content).hexdigest() == expected.checksum
+
+
+@needs_debian
+@pytest.mark.slow  # half a minute
+def test_fashion_mnist_is_prepared_from_debian_without_a_network(tmp_path, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    folder = online.prepare_fashion_mnist_from(data_dir=tmp_path)
+    assert folder.parent.parent == tmp_path
+    assert [path.name for path in tmp_path.iterdir()] == ["fashion_mnist"], "nothing left over"
+
+    splits = data.load("fashion_mnist", data_dir=tmp_path)
+    assert [len(part.x) for part in (splits.train, splits.validation, splits.test)] == [
+        54_000,
+        6_000,
+        10_000,
+    ]
+    assert splits.classes == fashion.CLASSES
+    pixels = np.rint(splits.test.x * splits.std + splits.mean).astype(np.uint8)
+    whole = {picture.tobytes() for picture in pixels}
+    embedded = data.load_fashion(standardise=False).test.x.astype(np.uint8)
+    assert all(picture.tobytes() in whole for picture in embedded)
+
+
+@needs_debian
+@pytest.mark.slow  # half a minute
+def test_fashion_mnist_is_downloaded_through_a_proxy(proxy, tmp_path):
+    for url in online.find("fashion_mnist", tmp_path)[1].url_infos:
+        name = Path(url).name
+        proxy.answers[name] = (200, online.original_gzip(online.DEBIAN_FOLDER / name))
+    splits = online.load_tfds("fashion_mnist", data_dir=tmp_path)
+    assert len(splits.train.x) == 54_000
+    assert proxy.asked.count("GET") == 4
+    again = online.load_tfds("fashion_mnist", data_dir=tmp_path)
+    assert proxy.asked.count("GET") == 4, "prepared once"
+    np.testing.assert_array_equal(again.train.y, splits.train.y)

@@ -1,0 +1,324 @@
+"""What people expect of a training loop besides the numbers: callbacks, NaN, Ctrl-C, resume."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+
+from kerasbook import checkpoint, training
+from kerasbook.training import Interrupted, NonFiniteLoss, fit
+
+random = np.random.default_rng(0)
+X = random.normal(size=(20, 4)).astype("float32")
+Y = (X @ [[1.0], [2.0], [0.0], [-1.0]] + 0.1 * random.normal(size=(20, 1))).astype("float32")
+
+
+def make_model(name="tiny", **options):
+    keras.utils.set_random_seed(0)
+    return keras.Sequential([keras.Input((4,)), layers.Dense(1, **options)], name=name)
+
+
+def train(model=None, data=(X, Y), **options):
+    defaults = {
+        "loss_fn": keras.losses.MeanSquaredError(),
+        "optimizer": keras.optimizers.SGD(0.05),
+        "batch_size": 8,
+        "epochs": 3,
+        "jit": "off",
+        "progress": "none",
+    }
+    return fit(model or make_model(), data, **(defaults | options))
+
+
+# --- arguments -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"data": (X, Y[:5])}, "differ in length"),
+        ({"data": (X[:0], Y[:0])}, "0 examples"),
+        ({"data": X}, r"must be \(x, y\)"),
+        ({"data": tf.data.Dataset.from_tensors((X, Y)).repeat()}, r"\.take\(steps\)"),
+        ({"epochs": 0}, "epochs must be a whole number"),
+        ({"batch_size": 2.5}, "batch_size must be a whole number"),
+        ({"metrics": ["accuracy"]}, "keras.metrics.SparseCategoricalAccuracy"),
+        ({"jit": "yes"}, "jit must be one of auto, on, off"),
+        ({"loop": "keras"}, "loop must be one of tape, fit"),
+        ({"progress": "dots"}, "progress must be one of"),
+        ({"loop": "fit", "train_step": lambda x, y: None}, "use loop='tape'"),
+        ({"callbacks": [keras.callbacks.TerminateOnNaN()]}, "stops at the first NaN"),
+        ({"callbacks": [keras.callbacks.BackupAndRestore("x")]}, "resume=True"),
+        ({"callbacks": [keras.callbacks.ModelCheckpoint("x.keras", save_freq=3)]}, "save_freq"),
+        ({"callbacks": [keras.callbacks.TensorBoard("x", update_freq=1)]}, "update_freq"),
+        (
+            {"callbacks": [keras.callbacks.LambdaCallback(on_train_batch_end=lambda b, logs: 0)]},
+            "LambdaCallback acts after every batch",
+        ),
+        ({"callbacks": [print]}, "must be a keras.callbacks.Callback"),
+    ],
+)
+def test_bad_arguments_are_refused_with_the_remedy(options, message):
+    with pytest.raises(ValueError, match=message):
+        train(**options)
+
+
+def test_an_unbuilt_model_is_built():
+    model = keras.Sequential([layers.Dense(1)], name="unbuilt")
+    assert len(train(model).history["loss"]) == 3
+
+
+def test_own_train_step_is_used():
+    model, optimizer = make_model(), keras.optimizers.SGD(0.05)
+    plain_step = training.make_train_step(model, keras.losses.MeanSquaredError(), optimizer)
+
+    def doubled(x, y):
+        loss, y_pred = plain_step(x, y)
+        return 2 * loss, y_pred
+
+    own = train(model, optimizer=optimizer, train_step=doubled).history["loss"]
+    np.testing.assert_allclose(own, 2 * np.array(train().history["loss"]), rtol=1e-6)
+
+
+def test_inputs_may_be_several():
+    one, two = keras.Input((4,)), keras.Input((4,))
+    model = keras.Model([one, two], layers.Dense(1)(layers.add([one, two])))
+    train(model, data=((X, X), Y))
+    assert training.predict(model, (X, X), batch_size=8).shape == (20, 1)
+
+
+def test_float16_scales_the_loss_as_keras_does():
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        first, second = make_model(), make_model()
+        train(first, loop="fit")
+        train(second)
+        assert isinstance(second.optimizer, keras.optimizers.LossScaleOptimizer)
+        for a, b in zip(first.get_weights(), second.get_weights(), strict=True):
+            np.testing.assert_array_equal(a, b)
+    finally:
+        keras.config.set_dtype_policy("float32")
+
+
+# --- callbacks -----------------------------------------------------------------------------
+
+
+def metric():
+    return keras.metrics.MeanAbsoluteError(name="mae")
+
+
+def test_early_stopping_stops_and_restores_the_best_weights():
+    seen = []
+    options = {"epochs": 30, "validation_data": (X, Y), "optimizer": keras.optimizers.SGD(0.6)}
+    stop = keras.callbacks.EarlyStopping("val_mae", patience=2, restore_best_weights=True)
+    keep = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: seen.append(keep.model.get_weights()[0])
+    )
+    model = make_model()
+    history = train(model, metrics=[metric()], callbacks=[stop, keep], **options)
+    best = int(np.argmin(history.history["val_mae"]))
+    assert stop.mode == "min"  # "auto", from the metric
+    assert len(history.epoch) == best + 3 < 30
+    np.testing.assert_array_equal(model.get_weights()[0], seen[best])
+
+
+def test_reduce_learning_rate_on_plateau_and_csv_logger(tmp_path):
+    model = make_model()
+    callbacks = [
+        keras.callbacks.ReduceLROnPlateau("loss", factor=0.5, patience=1, min_delta=100),
+        keras.callbacks.CSVLogger(tmp_path / "log.csv"),
+    ]
+    history = train(model, callbacks=callbacks, epochs=4)
+    assert history.history["learning_rate"][0] == pytest.approx(0.05)
+    assert float(model.optimizer.learning_rate) < 0.02
+    assert len((tmp_path / "log.csv").read_text().splitlines()) == 5
+
+
+@pytest.mark.parametrize("loop", ["tape", "fit"])
+def test_model_checkpoint_saves_a_model_that_goes_on(tmp_path, loop):
+    path = tmp_path / "best.keras"
+    save = keras.callbacks.ModelCheckpoint(path, monitor="loss", save_best_only=True)
+    model = make_model()
+    train(model, callbacks=[save], loop=loop)
+    loaded = keras.models.load_model(path)
+    np.testing.assert_array_equal(loaded.get_weights()[0], model.get_weights()[0])
+    assert int(loaded.optimizer.iterations) == 9
+    loaded.fit(X, Y, verbose=0)
+
+
+def test_tensorboard_writes_its_logs(tmp_path):
+    train(callbacks=[keras.callbacks.TensorBoard(tmp_path)], validation_data=(X, Y))
+    (events,) = (tmp_path / "train").glob("events*")
+    tags = {v.tag for e in tf.compat.v1.train.summary_iterator(str(events)) for v in e.summary.value}
+    assert "epoch_loss" in tags
+    assert list((tmp_path / "validation").glob("events*"))
+
+
+# --- NaN and Ctrl-C ------------------------------------------------------------------------
+
+
+def test_a_diverging_run_stops_at_the_step_with_the_last_finite_loss():
+    with pytest.raises(NonFiniteLoss, match=r"step \d+ of epoch \d+.*learning rate") as caught:
+        train(optimizer=keras.optimizers.SGD(3.0), epochs=200)
+    error = caught.value
+    assert np.isfinite(error.last_loss)
+    assert len(error.history.epoch) > 1
+    assert all(np.isfinite(error.history.history["loss"]))
+    assert f"{error.last_loss:.6g}" in str(error)
+
+
+@pytest.mark.parametrize("row", [3, 19])  # in a full batch, in the short last one
+def test_nan_in_the_data_is_named(row):
+    x = X.copy()
+    x[row, 2] = np.nan
+    step = row // 8 + 1
+    with pytest.raises(NonFiniteLoss, match=rf"step {step} of epoch 1.*x holds.*example {row}"):
+        train(data=(x, Y), shuffle=False)
+
+
+def test_nan_in_a_dataset_stops_too():
+    x = X.copy()
+    x[9, 0] = np.inf
+    with pytest.raises(NonFiniteLoss, match="step 2 of epoch 1"):
+        train(data=tf.data.Dataset.from_tensor_slices((x, Y)).batch(8))
+
+
+@pytest.mark.parametrize("loop", ["tape", "fit"])
+def test_ctrl_c_keeps_history_and_model(loop):
+    def press(epoch, logs):
+        if epoch == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(1)
+
+    interrupt = keras.callbacks.LambdaCallback(on_epoch_begin=press)
+    model = make_model()
+    with pytest.raises(Interrupted) as caught:
+        train(model, callbacks=[interrupt], loop=loop)
+    assert len(caught.value.history.history["loss"]) == 1
+    assert caught.value.model is model
+
+
+# --- checkpoints ---------------------------------------------------------------------------
+
+
+def network():
+    return keras.Sequential(
+        [keras.Input((4,)), layers.Dense(8, activation="relu"), layers.Dropout(0.3), layers.Dense(1)],
+        name="network",
+    )
+
+
+def run(folder, epochs, resume=False, **options):
+    keras.utils.set_random_seed(1)
+    model = network()
+    options = {"optimizer": keras.optimizers.Adam(0.01), "checkpoint": folder} | options
+    history = train(model, epochs=epochs, resume=resume, **options)
+    return model, history
+
+
+@pytest.mark.parametrize("loop", ["tape", "fit"])
+def test_resume_gives_the_weights_and_history_of_one_run(tmp_path, loop):
+    whole, whole_history = run(tmp_path / "a", 5, loop=loop)
+    run(tmp_path / "b", 2, loop=loop)
+    parts, parts_history = run(tmp_path / "b", 5, resume=True, loop=loop)
+    assert parts_history.history == whole_history.history
+    for a, b in zip(whole.get_weights(), parts.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert not list(tmp_path.rglob(".unfinished*"))
+
+
+def test_resume_keeps_the_patience_of_early_stopping(tmp_path):
+    def stop():
+        return [keras.callbacks.EarlyStopping("loss", min_delta=100, patience=4)]
+
+    _, whole = run(tmp_path / "a", 9, callbacks=stop())
+    run(tmp_path / "b", 3, callbacks=stop())
+    _, parts = run(tmp_path / "b", 9, callbacks=stop(), resume=True)
+    assert len(whole.epoch) == 5
+    assert parts.history == whole.history
+    _, again = run(tmp_path / "b", 9, callbacks=stop(), resume=True)
+    assert again.history == whole.history  # it had stopped, and stays so
+
+
+def test_resume_refuses_other_settings_and_damaged_files(tmp_path):
+    run(tmp_path, 1)
+    with pytest.raises(checkpoint.CheckpointError, match="another batch_size: 8 there, 4 here"):
+        run(tmp_path, 2, resume=True, batch_size=4)
+    with pytest.raises(checkpoint.CheckpointError, match=r"learning_rate 0\.0\d+ there"):
+        run(tmp_path, 2, resume=True, optimizer=keras.optimizers.Adam(0.5))
+    path = tmp_path / "network.npz"
+    path.write_bytes(path.read_bytes()[:500])
+    with pytest.raises(checkpoint.CheckpointError, match="damaged"):
+        run(tmp_path, 2, resume=True)
+
+
+def test_a_failing_write_leaves_the_old_file(tmp_path):
+    path = tmp_path / "file.txt"
+    path.write_text("old")
+    with pytest.raises(ZeroDivisionError), checkpoint.atomic_path(path) as temporary:
+        temporary.write_text("half of the new")
+        1 / 0  # noqa: B018
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["file.txt"]
+
+
+SCRIPT = textwrap.dedent("""
+    import sys
+    from kerasbook import checkpoint
+    checkpoint.SECONDS_BETWEEN_SAVES = 0
+    import keras
+    import numpy as np
+    from keras import layers
+    from kerasbook.training import fit
+    keras.utils.set_random_seed(3)
+    random = np.random.default_rng(3)
+    x = random.normal(size=(1000, 16)).astype("float32")
+    y = random.integers(0, 4, 1000)
+    model = keras.Sequential(
+        [keras.Input((16,)), layers.Dense(32, "relu"), layers.Dropout(0.2), layers.Dense(4)],
+        name="killed",
+    )
+    fit(model, (x, y), loss_fn=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        optimizer=keras.optimizers.Adam(), epochs=60, jit="off", progress="none",
+        checkpoint=sys.argv[1], resume=True)
+    np.savez(sys.argv[2], *model.get_weights())
+""")
+
+
+def run_script(folder, result, kill_after=None):
+    """Runs SCRIPT; with `kill_after`, kills it so many seconds after a checkpoint is there."""
+    program = subprocess.Popen([sys.executable, "-c", SCRIPT, str(folder), str(result)])
+    if kill_after is not None:
+        start = time.monotonic()
+        while not (folder / "killed.npz").exists() and time.monotonic() - start < 120:
+            time.sleep(0.01)
+        time.sleep(kill_after)
+        program.kill()
+    return program.wait(timeout=200)
+
+
+def check_kills(tmp_path, delays):
+    assert run_script(tmp_path / "whole", tmp_path / "whole.npz") == 0
+    for delay in delays:
+        assert run_script(tmp_path / "killed", tmp_path / "killed.npz", delay) in (0, -9)
+    assert run_script(tmp_path / "killed", tmp_path / "killed.npz") == 0
+    with np.load(tmp_path / "whole.npz") as whole, np.load(tmp_path / "killed.npz") as killed:
+        for name in whole.files:
+            np.testing.assert_array_equal(whole[name], killed[name])
+
+
+def test_a_run_killed_and_resumed_ends_with_the_same_weights(tmp_path):
+    check_kills(tmp_path, [0.05])
+
+
+@pytest.mark.slow
+def test_a_run_killed_many_times_ends_with_the_same_weights(tmp_path):
+    check_kills(tmp_path, np.random.default_rng(0).uniform(0, 0.4, size=10))

@@ -1,0 +1,127 @@
+"""Makes kerasbook/results.json, and the README's table from it.
+
+    python tools/make_results.py            # every chapter, five seeds each
+    python tools/make_results.py 3 --seeds 5
+    python tools/make_results.py --readme   # only rewrite the table
+
+Every seed is a run of `python -m kerasbook.chapterN --seed S` in a process of its own. The band
+that a score should lie in is its mean ± 3 standard deviations over the seeds.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from kerasbook.checkpoint import atomic_path
+from kerasbook.cli import chapter_titles
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "kerasbook" / "results.json"
+BEGIN, END = "<!-- results: made by tools/make_results.py -->", "<!-- end of results -->"
+# The scores that stand in the README: (part, metric, its name there).
+HEADLINES = {
+    1: [("test", "mae", "mean absolute error, mpg")],
+    2: [("test", "accuracy", "accuracy"), ("test", "softmax_accuracy", "softmax regression")],
+    3: [("test", "accuracy", "accuracy")],
+}
+
+
+def run(chapter: int, seed: int) -> tuple[dict, float]:
+    """Returns the report of one run, and the seconds that a person waits for it."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", f"kerasbook.chapter{chapter}", "--quiet"]
+        started = time.perf_counter()
+        subprocess.run([*command, "--seed", str(seed), "--output", folder], check=True)
+        seconds = time.perf_counter() - started
+        return json.loads((Path(folder) / "report.json").read_text()), seconds
+
+
+def summary(values: list[float]) -> dict:
+    """Mean, standard deviation and band of one score over the seeds."""
+    mean, sd = statistics.mean(values), statistics.stdev(values)
+    return {"values": values, "mean": mean, "sd": sd, "band": [mean - 3 * sd, mean + 3 * sd]}
+
+
+def results_of(chapter: int, seeds: int) -> dict:
+    """Returns the entry of one chapter: {data set: {scores, seconds, memory, …}}."""
+    reports, waits = [], []
+    for seed in range(seeds):
+        report, seconds = run(chapter, seed)
+        reports.append(report)
+        waits.append(seconds)
+        print(f"chapter {chapter} seed {seed}: {seconds:.1f} s, {report['scores']['test']}")
+    first = reports[0]
+    scores = {
+        part: {
+            metric: summary([report["scores"][part][metric] for report in reports])
+            for metric in values
+        }
+        for part, values in first["scores"].items()
+    }
+    entry = {
+        "seeds": list(range(seeds)),
+        "scores": scores,
+        "seconds": waits,
+        "memory_mb": [report["memory_mb"] for report in reports],
+        "cores": os.cpu_count(),
+        "versions": first["versions"],
+    }
+    return {first["dataset"]: entry}
+
+
+def table(results: dict) -> str:
+    """The README's table of chapters, in Markdown."""
+    lines = [
+        "| chapter | data | score on the test part | seconds | command |",
+        "|---|---|---|---|---|",
+    ]
+    for number, title in chapter_titles().items():
+        command = f"`python -m kerasbook.chapter{number}`"
+        for dataset, entry in results.get(f"chapter{number}", {}).items():
+            scores = []
+            for part, metric, name in HEADLINES[number]:
+                score = entry["scores"][part][metric]
+                scores.append(f"{name} {score['mean']:.3f} ± {score['sd']:.3f}")
+            seconds = statistics.median(entry["seconds"])
+            title = title.removeprefix("Chapter ")
+            cells = [title, dataset, ", ".join(scores), f"{seconds:.0f}", command]
+            lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def write_readme(results: dict) -> None:
+    """Puts the table between its two marks in README.md."""
+    readme = ROOT / "README.md"
+    text = readme.read_text()
+    head, _, rest = text.partition(BEGIN)
+    _, _, tail = rest.partition(END)
+    with atomic_path(readme) as temporary:
+        temporary.write_text(f"{head}{BEGIN}\n{table(results)}\n{END}{tail}")
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("chapters", nargs="*", type=int, help="all, if none is named")
+    parser.add_argument("--seeds", type=int, default=5, help="runs of each (default 5, at least 2)")
+    parser.add_argument("--readme", action="store_true", help="only rewrite the README's table")
+    options = parser.parse_args()
+    if options.seeds < 2:
+        parser.error("a spread needs at least 2 seeds")
+    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    if not options.readme:
+        for chapter in options.chapters or list(chapter_titles()):
+            results[f"chapter{chapter}"] = results_of(chapter, options.seeds)
+            with atomic_path(RESULTS) as temporary:
+                temporary.write_text(json.dumps(dict(sorted(results.items())), indent=1) + "\n")
+    write_readme(results)
+
+
+if __name__ == "__main__":
+    main()
