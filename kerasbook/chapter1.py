@@ -20,15 +20,15 @@ if __name__ == "__main__":
     run("kerasbook.chapter1")
 
 # %%
-import keras
-import numpy as np
-import tensorflow as tf
-from keras import layers
-
 from kerasbook import plotting
 from kerasbook.data import load, load_auto_mpg
 from kerasbook.runner import Result
 from kerasbook.training import batch_order, evaluate, fit, predict
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import layers
 
 # %% [markdown]
 # ## The data
@@ -122,15 +122,13 @@ def gradient(x, y, w, b):
 
 
 # %%
-def numerical_gradient(x, y, w, b, step=1e-5):
-    """Returns the gradient for w, (d, 1), by central differences of the loss."""
+def numerical_gradient(loss, w, step=1e-5):
+    """Returns the gradient of `loss(w)`, in the shape of w, by central differences."""
     slopes = np.zeros_like(w)
-    for j in range(len(w)):
+    for index in np.ndindex(w.shape):
         nudge = np.zeros_like(w)
-        nudge[j] = step
-        up = mean_squared_error(y, linear(x, w + nudge, b))
-        down = mean_squared_error(y, linear(x, w - nudge, b))
-        slopes[j] = (up - down) / (2 * step)
+        nudge[index] = step
+        slopes[index] = (loss(w + nudge) - loss(w - nudge)) / (2 * step)
     return slopes
 
 
@@ -154,10 +152,10 @@ if __name__ == "__main__":
     random = np.random.default_rng(0)
     w, b = random.normal(size=(len(FEATURES), 1)), np.zeros(1)
     by_hand, _ = gradient(x, y, w, b)
-    print("largest difference to finite differences:", end=" ")
-    print(np.abs(by_hand - numerical_gradient(x, y, w, b)).max())
-    print("largest difference to GradientTape:      ", end=" ")
-    print(np.abs(by_hand - tape_gradient(x, y, w, b)[0]).max())
+    slopes = numerical_gradient(lambda w: mean_squared_error(y, linear(x, w, b)), w)
+    print("largest difference to finite differences:", np.abs(by_hand - slopes).max())
+    by_tape, _ = tape_gradient(x, y, w, b)
+    print("largest difference to GradientTape:      ", np.abs(by_hand - by_tape).max())
 
 # %% [markdown]
 # The finite differences agree to about nine digits, the most they can; the tape to all of them.
@@ -218,7 +216,7 @@ def plot_descent_paths(ax=None):
     x, y = (part.astype("float64") for part in load_auto_mpg(("horsepower",)).train)
     paths = {
         "batch": descend(x, y, 0.1, epochs=30, batch_size=len(x)),
-        "stochastic": descend(x, y, 0.005, epochs=1, batch_size=1),
+        "stochastic": descend(x, y, 0.01, epochs=1, batch_size=1),
         "mini-batch of 16": descend(x, y, 0.05, epochs=3, batch_size=16),
         "momentum 0.8": descend(x, y, 0.03, epochs=40, batch_size=len(x), momentum=0.8),
     }
@@ -256,21 +254,20 @@ def largest_learning_rate(x):
     return 2 / np.linalg.eigvalsh(2 * with_ones.T @ with_ones / len(x)).max()
 
 
+SHARES = {"too small": 0.01, "right": 0.5, "just below": 0.98, "too large": 1.02}
+
+
 def plot_learning_rates(ax=None):
     """Returns an Axes: the loss per step for four learning rates around the limit."""
     x, y = (part.astype("float64") for part in load_auto_mpg(FEATURES).train)
     limit = largest_learning_rate(x)
     series = {}
-    for name, share in {"too small": 0.01, "right": 0.5, "just below": 0.98, "too large": 1.02}.items():
-        weights, biases = descend(x, y, share * limit, epochs=60, batch_size=len(x))
-        losses = [
-            mean_squared_error(y, linear(x, w[:, np.newaxis], b))
-            for w, b in zip(weights, biases, strict=True)
-        ]
+    for name, share in SHARES.items():
+        path = descend(x, y, share * limit, epochs=60, batch_size=len(x))
+        losses = [mean_squared_error(y, linear(x, w[:, np.newaxis], b)) for w, b in zip(*path)]
         series[f"{name}: {share:g} × limit"] = np.array(losses)
-    return plotting.plot_lines(
-        series, x_label="steps", y_label="mean squared error (mpg²)", log=True, ax=ax
-    )
+    labels = {"x_label": "steps", "y_label": "mean squared error (mpg²)"}
+    return plotting.plot_lines(series, x=np.arange(61), **labels, log=True, ax=ax)
 
 
 if __name__ == "__main__":
@@ -378,8 +375,7 @@ def compare_loops(epochs=5, learning_rate=0.05, batch_size=32) -> dict[str, floa
         progress="none",
     )
     weights = [
-        np.abs(a - b).max()
-        for a, b in zip(first.get_weights(), second.get_weights(), strict=True)
+        np.abs(a - b).max() for a, b in zip(first.get_weights(), second.get_weights(), strict=True)
     ]
     loss_difference = np.abs(np.subtract(losses, history.history["loss"])).max()
     return {"loss": float(loss_difference), "weights": float(max(weights))}
@@ -444,7 +440,7 @@ def main(
         "test": evaluate(model, splits.test, loss_fn=loss_fn, metrics=metrics),
     }
     figures = {
-        "history": plotting.plot_history(history),
+        "history": plotting.plot_history(history, units={"loss": "mpg²", "mae": "mpg"}),
         "predictions": plotting.plot_predictions(
             splits.test.y, predict(model, splits.test.x), unit="mpg"
         ),
@@ -461,9 +457,9 @@ if __name__ == "__main__":
 
 # %% [markdown]
 # Training and validation loss end close together: a model with nine numbers has no room to learn
-# 236 cars by heart. Its errors are of another kind, which the picture shows: thirsty and very
-# thrifty cars lie above the diagonal, those in the middle below. The cloud was bent, and a plane
-# cannot bend. The next chapter's networks can.
+# 236 cars by heart. Its errors are of another kind, which the picture shows: at both ends the
+# prediction is too low, in the middle too high. The cloud was bent, and a plane cannot bend. The
+# next chapter's networks can.
 #
 # Did the loop arrive? The normal equation says where the lowest training loss is.
 
@@ -485,8 +481,8 @@ if __name__ == "__main__":
 # ## What the articles got wrong here
 #
 # - The gradient of $\frac1{2m}\sum(h-y)^2$ is printed with the $\delta$ of another loss and with
-#   $x$ twice. The right form is $\frac1m\sum(h-y)\,\partial h/\partial\theta$; the printed one fails
-#   the finite-difference check above.
+#   $x$ twice. The right form is $\frac1m\sum(h-y)\,\partial h/\partial\theta$; the printed one
+#   fails the finite-difference check above.
 # - Linear regression is introduced as deep learning. It is one layer, and not deep.
 # - A loop that takes the gradient of all data once per epoch is called SGD. It is batch gradient
 #   descent; the three kinds differ as the paths above show.

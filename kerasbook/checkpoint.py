@@ -116,9 +116,7 @@ class Checkpoint:
             prefix = f"callback {i} best weight "
             names = [name for name in arrays if name.startswith(prefix)]
             if names:
-                callback_state["best_weights"] = [
-                    arrays[f"{prefix}{j}"] for j in range(len(names))
-                ]
+                callback_state["best_weights"] = [arrays[f"{prefix}{j}"] for j in range(len(names))]
         return len(history.epoch)
 
     def restore_callbacks(self) -> None:

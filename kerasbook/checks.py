@@ -121,7 +121,9 @@ def callbacks(given, metrics, loop: str) -> list:
 def _refuse_batch_hooks(callback) -> None:
     name = type(callback).__name__
     if isinstance(callback, keras.callbacks.TerminateOnNaN):
-        raise ArgumentError("TerminateOnNaN is not needed: fit stops at the first NaN loss by itself")
+        raise ArgumentError(
+            "TerminateOnNaN is not needed: fit stops at the first NaN loss by itself"
+        )
     if isinstance(callback, keras.callbacks.BackupAndRestore):
         raise ArgumentError("instead of BackupAndRestore pass checkpoint=FOLDER and resume=True")
     if isinstance(callback, keras.callbacks.ModelCheckpoint):

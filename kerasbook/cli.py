@@ -5,9 +5,9 @@ import sys
 from importlib import resources
 from typing import Annotated
 
-import typer
-
 from kerasbook import __version__
+
+import typer
 
 app = typer.Typer(
     help="A book on neural networks that runs.",

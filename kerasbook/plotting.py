@@ -314,7 +314,8 @@ def _legend_below(ax: Axes, *groups: Sequence[Any]) -> None:
         below = ScaledTranslation(0, -drop / 72, ax.figure.dpi_scale_trans)
         upper = ax.legend(
             handles,
-            labels,
+            # Matplotlib before 3.10 leaves out labels that begin with an underscore.
+            [f" {label}" if label.startswith("_") else label for label in labels],
             loc="upper center",
             bbox_to_anchor=(0.5, 0),
             bbox_transform=ax.transAxes + below,
@@ -565,12 +566,13 @@ def plot_lines(
     """Return the Axes with one curve per entry of series, each in its own colour and style.
 
     `x` (n,) belongs to every curve; without it values are numbered from 1, and curves may differ
-    in length. NaN, infinity and, with `log=True`, values at or below 0 are gaps.
+    in length. NaN, infinity and, with `log=True`, values at or below 0 are gaps. Without curves,
+    `{}`, the Axes are labelled and empty, for the caller to draw on.
 
-    ValueError: no curve, no finite value, or lengths that do not match `x`.
+    ValueError: curves without a finite value, or lengths that do not match `x`.
     """
-    if not isinstance(series, Mapping) or not series:
-        raise ValueError('series must hold at least one curve: {"name": values}')
+    if not isinstance(series, Mapping):
+        raise ValueError('series must be a dictionary of curves: {"name": values}')
     places = None if x is None else _gaps(_vector(x, "x"))
     curves = {}
     for name, values in series.items():
@@ -578,13 +580,13 @@ def plot_lines(
         if places is not None:
             _same_length(places, curve, f"x and series[{name!r}]")
         curves[str(name)] = np.where(curve > 0, curve, np.nan) if log else curve
-    if not any(np.any(np.isfinite(curve)) for curve in curves.values()):
+    if curves and not any(np.any(np.isfinite(curve)) for curve in curves.values()):
         need = "positive and finite" if log else "finite"
         raise ValueError(f"series holds no {need} value, so there is nothing to draw")
 
-    ax = _one_axes(ax, height=3.8)
+    ax, lines = _one_axes(ax, height=3.8), []
     for number, (name, curve) in enumerate(curves.items()):
-        ax.plot(
+        lines += ax.plot(
             np.arange(1, len(curve) + 1) if places is None else places,
             curve,
             color=_ink(ax, COLOURS[number % len(COLOURS)]),
@@ -598,9 +600,9 @@ def plot_lines(
     _label(ax, x_label, y_label)
     if log:
         ax.set_yscale("log")
-    if places is None:
+    if curves and places is None:
         _count_from_1(ax)
-    _legend_below(ax, ax.get_lines()[-len(curves) :])
+    _legend_below(ax, lines)
     return ax
 
 
@@ -1209,7 +1211,7 @@ def _figure_of(drawing: Any) -> Figure:
     if isinstance(drawing, Figure):
         return drawing
     flat = np.ravel(np.array(drawing, dtype=object))
-    figures: set[Any] = {part.get_figure(root=True) for part in flat if isinstance(part, Axes)}
+    figures: set[Any] = {part.figure.figure for part in flat if isinstance(part, Axes)}
     if len(figures) != 1 or not all(isinstance(part, Axes) for part in flat):
         raise ValueError("save takes a Figure, an Axes, or an array of Axes of one figure")
     return figures.pop()

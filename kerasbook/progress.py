@@ -3,13 +3,14 @@
 The loop hands over numbers a few times a second; what is drawn, and how often, is decided here.
 """
 
+import importlib.util
 import sys
 import time
 
+from kerasbook.checks import one_of
+
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
-from kerasbook.checks import one_of
 
 LINES_PER_SECOND = 10  # epochs of a millisecond would otherwise drown the reader in lines
 
@@ -22,9 +23,15 @@ def make_progress(kind: str, epochs: int, steps: int | None):
     """
     one_of("progress", kind, ("auto", "bar", "lines", "none"))
     if kind == "auto":
-        console = Console()
-        kind = "bar" if console.is_terminal or console.is_jupyter else "lines"
+        kind = "bar" if _can_draw(Console()) else "lines"
     return {"bar": _Bar, "lines": _Lines, "none": _Nothing}[kind](epochs, steps)
+
+
+def _can_draw(console: Console) -> bool:
+    """Whether someone watches: a terminal, or a notebook that can show widgets."""
+    if console.is_jupyter:
+        return importlib.util.find_spec("ipywidgets") is not None
+    return console.is_terminal
 
 
 def describe(logs: dict) -> str:
@@ -84,8 +91,12 @@ class _Bar(_Nothing):
             refresh_per_second=4,
         )
         self.task = self.bar.add_task(
-            "", total=epochs * steps if steps else epochs, epoch=1, epochs=epochs,
-            speed="", scores="",
+            "",
+            total=epochs * steps if steps else epochs,
+            epoch=1,
+            epochs=epochs,
+            speed="",
+            scores="",
         )
         self.started, self.first = time.perf_counter(), None
         self.drawn_at = 0.0

@@ -135,11 +135,11 @@ def _run_chapter(chapter, flags: dict, common, seconds: dict, started: float) ->
         defaults = {n: p.default for n, p in inspect.signature(chapter.main).parameters.items()}
         flags |= {n: v for n, v in QUICK.items() if n in flags and flags[n] == defaults[n]}
 
-    import keras
-
     from kerasbook.checks import ArgumentError
     from kerasbook.data import DataError
     from kerasbook.training import Interrupted, NonFiniteLoss
+
+    import keras
 
     print(_title(chapter.__doc__))
     print(_device())
@@ -243,7 +243,9 @@ def _score_lines(name: str, dataset, scores: dict, is_default: bool) -> str:
             if band and is_default:
                 low, high = band["band"]
                 where = "inside" if low <= value <= high else "OUTSIDE"
-                line += f"  ({where} the band {low:.4g} to {high:.4g} of {len(band['values'])} seeds)"
+                line += (
+                    f"  ({where} the band {low:.4g} to {high:.4g} of {len(band['values'])} seeds)"
+                )
             elif band:
                 line += f"  (default settings: {band['mean']:.4g} ± {band['sd']:.2g})"
             lines.append(line)

@@ -14,14 +14,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import keras
-import numpy as np
-import tensorflow as tf
-
 from kerasbook import checks
 from kerasbook.checkpoint import Checkpoint
 from kerasbook.loops import NonFinite, make_loop
 from kerasbook.progress import make_progress
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+if keras.backend.backend() != "tensorflow":
+    raise ImportError(
+        "kerasbook trains with TensorFlow, but Keras was imported before it with the backend "
+        f"{keras.backend.backend()}: import kerasbook first"
+    )
 
 
 @dataclass
@@ -257,8 +263,7 @@ def _run_epoch(epoch, training, order, validating, hooks, shown):
 
 def _score(loop) -> dict[str, float]:
     """One pass over the data; the scores after its last batch."""
-    for _, scores in loop.run_epoch():
-        pass
+    *_, (_, scores) = loop.run_epoch()
     return scores
 
 
@@ -296,9 +301,11 @@ def predict(model: keras.Model, x: Any, *, batch_size: int = 256) -> np.ndarray:
     """Returns the model's outputs for `x` (examples, …), in order, as one array."""
     x = checks.as_tensors(x)
     rows = checks.examples(x)
-    forward = tf.function(lambda batch: model(batch, training=False), autograph=False)
-    outputs = [
-        forward(tf.nest.map_structure(lambda array: array[first : first + batch_size], x))
-        for first in range(0, rows, batch_size)
-    ]
+
+    @tf.function(autograph=False)
+    def forward(first):
+        batch = tf.nest.map_structure(lambda array: array[first : first + batch_size], x)
+        return model(batch, training=False)
+
+    outputs = [forward(tf.constant(first)) for first in range(0, rows, batch_size)]
     return tf.concat(outputs, axis=0).numpy()

@@ -288,7 +288,7 @@ def test_loop_equals_model_fit(monkeypatch):
 )
 def test_main(monkeypatch, dataset, shape, flip):
     monkeypatch.setattr(chapter3, "load", lambda name: made_up(shape, examples=150, name=name))
-    result = chapter3.main(epochs=5, batch_size=16, dataset=dataset, examples=128, progress="none")
+    result = chapter3.main(epochs=6, batch_size=16, dataset=dataset, examples=128, progress="none")
     assert len(result.splits.train.x) == 128
     assert result.model.input_shape == (None, *shape)
     assert result.model.layers[0].flip is flip  # a digit in a mirror is not a digit
@@ -297,6 +297,9 @@ def test_main(monkeypatch, dataset, shape, flip):
     for scores in result.scores.values():
         assert set(scores) == {"loss", "accuracy"}
         assert 0.8 < scores["accuracy"] <= 1
+    logits = tf.constant(result.model(result.splits.test.x))
+    loss = tf.nn.sparse_softmax_cross_entropy_with_logits(result.splits.test.y, logits)
+    assert result.scores["test"]["loss"] == pytest.approx(float(tf.reduce_mean(loss)), rel=1e-4)
     assert set(result.figures) == {"history", "feature_maps", "kernels", "confusion", "mistakes"}
 
 

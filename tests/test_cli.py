@@ -3,10 +3,10 @@
 import subprocess
 import sys
 
-from typer.testing import CliRunner
-
 from kerasbook import __version__
 from kerasbook.cli import app, chapter_titles
+
+from typer.testing import CliRunner
 
 
 def test_list_shows_every_chapter_and_its_command():

@@ -192,6 +192,7 @@ def test_take_keeps_the_first_examples_and_the_scale(auto_mpg):
     np.testing.assert_array_equal(few.train.y, auto_mpg.train.y[:100])
     np.testing.assert_array_equal(few.mean, auto_mpg.mean)
     assert len(auto_mpg.train.x) == 236, "the original is as it was"
+    assert len(auto_mpg.take(None).train.x) == 236
     with pytest.raises(ValueError, match="at least one"):
         auto_mpg.take(0)
 
@@ -229,6 +230,8 @@ def test_load_finds_embedded_data_by_name(auto_mpg):
     splits = data.load("auto_mpg", features=("weight",))
     assert splits.name == "auto_mpg"
     assert splits.source == "embedded"
+    assert splits.features == ("weight",)
+    assert 0 < splits.seconds < 60
     for name, load in data.EMBEDDED.items():
         assert load().name == name
 

@@ -10,14 +10,6 @@ import matplotlib
 
 matplotlib.use("Agg")
 
-import matplotlib.pyplot as plt
-import numpy as np
-import pytest
-from matplotlib.colors import same_color, to_hex
-from matplotlib.legend import Legend
-from matplotlib.text import Text
-from PIL import Image
-
 from kerasbook import plotting
 from kerasbook.plotting import (
     plot_calibration,
@@ -31,6 +23,14 @@ from kerasbook.plotting import (
     plot_weights,
     save,
 )
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from matplotlib.colors import same_color, to_hex
+from matplotlib.legend import Legend
+from matplotlib.text import Text
+from PIL import Image
 
 
 @pytest.fixture(autouse=True)
@@ -231,6 +231,14 @@ def test_lines_count_from_1_and_may_differ_in_length_without_x():
     assert [list(each.get_xdata()) for each in ax.get_lines()] == [[1, 2, 3], [1]]
 
 
+def test_lines_without_a_curve_are_labelled_axes_to_draw_on():
+    ax = plot_lines({}, x_label="horsepower (hp)", y_label="fuel economy (mpg)")
+    ax.scatter([50, 230], [10, 45])
+    draw(ax)
+    assert (ax.get_xlabel(), ax.get_legend()) == ("horsepower (hp)", None)
+    assert ax.viewLim.x0 > 10, "the limits still follow what is drawn"
+
+
 def test_lines_with_a_log_scale_leave_gaps_where_there_is_no_logarithm():
     ax = plot_lines({"a": [1, 0, -1, np.inf, 5]}, log=True, x_label="step", y_label="loss")
     draw(ax)
@@ -262,8 +270,7 @@ def test_formulas_are_set_and_dollars_that_are_none_are_left_alone():
 @pytest.mark.parametrize(
     ("series", "more", "message"),
     [
-        ({}, {}, "at least one curve"),
-        ([1, 2], {}, "at least one curve"),
+        ([1, 2], {}, "dictionary of curves"),
         ({"a": []}, {}, "at least 1"),
         ({"a": [[1, 2], [3, 4]]}, {}, "must be"),
         ({"a": [1, 2]}, {"x": [1, 2, 3]}, "differ in length: 3 and 2"),

@@ -7,12 +7,12 @@ import subprocess
 import sys
 import time
 
+from kerasbook import chapter1, runner
+from kerasbook.data import DataError
+
 import keras
 import numpy as np
 import pytest
-
-from kerasbook import chapter1, runner
-from kerasbook.data import DataError
 
 
 def call(*arguments, module="kerasbook.chapter1"):

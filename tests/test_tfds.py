@@ -75,12 +75,21 @@ def test_prepared_data_that_cannot_be_read_are_named(monkeypatch):
     import tensorflow as tf
 
     def read(builder, choice):
-        raise tf.errors.DataLossError(None, None, "truncated record at 17")
+        raise tf.errors.DataLossError(None, None, "{{function_node x}} truncated record at 17")
 
     choice = online.CHOICES["mnist"]._replace(read=read)
     monkeypatch.setitem(online.CHOICES, "mnist", choice)
-    with pytest.raises(data.DataError, match=r"(?s)mnist.*truncated record.*Delete that folder"):
+    with pytest.raises(data.DataError, match=r"(?s)mnist.*truncated record.*Delete") as caught:
         online.load_tfds("mnist")
+    assert "function_node" not in str(caught.value)
+
+
+def test_a_damaged_description_is_named(tmp_path):
+    folder = tmp_path / "mnist" / "3.0.1"
+    folder.mkdir(parents=True)
+    (folder / "dataset_info.json").write_text("{")
+    with pytest.raises(data.DataError, match=r"(?s)mnist cannot be opened.*Delete that folder"):
+        online.load_tfds("mnist", data_dir=tmp_path)
 
 
 def test_the_list_of_names_is_the_same_here_and_without_tfds():

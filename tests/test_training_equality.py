@@ -5,14 +5,14 @@ are equal to the last bit (tolerance 0). Where a case has a tolerance, its reaso
 Each test of `BROKEN` breaks one thing on purpose and must lose the equality.
 """
 
+from kerasbook import training
+from kerasbook.training import fit, make_train_step
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers
-
-from kerasbook import training
-from kerasbook.training import fit, make_train_step
 
 ROWS, BATCH, EPOCHS = 23, 5, 3  # the last batch has 3 rows
 
@@ -200,9 +200,7 @@ def test_evaluate_equals_model_evaluate_and_predict_equals_model_predict():
     )
     assert ours == theirs
     predicted = training.predict(model, x, batch_size=BATCH)
-    np.testing.assert_array_equal(
-        predicted, model.predict(x, batch_size=BATCH, verbose=0)
-    )
+    np.testing.assert_array_equal(predicted, model.predict(x, batch_size=BATCH, verbose=0))
 
 
 # --- each of these must lose the equality --------------------------------------------------

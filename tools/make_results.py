@@ -11,6 +11,7 @@ that a score should lie in is its mean ± 3 standard deviations over the seeds.
 import argparse
 import json
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -23,7 +24,6 @@ from kerasbook.cli import chapter_titles
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "kerasbook" / "results.json"
-BEGIN, END = "<!-- results: made by tools/make_results.py -->", "<!-- end of results -->"
 # The scores that stand in the README: (part, metric, its name there).
 HEADLINES = {
     1: [("test", "mae", "mean absolute error, mpg")],
@@ -95,14 +95,16 @@ def table(results: dict) -> str:
     return "\n".join(lines)
 
 
-def write_readme(results: dict) -> None:
-    """Puts the table between its two marks in README.md."""
+def replace_in_readme(name: str, text: str) -> None:
+    """Puts `text` between the README's two marks of that name."""
     readme = ROOT / "README.md"
-    text = readme.read_text()
-    head, _, rest = text.partition(BEGIN)
-    _, _, tail = rest.partition(END)
+    pattern = rf"(<!-- {name}: [^>]* -->\n).*?(<!-- end of {name} -->)"
+    old = readme.read_text()
+    new, count = re.subn(pattern, lambda m: f"{m[1]}{text}\n{m[2]}", old, flags=re.DOTALL)
+    if count != 1:
+        raise SystemExit(f"README.md has no pair of marks for {name}")
     with atomic_path(readme) as temporary:
-        temporary.write_text(f"{head}{BEGIN}\n{table(results)}\n{END}{tail}")
+        temporary.write_text(new)
 
 
 def main() -> None:
@@ -120,7 +122,7 @@ def main() -> None:
             results[f"chapter{chapter}"] = results_of(chapter, options.seeds)
             with atomic_path(RESULTS) as temporary:
                 temporary.write_text(json.dumps(dict(sorted(results.items())), indent=1) + "\n")
-    write_readme(results)
+    replace_in_readme("results", table(results))
 
 
 if __name__ == "__main__":

@@ -19,6 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kerasbook.checkpoint import atomic_path
+from kerasbook.data import load_auto_mpg, load_fashion
+from kerasbook.training import fit
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -26,10 +30,6 @@ from keras import layers
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
-
-from kerasbook.checkpoint import atomic_path
-from kerasbook.data import load_auto_mpg, load_fashion
-from kerasbook.training import fit
 
 
 @dataclass
@@ -97,7 +97,7 @@ ROWS = {
 }
 
 
-class Stopwatch(keras.callbacks.Callback):
+class _Stopwatch(keras.callbacks.Callback):
     """Notes when each epoch ends."""
 
     def on_train_begin(self, logs=None):
@@ -120,7 +120,7 @@ def compare(row: Row, rounds: int) -> dict:
     models["fit"].compile(optimizers["fit"], row.loss_fn)  # everything else at its default
 
     def turn(name: str, epochs: int, shuffle: bool = True) -> float:
-        watch = Stopwatch()
+        watch = _Stopwatch()
         options = {"batch_size": row.batch_size, "epochs": epochs, "callbacks": [watch]}
         if name == "fit":
             models["fit"].fit(x, y, shuffle=shuffle, verbose=0, **options)

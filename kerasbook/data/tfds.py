@@ -22,6 +22,7 @@ import hashlib
 import io
 import logging
 import os
+import re
 import sys
 import tempfile
 import textwrap
@@ -84,7 +85,14 @@ def find(name: str, data_dir: str | os.PathLike | None) -> tuple[Choice, tfds.co
     if name not in CHOICES:
         known = ", ".join(CHOICES)
         raise DataError(f"kerasbook does not read {name!r} of TensorFlow Datasets, only {known}.")
-    return CHOICES[name], tfds.builder(name, data_dir=data_dir)
+    try:
+        return CHOICES[name], tfds.builder(name, data_dir=data_dir)
+    except Exception as error:  # its description, dataset_info.json, is damaged
+        folder = Path(data_dir or tfds.core.constants.DATA_DIR) / name
+        raise DataError(
+            f"{name} in {folder} cannot be opened: {one_line(error)}\n"
+            f"Delete that folder and prepare it again: {COMMAND} {name}"
+        ) from error
 
 
 def is_prepared(builder: tfds.core.DatasetBuilder) -> bool:
@@ -206,7 +214,8 @@ def one_line(error: Exception) -> str:
     """Return the kind and the first line of an error, at most 200 characters."""
     if isinstance(error, requests.RequestException) and error.request is not None:
         return f"{type(error).__name__} at {error.request.url}"
-    lines = str(error).strip().splitlines() or [""]
+    text = re.sub(r"^\{\{.*?\}\} ?", "", str(error).strip())  # TensorFlow's name of the node
+    lines = text.splitlines() or [""]
     return textwrap.shorten(f"{type(error).__name__}: {lines[0]}", 200, placeholder=" …")
 
 
