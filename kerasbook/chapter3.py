@@ -423,14 +423,14 @@ def average_pool(x, size=2):
 
 # %%
 if __name__ == "__main__":
-    x = np.array([[1.0, 3, 0, 0], [2, 4, 0, 0]]).reshape(1, 2, 4, 1)
+    x = np.array([[1.0, 3, 5, 5], [2, 4, 0, 5]]).reshape(1, 2, 4, 1)
     for pool in (max_pool, average_pool):
         outputs, slopes = outputs_and_gradients(pool, x)
         print(f"{pool.__name__}: outputs {outputs.numpy().ravel()}, gradient")
         print(slopes.numpy()[0, :, :, 0])
 
 # %% [markdown]
-# (The second window is all zeros: its gradient is zero times something.) And in general:
+# In the second window three values tie, and one of them wins. And in general:
 
 
 # %%
