@@ -21,6 +21,7 @@ if __name__ == "__main__":
     run("kerasbook.chapter2")
 
 # %%
+import warnings
 from itertools import pairwise
 
 from kerasbook import plotting
@@ -527,8 +528,8 @@ def rmsprop(w, gradient, mean_square, learning_rate, decay=0.9, epsilon=1e-7):
 # \cdot \frac{m}{\sqrt{s} + \epsilon} .$$
 #
 # Both means begin at zero, so in the first steps $t = 1, 2, \dots$ they are too small. The
-# fraction in the middle corrects that. (Textbooks correct $m$ and $s$ one by one. It is the same,
-# except that their $\epsilon$ is then a little larger than this one, which is Keras'.)
+# fraction in the middle corrects that. (Textbooks correct $m$ and $s$ one by one. That is the same
+# but for $\epsilon$, which they add after the correction and Keras before it.)
 
 
 # %%
@@ -578,10 +579,12 @@ def train_by_hand(weights, x, y, optimiser, epochs=1, batch_size=64, seed=0):
 def keras_optimizer(name: str) -> keras.optimizers.Optimizer:
     """Returns Keras' optimizer of this name, with the learning rate of ours."""
     learning_rate = OPTIMISERS[name][2]
-    if name == "momentum":
-        return keras.optimizers.SGD(learning_rate, momentum=0.9)
-    classes = {"SGD": keras.optimizers.SGD, "RMSProp": keras.optimizers.RMSprop}
-    return classes.get(name, keras.optimizers.Adam)(learning_rate)
+    return {
+        "SGD": keras.optimizers.SGD(learning_rate),
+        "momentum": keras.optimizers.SGD(learning_rate, momentum=0.9),
+        "RMSProp": keras.optimizers.RMSprop(learning_rate),
+        "Adam": keras.optimizers.Adam(learning_rate),
+    }[name]
 
 
 def make_keras_step(optimizer, variables):
@@ -658,10 +661,10 @@ if __name__ == "__main__":
     plot_optimisers(*splits.train, gain=0.02)
 
 # %% [markdown]
-# Small weights make small gradients, and SGD, whose steps are as small as the gradients, hardly
-# leaves the plateau of $\ln 10$. RMSProp and Adam divide by the size of the gradients, and walk
-# off. That is what they are for: not a better end, but less to get right. Adam with Keras' default
-# of 0.001 works on most networks at the first try.
+# Small weights make small gradients. SGD and momentum, whose steps are as small as the gradients,
+# sit on the plateau of $\ln 10$ for many steps. RMSProp and Adam divide by the size of the
+# gradients, and walk off at once. That is what they are for: not a better end, but less to get
+# right. Adam with 0.001, which is Keras' default, is a good first try.
 #
 # ## The same in Keras
 #
@@ -853,9 +856,12 @@ if __name__ == "__main__":
 if __name__ == "__main__":
     z = tf.constant([[10.0] + [0.0] * 9])
     probabilities = keras.activations.softmax(z)
-    print(f"scores given to the loss:  {loss_fn(truth, z):.3f}")
-    print(f"a softmax of Keras' own:   {loss_fn(truth, probabilities):.3f}, with a warning")
-    print(f"the same as an array:      {loss_fn(truth, probabilities.numpy()):.3f}")
+    print(f"scores given to the loss: {loss_fn(truth, z):.3f}")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        print(f"a softmax of Keras' own:  {loss_fn(truth, probabilities):.3f}", end="   ")
+        print(f"({len(caught)} warning)")
+    print(f"the same as an array:     {loss_fn(truth, probabilities.numpy()):.3f}")
 
 # %% [markdown]
 # ## Learning by heart, and how to hinder it
@@ -924,7 +930,7 @@ if __name__ == "__main__":
 
 # %%
 def train_on_few(splits, epochs=30, callbacks=(), **options):
-    """Returns the History of 30 epochs on the first 2,000 pictures; options go to `make_model`."""
+    """Returns the History of a run on the first 2,000 pictures; options go to `make_model`."""
     keras.utils.set_random_seed(0)
     few = splits.take(2000)
     return fit(

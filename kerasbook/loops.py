@@ -99,35 +99,37 @@ class _ArrayLoop(_Loop):
         super().__init__(step, metrics)
         self.arrays, self.batch_size = arrays, batch_size
         self.examples = len(tf.nest.flatten(arrays)[0])
-        self.run_compiled = tf.function(self.run, jit_compile=jit, autograph=False)
+        self.full, self.rest = divmod(self.examples, batch_size)
+        self.run_full = self.make_run(batch_size, jit)
+        self.run_rest = self.make_run(self.rest, jit)  # the short last batch has its own shape
 
-    def run(self, order, first, stop, last_loss, fresh):
-        """`order` (steps, rows of a batch) names the rows of each batch."""
+    def make_run(self, rows: int, jit: bool):
+        """The compiled function that takes steps first … stop − 1 on batches of so many rows."""
 
-        def go_on(number, last_loss, finite):
-            return (number < stop) & finite
+        def run(order, first, stop, last_loss, fresh):
+            def go_on(number, last_loss, finite):
+                return (number < stop) & finite
 
-        def body(number, last_loss, finite):
-            rows = order[number % tf.shape(order)[0]]  # the short last batch stands alone
-            batch = tf.nest.map_structure(lambda array: tf.gather(array, rows), self.arrays)
-            return self.take_step(batch, number, last_loss)
+            def body(number, last_loss, finite):
+                chosen = tf.slice(order, [number * self.batch_size], [rows])
+                batch = tf.nest.map_structure(lambda array: tf.gather(array, chosen), self.arrays)
+                return self.take_step(batch, number, last_loss)
 
-        state = tf.while_loop(go_on, body, self.start(first, last_loss, fresh))
-        return *state, self.scores.stacked()
+            state = tf.while_loop(go_on, body, self.start(first, last_loss, fresh))
+            return *state, self.scores.stacked()
+
+        return tf.function(run, jit_compile=jit, autograph=False)
 
     def run_epoch(self, order=None):
         """Yields (steps done, scores) a few times a second, and at the end of the epoch."""
         order = tf.range(self.examples) if order is None else tf.convert_to_tensor(order)
-        full = self.examples // self.batch_size
-        batches = tf.reshape(order[: full * self.batch_size], (full, self.batch_size))
-        rest = order[tf.newaxis, full * self.batch_size :]
         number = 0
-        while number < full:
-            stop = min(number + self.steps_per_call, full)
-            number, scores = self.call(self.run_compiled, batches, number, stop, number == 0)
+        while number < self.full:
+            stop = min(number + self.steps_per_call, self.full)
+            number, scores = self.call(self.run_full, order, number, stop, number == 0)
             yield number, scores
-        if rest.shape[1]:
-            yield self.call(self.run_compiled, rest, full, full + 1, full == 0)
+        if self.rest:
+            yield self.call(self.run_rest, order, number, number + 1, number == 0)
 
 
 class _DatasetLoop(_Loop):

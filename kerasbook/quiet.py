@@ -14,19 +14,25 @@ from contextlib import contextmanager
 
 def quiet_tensorflow() -> None:
     """Hides what TensorFlow prints while it is imported; TF_CPP_MIN_LOG_LEVEL=0 shows it."""
-    if "TF_CPP_MIN_LOG_LEVEL" not in os.environ and "tensorflow" not in sys.modules:
-        os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    level = os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if level != "0" and "tensorflow" not in sys.modules:
         sys.meta_path.insert(0, _QuietTensorFlow())
 
 
 class _QuietTensorFlow(importlib.abc.MetaPathFinder):
     """Finds `tensorflow` as usual, but lets it load with standard error put aside."""
 
+    searching = False  # the usual way of finding it asks this finder too
+
     def find_spec(self, name, path=None, target=None):
-        if name != "tensorflow":
+        """The usual spec, with a loader that is quiet."""
+        if name != "tensorflow" or self.searching:
             return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(name)
+        self.searching = True
+        try:
+            spec = importlib.util.find_spec(name)
+        finally:
+            self.searching = False
         if spec is not None and spec.loader is not None:
             load = spec.loader.exec_module
 
