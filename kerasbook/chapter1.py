@@ -20,6 +20,8 @@ if __name__ == "__main__":
     run("kerasbook.chapter1")
 
 # %%
+from typing import Literal
+
 from kerasbook import plotting
 from kerasbook.data import load, load_auto_mpg
 from kerasbook.runner import Result
@@ -398,7 +400,7 @@ def main(
     learning_rate: float = 0.01,
     momentum: float = 0.9,
     seed: int = 0,
-    dataset: str = "auto_mpg",
+    dataset: Literal["auto_mpg"] = "auto_mpg",
     examples: int | None = None,
     **fit_options,
 ) -> Result:
@@ -410,13 +412,12 @@ def main(
         learning_rate: length of a step
         momentum: share of the last step that is kept
         seed: of the first weights and of the shuffling
-        dataset: auto_mpg
+        dataset: the only one of this chapter
         examples: use the first so many cars of each part
         fit_options: handed on to kerasbook.training.fit
     """
     keras.utils.set_random_seed(seed)
-    options = {"features": FEATURES} if dataset == "auto_mpg" else {}
-    splits = load(dataset, **options).take(examples)
+    splits = load(dataset, features=FEATURES).take(examples)
     print(splits)
 
     model = make_model(splits.train.x.shape[1])

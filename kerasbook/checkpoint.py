@@ -39,8 +39,9 @@ def atomic_path(path: Path):
 
 def remove_unfinished(folder: Path) -> None:
     """Removes what a killed program left under a temporary name."""
-    for path in folder.rglob(".unfinished-*"):
-        path.unlink(missing_ok=True)
+    for place in (folder, folder / "checkpoint"):
+        for path in place.glob(".unfinished-*"):
+            path.unlink(missing_ok=True)
 
 
 class Checkpoint:
@@ -81,6 +82,12 @@ class Checkpoint:
         with atomic_path(self.path) as temporary:
             np.savez(temporary, state=np.array(json.dumps(state)), **arrays)
         self.saved_at = time.monotonic()
+
+    def forget(self) -> int:
+        """Removes what an earlier run has saved here; returns 0, the epochs that are done."""
+        if self.path is not None:
+            self.path.unlink(missing_ok=True)
+        return 0
 
     def restore(self, history) -> int:
         """Puts the saved state back; returns how many epochs are done (0 if nothing is saved)."""

@@ -7,7 +7,10 @@ import numpy as np
 import tensorflow as tf
 
 # Callbacks whose per-batch hooks do nothing unless they are asked to.
-_BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_train_batch_end")
+_BATCH_HOOKS = (
+    *("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_train_batch_end"),
+    *("on_test_batch_begin", "on_test_batch_end"),
+)
 
 
 class ArgumentError(ValueError):
@@ -49,13 +52,19 @@ def as_batches(data, name: str):
             f"batches, not {type(data).__name__}; for a generator, use "
             "tf.data.Dataset.from_generator"
         )
-    data = tuple(as_tensors(part) for part in data)
+    data = tuple(as_tensors(_array_of_list(part)) for part in data)
     lengths = {len(array) for array in tf.nest.flatten(data)}
     if len(lengths) > 1:
         raise ArgumentError(f"the parts of {name} differ in length: {sorted(lengths)} examples")
     if lengths == {0}:
         raise ArgumentError(f"{name} is empty: it has 0 examples")
     return data
+
+
+def _array_of_list(part):
+    """A list of numbers as an array; a list of arrays stays: it is a model's several inputs."""
+    is_numbers = isinstance(part, list) and not any(hasattr(each, "shape") for each in part)
+    return np.asarray(part) if is_numbers else part
 
 
 def examples(data) -> int | None:
@@ -87,6 +96,24 @@ def use_jit(jit: str, model) -> bool:
         return False
     convolves = any("Conv" in type(layer).__name__ for layer in layers)
     return bool(tf.config.list_physical_devices("GPU")) or not convolves
+
+
+def scalar_loss(loss) -> None:
+    """A loss is one number; functions such as keras.losses.mean_squared_error give one per row."""
+    if loss.shape.rank != 0:
+        raise ArgumentError(
+            f"loss_fn returned the shape {loss.shape}, not one number: take an object such as "
+            "keras.losses.MeanSquaredError(), which averages over the batch"
+        )
+
+
+def scalar_metric(metric, result) -> None:
+    """A metric is one number per epoch."""
+    if result.shape.rank != 0:
+        raise ArgumentError(
+            f"the metric {metric.name} is not one number but has the shape {result.shape}: "
+            "choose an average, if it offers one, or compute it after training"
+        )
 
 
 def metric_objects(metrics) -> None:
@@ -157,7 +184,8 @@ def own_step(model, optimizer, loop: str) -> None:
 
 def why_not_finite(stop, epoch: int, data) -> str:
     """The message for a loss that became NaN or infinite: where, what before, likely causes."""
-    where = f"the loss became NaN or infinite at step {stop.step} of epoch {epoch + 1}"
+    step = "" if stop.step is None else f"at step {stop.step} "
+    where = f"the loss became NaN or infinite {step}of epoch {epoch + 1}"
     if math.isnan(stop.last_loss):
         lines = [f"{where}, the very first one."]
     else:
@@ -169,7 +197,7 @@ def why_not_finite(stop, epoch: int, data) -> str:
         lines.append(
             "Likely causes: a learning rate that is too large (try a tenth of it, or "
             "clipnorm=1 in the optimizer); log or division of 0 in a loss of your own; "
-            "probabilities where logits are meant; a label outside 0 … classes − 1."
+            "logits where the loss expects probabilities; a label outside 0 … classes − 1."
         )
     return " ".join(lines)
 

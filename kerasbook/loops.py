@@ -8,6 +8,8 @@ Python looks in a few times a second: to show progress, to notice a NaN, to hear
 import math
 import time
 
+from kerasbook.checks import ArgumentError, scalar_metric
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -19,9 +21,9 @@ tf.get_logger().addFilter(lambda record: "tf.function retracing" not in record.g
 
 
 class NonFinite(Exception):
-    """A loss was NaN or infinite: at `.step` of the epoch, after `.last_loss`."""
+    """A loss was NaN or infinite: at `.step` of the epoch (None: unknown), after `.last_loss`."""
 
-    def __init__(self, step: int, last_loss: float):
+    def __init__(self, step: int | None, last_loss: float):
         super().__init__(f"the loss of step {step} is not finite")
         self.step, self.last_loss = step, last_loss
 
@@ -45,6 +47,8 @@ class _Scores:
 
     def stacked(self):
         results = [metric.result() for metric in (self.loss, *self.metrics)]
+        for metric, result in zip(self.metrics, results[1:], strict=True):
+            scalar_metric(metric, result)
         return tf.stack([tf.cast(result, tf.float32) for result in results])
 
     def named(self, stacked: np.ndarray) -> dict[str, float]:
@@ -55,8 +59,8 @@ class _Scores:
 class _Loop:
     """Repeats `step` over all batches of the data; what both kinds of data have in common."""
 
-    def __init__(self, step, metrics):
-        self.step = step
+    def __init__(self, step, metrics, training: bool):
+        self.step, self.training = step, training
         self.scores = _Scores(metrics)
         self.steps_per_call = 1
         self.last_loss = math.nan
@@ -72,7 +76,7 @@ class _Loop:
         loss, y_pred = self.step(x, y, *sample_weight)
         loss = tf.cast(loss, tf.float32)
         self.scores.update(loss, x, y, y_pred)
-        finite = tf.math.is_finite(loss)
+        finite = tf.math.is_finite(loss) | (not self.training)  # a score may be infinite
         return number + 1, tf.where(finite, loss, last_loss), finite
 
     def call(self, function, data, first: int, stop: int, fresh: bool):
@@ -95,8 +99,8 @@ class _Loop:
 class _ArrayLoop(_Loop):
     """Data in memory: they stay on the device, and every batch is gathered there."""
 
-    def __init__(self, step, metrics, arrays, batch_size: int, jit: bool):
-        super().__init__(step, metrics)
+    def __init__(self, step, metrics, arrays, batch_size: int, jit: bool, training: bool):
+        super().__init__(step, metrics, training)
         self.arrays, self.batch_size = arrays, batch_size
         self.examples = len(tf.nest.flatten(arrays)[0])
         self.full, self.rest = divmod(self.examples, batch_size)
@@ -135,9 +139,11 @@ class _ArrayLoop(_Loop):
 class _DatasetLoop(_Loop):
     """A `tf.data.Dataset` of batches, for data that do not fit in memory."""
 
-    def __init__(self, step, metrics, dataset, jit: bool):
-        super().__init__(tf.function(step, jit_compile=True) if jit else step, metrics)
+    def __init__(self, step, metrics, dataset, jit: bool, training: bool):
+        super().__init__(step, metrics, training)
         self.dataset = dataset
+        if jit:  # the step alone: XLA cannot read from a dataset
+            self.take_step = tf.function(self.take_step, jit_compile=True, autograph=False)
         self.run_compiled = tf.function(self.run, autograph=False)
 
     def run(self, iterator, first, stop, last_loss, fresh):
@@ -161,11 +167,13 @@ class _DatasetLoop(_Loop):
         while number == stop:  # fewer steps than asked for: the dataset has ended
             stop = number + self.steps_per_call
             number, scores = self.call(self.run_compiled, iterator, number, stop, number == 0)
+            if number == 0:
+                raise ArgumentError("the dataset gave no batch: is it empty, or used up?")
             yield number, scores
 
 
-def make_loop(step, metrics, data, batch_size: int, jit: bool = False):
+def make_loop(step, metrics, data, batch_size: int, jit: bool = False, training: bool = False):
     """The loop that takes `step` over `data`: arrays in a tuple, or a `tf.data.Dataset`."""
     if isinstance(data, tf.data.Dataset):
-        return _DatasetLoop(step, metrics, data, jit)
-    return _ArrayLoop(step, metrics, data, batch_size, jit)
+        return _DatasetLoop(step, metrics, data, jit, training)
+    return _ArrayLoop(step, metrics, data, batch_size, jit, training)

@@ -12,8 +12,6 @@ from kerasbook.checks import one_of
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-LINES_PER_SECOND = 10  # epochs of a millisecond would otherwise drown the reader in lines
-
 
 def make_progress(kind: str, epochs: int, steps: int | None):
     """Returns a context manager with `update(epoch, step, logs)` and `epoch_end(epoch, logs)`.
@@ -59,10 +57,6 @@ class _Nothing:
 
 
 class _Lines(_Nothing):
-    def __init__(self, epochs, steps):
-        super().__init__(epochs, steps)
-        self.printed_at = -1.0
-
     def update(self, epoch, step, logs):
         self.last_step = step
 
@@ -70,11 +64,8 @@ class _Lines(_Nothing):
         now = time.perf_counter()
         speed = self.last_step / max(now - self.epoch_started, 1e-9)
         self.epoch_started = now
-        is_last = epoch + 1 == self.epochs
-        if is_last or now - self.printed_at >= 1 / LINES_PER_SECOND:
-            self.printed_at = now
-            line = f"epoch {epoch + 1}/{self.epochs}  {describe(logs)}  {speed:.0f} steps/s"
-            print(line, file=sys.stdout, flush=True)
+        line = f"epoch {epoch + 1}/{self.epochs}  {describe(logs)}  {speed:.0f} steps/s"
+        print(line, file=sys.stdout, flush=True)
 
 
 class _Bar(_Nothing):

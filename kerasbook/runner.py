@@ -11,11 +11,14 @@ import contextlib
 import csv
 import importlib
 import inspect
+import itertools
 import json
+import math
 import os
 import platform
 import re
 import sys
+import tempfile
 import time
 from dataclasses import dataclass, field
 from importlib import resources
@@ -26,6 +29,8 @@ from kerasbook import __version__
 from kerasbook.checkpoint import CheckpointError, atomic_path, remove_unfinished
 
 QUICK = {"epochs": 1, "examples": 512}
+BOUNDS = {"epochs": (1, math.inf), "batch_size": (1, math.inf), "examples": (1, math.inf)}
+BOUNDS |= {"seed": (0, 2**32 - 1), "momentum": (0, 1), "dropout": (0, 0.999)}
 
 
 @dataclass
@@ -88,7 +93,7 @@ def _parser(chapter) -> tuple[argparse.ArgumentParser, list[str]]:
             choices = get_args(kind) if get_origin(kind) is Literal else None
             own.add_argument(
                 f"--{name.replace('_', '-')}",
-                type=str if choices else _not_negative(kind),
+                type=str if choices else _bounded(kind, *BOUNDS.get(name, (0, math.inf))),
                 choices=choices,
                 default=parameter.default,
                 metavar=None if choices else kind.__name__.upper(),
@@ -113,15 +118,15 @@ def _parser(chapter) -> tuple[argparse.ArgumentParser, list[str]]:
     return parser, [action.dest for action in parser._actions if action.dest not in before]
 
 
-def _not_negative(kind):
-    """`kind`, int or float, but an error below zero; anything else unchanged."""
+def _bounded(kind, lowest, highest):
+    """`kind`, int or float, but an error outside of the bounds; anything else unchanged."""
     if kind not in (int, float):
         return kind
 
     def convert(text: str):
         value = kind(text)
-        if not value >= 0 or value == float("inf"):
-            raise argparse.ArgumentTypeError(f"must be a number of at least 0, not {text}")
+        if not lowest <= value <= highest or value == math.inf:
+            raise argparse.ArgumentTypeError(f"must be from {lowest} to {highest}, not {text}")
         return value
 
     convert.__name__ = kind.__name__  # argparse says "invalid int value: 'x'"
@@ -135,25 +140,24 @@ def _run_chapter(chapter, flags: dict, common, seconds: dict, started: float) ->
         defaults = {n: p.default for n, p in inspect.signature(chapter.main).parameters.items()}
         flags |= {n: v for n, v in QUICK.items() if n in flags and flags[n] == defaults[n]}
 
-    from kerasbook.checks import ArgumentError
     from kerasbook.data import DataError
     from kerasbook.training import Interrupted, NonFiniteLoss
 
     import keras
 
+    device = _device()
     print(_title(chapter.__doc__))
-    print(_device())
+    print(device)
     if common.mixed_precision != "off":
-        keras.config.set_dtype_policy(f"mixed_{common['mixed_precision']}")
+        keras.config.set_dtype_policy(f"mixed_{common.mixed_precision}")
+    logs = [keras.callbacks.TensorBoard(str(folder / "tensorboard"), profile_batch=0)]
     options = {
         "loop": common.loop,
         "jit": common.jit,
         "progress": "none" if common.quiet else "auto",
         "checkpoint": folder / "checkpoint",
         "resume": common.resume,
-        "callbacks": [keras.callbacks.TensorBoard(folder / "tensorboard", profile_batch=0)]
-        if common.tensorboard
-        else [],
+        "callbacks": logs if common.tensorboard else [],
     }
     report = {
         "chapter": name,
@@ -163,40 +167,60 @@ def _run_chapter(chapter, flags: dict, common, seconds: dict, started: float) ->
         "parameters": flags,
         "jit": common.jit,
         "mixed_precision": common.mixed_precision,
-        "device": _device(),
+        "device": device,
         "versions": _versions(),
     }
     try:
-        result = chapter.main(**flags, **options)
-    except (ArgumentError, DataError, CheckpointError) as error:
+        _check_resumed_flags(folder, report, common.resume)
+        try:
+            result = chapter.main(**flags, **options)
+        except NonFiniteLoss as error:
+            _save(folder, report | {"finished": False, "error": str(error)}, error.history)
+            fail(error, 1)
+        except Interrupted as stop:
+            _save(folder, report | {"finished": False}, stop.history, stop.model)
+            fail(f"{stop}; the model so far is in {folder}, and --resume goes on", 130)
+        seconds["data"] = result.splits.seconds
+        seconds["train"] = result.history.seconds
+        seconds["total"] = time.perf_counter() - started
+        report |= {"finished": True, "scores": result.scores, "seconds": seconds}
+        files = _save(folder, report, result.history, result.model, result.figures)
+    except (DataError, CheckpointError, ValueError) as error:
         fail(error)
-    except NonFiniteLoss as error:
-        _save(folder, report | {"finished": False, "error": str(error)}, error.history)
-        fail(error, 1)
-    except Interrupted as stop:
-        _save(folder, report | {"finished": False}, stop.history, stop.model)
-        fail(f"{stop}; the model so far is in {folder}, and --resume goes on", 130)
+    except OSError as error:
+        fail(f"cannot write into {folder}: {error}; make room or choose another with --output")
     except KeyboardInterrupt:
         fail(f"interrupted; --resume goes on from what {folder} holds", 130)
-
-    seconds["data"] = result.splits.seconds
-    seconds["train"] = result.history.seconds
-    seconds["total"] = time.perf_counter() - started
-    report |= {"finished": True, "scores": result.scores, "seconds": seconds}
-    files = _save(folder, report, result.history, result.model, result.figures)
     is_default = not common.quick and _is_default(chapter.main, flags)
     print(_score_lines(name, flags.get("dataset"), result.scores, is_default))
     print("  ".join(f"{part} {value:.1f} s" for part, value in seconds.items()))
     print(f"files in {folder}: {', '.join(files)}")
 
 
+def _check_resumed_flags(folder: Path, report: dict, resume: bool) -> None:
+    """A run goes on only with the flags it began with; the number of epochs may be another."""
+    file = folder / "checkpoint" / "flags.json"
+    flags = {**report["parameters"], "mixed_precision": report["mixed_precision"]}
+    flags.pop("epochs", None)
+    if resume and file.exists():
+        began = json.loads(file.read_text())
+        for name, value in flags.items():
+            if began.get(name) != value:
+                there, here = began.get(name), value
+                flag = name.replace("_", "-")
+                fail(f"{folder} holds a run with --{flag} {there}, not {here}: take the same")
+    elif resume:
+        print(f"nothing to resume in {folder}: starting anew")
+    with atomic_path(file) as temporary:
+        temporary.write_text(json.dumps(flags) + "\n")
+
+
 def _writable_folder(folder: Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         remove_unfinished(folder)
-        with atomic_path(folder / "report.json.probe") as temporary:
-            temporary.write_text("")
-        (folder / "report.json.probe").unlink()
+        with tempfile.TemporaryFile(dir=folder):
+            pass
     except OSError as error:
         fail(f"cannot write into {folder}: {error.strerror}; choose another folder with --output")
     return folder
@@ -212,7 +236,7 @@ def _save(folder: Path, report: dict, history, model=None, figures=None) -> list
             writer = csv.writer(file)
             writer.writerow(["epoch", *history.history])
             numbered = [epoch + 1 for epoch in history.epoch]
-            writer.writerows(zip(numbered, *history.history.values(), strict=True))
+            writer.writerows(itertools.zip_longest(numbered, *history.history.values()))
     files.append("history.csv")
     if model is not None:
         with atomic_path(folder / "model.keras") as temporary:
@@ -228,8 +252,17 @@ def _save(folder: Path, report: dict, history, model=None, figures=None) -> list
         "files": [*files, "report.json"],
     }
     with atomic_path(folder / "report.json") as temporary:
-        temporary.write_text(json.dumps(report, indent=1, default=str) + "\n")
+        temporary.write_text(json.dumps(_without_nan(report), indent=1, default=str) + "\n")
     return report["files"]
+
+
+def _without_nan(value):
+    """The same with None for NaN and infinity, which JSON does not know."""
+    if isinstance(value, dict):
+        return {name: _without_nan(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _score_lines(name: str, dataset, scores: dict, is_default: bool) -> str:

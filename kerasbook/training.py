@@ -8,6 +8,7 @@ batch are gathered there, and one call of a compiled function runs many steps.
 weights agree (tests/test_training_equality.py says how closely, case by case).
 """
 
+import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -74,6 +75,7 @@ def total_loss(model, loss_fn, y, y_pred, sample_weight=None):
         data_loss = loss_fn(y, y_pred)
     else:
         data_loss = loss_fn(y, y_pred, sample_weight)
+    checks.scalar_loss(data_loss)
     return tf.reduce_sum([data_loss, *model.losses])
 
 
@@ -121,7 +123,7 @@ class _Recorder(keras.callbacks.Callback):
         self.set_order, self.history = set_order, history
         self.progress, self.checkpoint = progress, checkpoint
         self.started = time.perf_counter() - history.seconds
-        self.epoch = 0
+        self.epoch, self.last_loss = 0, math.nan
 
     def on_train_begin(self, logs=None):
         self.checkpoint.restore_callbacks()
@@ -137,10 +139,13 @@ class _Recorder(keras.callbacks.Callback):
         self.history.add(epoch, logs or {})
         self.history.seconds = time.perf_counter() - self.started
         self.progress.epoch_end(epoch, self.history.last())
-        self.checkpoint.save_now_and_then(self.history)
-
-    def on_train_end(self, logs=None):
-        self.checkpoint.save(self.history)
+        if not math.isfinite(self.history.last()["loss"]):  # only `model.fit` gets this far
+            raise NonFinite(None, self.last_loss)
+        self.last_loss = self.history.last()["loss"]
+        if self.model.stop_training or epoch + 1 == self.params["epochs"]:
+            self.checkpoint.save(self.history)
+        else:
+            self.checkpoint.save_now_and_then(self.history)
 
 
 def fit(
@@ -168,7 +173,8 @@ def fit(
     Args:
         train: arrays `(x, y)` or `(x, y, sample_weight)`, first axis = examples, or a
             `tf.data.Dataset` of such batches.
-        loss_fn: `loss_fn(y, y_pred)` or `loss_fn(y, y_pred, sample_weight)` → scalar.
+        loss_fn: `loss_fn(y, y_pred)` or `loss_fn(y, y_pred, sample_weight)` → scalar, such as
+            an object of `keras.losses`.
         metrics: `keras.metrics` objects; unweighted, as in `model.compile(metrics=...)`.
         validation_data: like `train`; its scores appear as `val_...` after every epoch.
         train_step: `(x, y[, sample_weight]) -> (loss, y_pred)`, if not `make_train_step`'s.
@@ -177,7 +183,9 @@ def fit(
         jit: compile with XLA: "on", "off", or "auto" (off for convolutions on a CPU).
         loop: "tape", or "fit" to hand the same batches to `model.fit`.
         progress: "bar", "lines" (one per epoch), "none", or "auto".
-        checkpoint: folder for the state of the run; with `resume`, it goes on from there.
+        checkpoint: folder for the state of the run, in a file named after the model; with
+            `resume`, the run goes on from there. A shuffled `tf.data.Dataset` begins its order
+            anew, so only a run on arrays ends with the same weights.
 
     Raises:
         ArgumentError: an argument does not fit; the message has the remedy.
@@ -207,8 +215,9 @@ def fit(
     history = History()
     config = {k: v for k, v in optimizer.get_config().items() if k != "name"}
     settings = {"batch_size": batch_size, "seed": seed, "shuffle": shuffle, "optimizer": config}
+    settings |= {"examples": checks.examples(train), "dtype": model.dtype_policy.name}
     saved = Checkpoint(checkpoint, model, callbacks, settings)
-    first_epoch = saved.restore(history) if resume else 0
+    first_epoch = saved.restore(history) if resume else saved.forget()
     rows = checks.examples(train)  # None for a dataset, which brings its own order
     order = None if rows is None else tf.Variable(tf.range(rows))
 
@@ -221,7 +230,7 @@ def fit(
     callbacks.append(recorder)
     try:
         with shown:
-            if loop == "fit":
+            if loop == "fit" and not model.stop_training:
                 model.fit(
                     _as_dataset(train, batch_size, order),
                     validation_data=_as_dataset(validation_data, batch_size),
@@ -231,8 +240,8 @@ def fit(
                     shuffle=False,
                     verbose=0,
                 )
-            else:
-                training = make_loop(train_step, metrics, train, batch_size, use_jit)
+            else:  # also a `fit` that had ended early: its callbacks put the best weights back
+                training = make_loop(train_step, metrics, train, batch_size, use_jit, training=True)
                 validating = None
                 if validation_data is not None:
                     test_step = make_test_step(model, loss_fn)
@@ -242,6 +251,7 @@ def fit(
                 for epoch in range(first_epoch, epochs):
                     if not model.stop_training:
                         _run_epoch(epoch, training, order, validating, hooks, shown)
+                model.optimizer.finalize_variable_values(model.trainable_variables)
                 hooks.on_train_end(history.last())
     except NonFinite as stop:
         message = checks.why_not_finite(stop, recorder.epoch, train)
@@ -257,7 +267,10 @@ def _run_epoch(epoch, training, order, validating, hooks, shown):
     for step, logs in training.run_epoch(order):
         shown.update(epoch, step, logs)
     if validating is not None:
-        logs |= {f"val_{name}": value for name, value in _score(validating).items()}
+        hooks.on_test_begin()
+        scores = _score(validating)
+        hooks.on_test_end(scores)
+        logs |= {f"val_{name}": value for name, value in scores.items()}
     hooks.on_epoch_end(epoch, logs)
 
 
@@ -298,7 +311,7 @@ def evaluate(
 
 
 def predict(model: keras.Model, x: Any, *, batch_size: int = 256) -> np.ndarray:
-    """Returns the model's outputs for `x` (examples, …), in order, as one array."""
+    """Returns the model's outputs for the arrays `x` (examples, …), in order."""
     x = checks.as_tensors(x)
     rows = checks.examples(x)
 
@@ -308,4 +321,4 @@ def predict(model: keras.Model, x: Any, *, batch_size: int = 256) -> np.ndarray:
         return model(batch, training=False)
 
     outputs = [forward(tf.constant(first)) for first in range(0, rows, batch_size)]
-    return tf.concat(outputs, axis=0).numpy()
+    return tf.nest.map_structure(lambda *parts: tf.concat(parts, axis=0).numpy(), *outputs)

@@ -399,11 +399,16 @@ def test_main_returns_scores_and_pictures(shape, monkeypatch):
 def test_main_hands_its_options_on_and_repeats_itself(monkeypatch, tmp_path):
     options = {"batch_size": 32, "learning_rate": 0.01, "seed": 3}
     monkeypatch.setattr(chapter2, "plot_optimisers", lambda *arguments: None)
-    first = run_main((6, 20, 1), monkeypatch, checkpoint=tmp_path, **options)
+    ended = []
+    callback = keras.callbacks.LambdaCallback(
+        on_train_end=lambda logs: ended.append(callback.model.name)
+    )
+    first = run_main((6, 20, 1), monkeypatch, checkpoint=tmp_path, callbacks=[callback], **options)
     again = run_main((6, 20, 1), monkeypatch, **options)
     assert first.scores == again.scores
     names = sorted(path.name for path in tmp_path.iterdir())
     assert names == ["deep_network.npz", "softmax_regression.npz"]
+    assert ended == ["deep_network"]
 
 
 @pytest.mark.slow

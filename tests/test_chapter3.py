@@ -233,12 +233,15 @@ def test_augmentation_acts_in_training_only_and_by_its_seed(shape):
     assert np.abs(changed - first(x, training=True)).max() > 1  # new ones every time
 
 
-def test_about_half_of_the_pictures_are_flipped():
+def test_flips_and_shifts_are_drawn_anew_for_every_batch():
     x = np.tile(np.arange(4.0, dtype="float32").reshape(1, 1, 4, 1), (1000, 1, 1, 1))
     layer = chapter3.RandomFlipAndShift(shift=0, seed=0)
     first, second = (layer(x, training=True)[:, 0, 0, 0] == 3 for _ in range(2))
     assert 0.4 < np.mean(first) < 0.6
     assert 0.4 < np.mean(first != second) < 0.6  # others every time
+    layer = chapter3.RandomFlipAndShift(flip=False, shift=1, seed=0)
+    first, second = (layer(x, training=True)[:, 0, :, 0] for _ in range(2))
+    assert 0.5 < np.mean(np.any(first != second, axis=1)) < 0.8  # two in three of three places
     still = chapter3.RandomFlipAndShift(flip=False, shift=0)(x, training=True)
     np.testing.assert_array_equal(still, x)
 

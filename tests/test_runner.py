@@ -93,12 +93,15 @@ def test_quiet_prints_nothing(tmp_path, capfd):
     [
         (["--epoch", "3"], "unrecognized arguments: --epoch"),
         (["--epochs", "three"], "argument --epochs: invalid int value: 'three'"),
-        (["--epochs", "-1"], "argument --epochs: must be a number of at least 0"),
-        (["--epochs", "0"], "epochs must be a whole number of at least 1"),
-        (["--batch-size", "0"], "batch_size must be"),
+        (["--epochs", "-1"], "argument --epochs: must be from 1 to inf, not -1"),
+        (["--epochs", "0"], "argument --epochs: must be from 1"),
+        (["--batch-size", "0"], "argument --batch-size: must be from 1"),
+        (["--seed", "5000000000"], "argument --seed: must be from 0 to 4294967295"),
+        (["--examples", "0"], "argument --examples"),
+        (["--momentum", "2"], "argument --momentum: must be from 0 to 1"),
         (["--learning-rate", "nan"], "argument --learning-rate"),
         (["--loop", "keras"], "argument --loop: invalid choice"),
-        (["--dataset", "auto_mgp"], "did you mean 'auto_mpg'"),
+        (["--dataset", "auto_mgp"], "invalid choice: 'auto_mgp'"),
         (["--output", "/dev/null/x"], "cannot write into"),
     ],
 )
@@ -116,6 +119,26 @@ def test_help_shows_the_flags_of_main(capsys):
     printed = " ".join(capsys.readouterr().out.split())
     assert "--learning-rate FLOAT length of a step (default: 0.01)" in printed
     assert "--resume" in printed
+
+
+def test_resume_with_other_flags_is_refused_and_with_nothing_starts_anew(tmp_path, capsys):
+    flags = ["--output", tmp_path, "--jit", "off", "--epochs", 1]
+    assert call(*flags, "--resume") == 0
+    assert "nothing to resume" in capsys.readouterr().out
+    assert call(*flags, "--resume", "--examples", 100) == 2
+    assert "holds a run with --examples None, not 100" in capsys.readouterr().err
+    assert call(*flags, "--resume", "--epochs", 2, "--quiet") == 0
+    assert json.loads((tmp_path / "report.json").read_text())["epochs"] == 2
+
+
+def test_mixed_precision_and_tensorboard(tmp_path):
+    flags = ["--output", tmp_path, "--epochs", 1, "--jit", "off", "--quiet", "--tensorboard"]
+    try:
+        assert call(*flags, "--mixed-precision", "float16") == 0
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert json.loads((tmp_path / "report.json").read_text())["mixed_precision"] == "float16"
+    assert list((tmp_path / "tensorboard" / "train").glob("events*"))
 
 
 def test_a_diverging_run_exits_1_and_keeps_the_history(tmp_path, capsys):
@@ -151,7 +174,7 @@ def program(folder, *flags):
 def test_ctrl_c_saves_and_resume_goes_on_to_the_same_scores(tmp_path):
     flags = ["--epochs", "1500"]
     with program(tmp_path / "run", *flags) as started:
-        while not (tmp_path / "run" / "checkpoint").exists():
+        while not list(tmp_path.glob("run/checkpoint/*.npz")):
             time.sleep(0.05)
             assert started.poll() is None
         started.send_signal(signal.SIGINT)

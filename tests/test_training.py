@@ -63,12 +63,20 @@ def train(model=None, data=(X, Y), **options):
             {"callbacks": [keras.callbacks.LambdaCallback(on_train_batch_end=lambda b, logs: 0)]},
             "LambdaCallback acts after every batch",
         ),
+        ({"loss_fn": keras.losses.mean_squared_error}, r"MeanSquaredError\(\)"),
+        ({"metrics": [keras.metrics.R2Score(class_aggregation=None, name="r2")]}, "r2 is not one"),
+        ({"data": tf.data.Dataset.from_tensor_slices((X[:0], Y[:0])).batch(4)}, "no batch"),
         ({"callbacks": [print]}, "must be a keras.callbacks.Callback"),
     ],
 )
 def test_bad_arguments_are_refused_with_the_remedy(options, message):
     with pytest.raises(ValueError, match=message):
         train(**options)
+
+
+def test_lists_of_numbers_are_arrays():
+    as_lists, as_arrays = train(data=(X.tolist(), Y.tolist())), train()
+    assert as_lists.history == as_arrays.history
 
 
 def test_an_unbuilt_model_is_built():
@@ -186,6 +194,16 @@ def test_nan_in_the_data_is_named(row):
         train(data=(x, Y), shuffle=False)
 
 
+def test_nan_stops_model_fit_too_and_an_infinite_validation_score_stops_nothing():
+    with pytest.raises(NonFiniteLoss, match="became NaN or infinite of epoch 1"):
+        train(optimizer=keras.optimizers.SGD(1e20), epochs=9, loop="fit")
+    x = X.copy()
+    x[0] = np.inf
+    history = train(validation_data=(x, Y))
+    assert not np.isfinite(history.history["val_loss"][0])
+    assert len(history.epoch) == 3
+
+
 def test_nan_in_a_dataset_stops_too():
     x = X.copy()
     x[9, 0] = np.inf
@@ -251,8 +269,35 @@ def test_resume_keeps_the_patience_of_early_stopping(tmp_path):
     _, parts = run(tmp_path / "b", 9, callbacks=stop(), resume=True)
     assert len(whole.epoch) == 5
     assert parts.history == whole.history
-    _, again = run(tmp_path / "b", 9, callbacks=stop(), resume=True)
-    assert again.history == whole.history  # it had stopped, and stays so
+    for loop in ("tape", "fit"):
+        _, again = run(tmp_path / "b", 9, callbacks=stop(), resume=True, loop=loop)
+        assert again.history == whole.history  # it had stopped, and stays so
+
+
+def test_resume_with_more_epochs_goes_on_from_the_last_weights_not_the_best(tmp_path):
+    def keep_best():
+        return [keras.callbacks.EarlyStopping("loss", patience=50, restore_best_weights=True)]
+
+    options = {"optimizer": keras.optimizers.Adam(0.1)}
+    whole, whole_history = run(tmp_path / "a", 6, callbacks=keep_best(), **options)
+    options = {"optimizer": keras.optimizers.Adam(0.1)}
+    run(tmp_path / "b", 3, callbacks=keep_best(), **options)
+    options = {"optimizer": keras.optimizers.Adam(0.1)}
+    parts, history = run(tmp_path / "b", 6, callbacks=keep_best(), resume=True, **options)
+    assert history.history == whole_history.history
+    for a, b in zip(whole.get_weights(), parts.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_run_that_does_not_resume_forgets_the_one_before(tmp_path):
+    run(tmp_path, 2)
+
+    def kill(epoch, logs):
+        raise KeyError
+
+    with pytest.raises(KeyError):
+        run(tmp_path, 2, callbacks=[keras.callbacks.LambdaCallback(on_epoch_begin=kill)])
+    assert not (tmp_path / "network.npz").exists()
 
 
 def test_resume_refuses_other_settings_and_damaged_files(tmp_path):

@@ -64,6 +64,10 @@ def scheduled():
     return keras.optimizers.SGD(keras.optimizers.schedules.ExponentialDecay(0.1, 3, 0.5), 0.9)
 
 
+def averaged():
+    return keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.8)
+
+
 def make_metrics():
     return [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
 
@@ -128,6 +132,7 @@ CASES = {
     "batch normalisation": (with_batch_normalization, adam, False, 2e-7),
     "dropout under one seed": (with_dropout, adam, False, 0),
     "learning-rate schedule": (plain, scheduled, False, 0),
+    "average of the weights (EMA)": (plain, averaged, False, 0),
 }
 
 
