@@ -737,7 +737,7 @@ def make_schedule(learning_rate, examples, batch_size, epochs):
 
 
 if __name__ == "__main__":
-    schedule = make_schedule(0.002, 9000, 64, epochs=16)
+    schedule = make_schedule(0.002, 9000, 64, epochs=10)
     rates = [float(schedule(step)) for step in range(0, schedule.decay_steps, 20)]
     ax = plotting.plot_lines(
         {"cosine": rates},
@@ -776,7 +776,7 @@ def plot_mistakes(splits, predicted, count=15):
 
 # %%
 def main(
-    epochs: int = 16,
+    epochs: int = 10,
     batch_size: int = 64,
     learning_rate: float = 0.002,
     dropout: float = 0.3,
