@@ -34,7 +34,8 @@ def _can_draw(console: Console) -> bool:
 
 def describe(logs: dict) -> str:
     """Scores in one line: loss 0.412  accuracy 0.853."""
-    return "  ".join(f"{name} {float(value):.4g}" for name, value in logs.items())
+    loss_first = sorted(logs, key=lambda name: (name.startswith("val_"), "loss" not in name))
+    return "  ".join(f"{name} {float(logs[name]):.4g}" for name in loss_first)
 
 
 class _Nothing:

@@ -12,7 +12,7 @@ def test_lines_tell_epoch_scores_and_speed(capsys):
     with progress.make_progress("lines", epochs=2, steps=4) as shown:
         for epoch in range(2):
             shown.update(epoch, 4, {"loss": 1.0})
-            shown.epoch_end(epoch, {"loss": 0.51234, "accuracy": 0.9})
+            shown.epoch_end(epoch, {"accuracy": 0.9, "loss": 0.51234})
     first, second = capsys.readouterr().out.splitlines()
     assert first.startswith("epoch 1/2  loss 0.5123  accuracy 0.9  ")
     assert first.endswith(" steps/s")
