@@ -468,7 +468,7 @@ def test_weights_of_a_convolution_put_the_channels_of_a_filter_side_by_side():
 
 
 def test_weights_can_be_read_in_grey_and_zero_weights_are_drawn():
-    rgb = plotting.SIGNED(np.linspace(0, 1, 101))[:, :3]
+    rgb = plotting.images.SIGNED(np.linspace(0, 1, 101))[:, :3]
     grey = rgb @ [0.299, 0.587, 0.114]
     assert np.all(np.diff(grey) > 0), "the lightness must tell the sign"
     assert np.ptp(rgb[50]) < 0.02, "zero is grey"

@@ -1,0 +1,28 @@
+"""Pictures of data, training runs and models: every function draws on Axes and returns them.
+
+Nothing is shown and no global setting of Matplotlib is touched. A notebook displays the figure by
+itself; a script passes what it got to `save`. Without `ax` or `axes` a new figure is made, 6.6
+inches wide where the content allows, so that on a printed page its 9-point text stays 9 points.
+
+The colours are those of Okabe and Ito (2008), which colour-blind readers can tell apart. Lines
+also differ in style or marker, and colour maps in lightness, so that a grey print can be read.
+"""
+
+from kerasbook.plotting.files import save
+from kerasbook.plotting.history import plot_history, plot_lines
+from kerasbook.plotting.images import plot_feature_maps, plot_images, plot_weights
+from kerasbook.plotting.predictions import plot_calibration, plot_confusion, plot_predictions
+from kerasbook.plotting.surface import plot_loss_surface
+
+__all__ = [
+    "plot_calibration",
+    "plot_confusion",
+    "plot_feature_maps",
+    "plot_history",
+    "plot_images",
+    "plot_lines",
+    "plot_loss_surface",
+    "plot_predictions",
+    "plot_weights",
+    "save",
+]
