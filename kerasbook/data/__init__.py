@@ -16,19 +16,40 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import functools
 import time
 from collections.abc import Callable
 from typing import Any
 
 from kerasbook.data.auto_mpg import load_auto_mpg
+from kerasbook.data.bikes import load_bike_rentals
+from kerasbook.data.cmudict import load_cmudict
 from kerasbook.data.fashion import load_fashion
+from kerasbook.data.shakespeare import load_shakespeare
 from kerasbook.data.splits import DataError, Part, Splits
+from kerasbook.data.vowels import load_japanese_vowels
 
-__all__ = ["DataError", "Part", "Splits", "load", "load_auto_mpg", "load_fashion"]
+__all__ = [
+    "DataError",
+    "Part",
+    "Splits",
+    "load",
+    "load_auto_mpg",
+    "load_bike_rentals",
+    "load_cmudict",
+    "load_fashion",
+    "load_japanese_vowels",
+    "load_shakespeare",
+]
 
 EMBEDDED: dict[str, Callable[..., Splits]] = {
     "auto_mpg": load_auto_mpg,
     "fashion": load_fashion,
+    "cmudict": load_cmudict,
+    "shakespeare": load_shakespeare,
+    "japanese_vowels": load_japanese_vowels,
+    "bikeshare_1h": load_bike_rentals,
+    "bikeshare_24h": functools.partial(load_bike_rentals, horizon=24),
 }
 ONLINE = ("mnist", "fashion_mnist", "cifar10")
 

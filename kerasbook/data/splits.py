@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,10 +17,11 @@ class DataError(Exception):
 class Part(NamedTuple):
     """One part of a data set, so that `x, y = splits.train` works.
 
-    x: inputs, (examples, …).  y: targets, (examples,) for classes, (examples, 1) for numbers.
+    x: inputs, (examples, …), or a tuple of such arrays for a model of several inputs.
+    y: targets, (examples,) for classes, (examples, 1) for numbers.
     """
 
-    x: np.ndarray
+    x: Any  # np.ndarray, or a tuple of them
     y: np.ndarray
 
 
@@ -56,15 +57,20 @@ class Splits:
             return self
         if n < 1:
             raise ValueError(f"take(n) keeps at least one example, not {n}")
-        shorter = (Part(x[:n], y[:n]) for x, y in (self.train, self.validation, self.test))
+        shorter = (
+            Part(tuple(a[:n] for a in x) if isinstance(x, tuple) else x[:n], y[:n])
+            for x, y in (self.train, self.validation, self.test)
+        )
         return dataclasses.replace(self, **dict(zip(("train", "validation", "test"), shorter)))
 
     def __str__(self) -> str:
         """Return what the data set is, how many examples it has, and of what shape."""
         parts = {"train": self.train, "validation": self.validation, "test": self.test}
-        counts = ", ".join(f"{len(part.x):,} {name}" for name, part in parts.items())
+        counts = ", ".join(f"{len(part.y):,} {name}" for name, part in parts.items())
         facts = [f"{self.title} ({self.source}): {counts}"]
-        facts += [words for words in (describe_shape(self.train.x.shape[1:]),) if words]
+        x = self.train.x
+        inputs = x if isinstance(x, tuple) else (x,)
+        facts += [words for words in map(describe_input, inputs) if words]
         if self.classes:
             facts.append(f"{in_words(len(self.classes))} classes")
         else:
@@ -72,6 +78,13 @@ class Splits:
         return "; ".join(facts)
 
     __repr__ = __str__  # the arrays themselves would fill a notebook's screen
+
+
+def describe_input(x: np.ndarray) -> str:
+    """Return what one example of an input x (examples, …) looks like."""
+    if x.ndim == 2 and x.dtype.kind in "iu":
+        return f"{x.shape[1]} symbols"
+    return describe_shape(x.shape[1:])
 
 
 def describe_shape(shape: tuple[int, ...]) -> str:
