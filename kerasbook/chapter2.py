@@ -23,9 +23,10 @@ if __name__ == "__main__":
 # %%
 import warnings
 from itertools import pairwise
+from typing import Literal
 
 from kerasbook import plotting
-from kerasbook.chapter1 import linear
+from kerasbook.chapter1 import linear, numerical_gradient
 from kerasbook.data import load, load_fashion
 from kerasbook.runner import Result
 from kerasbook.training import batch_order, evaluate, fit, predict
@@ -154,21 +155,11 @@ def logistic_gradient(x, y, w, b):
 
 
 # %% [markdown]
-# As in chapter 1, two checks: finite differences, which need nothing but the loss, and the tape,
-# here through a Keras layer and a Keras loss.
+# As in chapter 1, two checks: finite differences, which need nothing but the loss, for which we
+# take the function of that chapter, and the tape, here through a Keras layer and a Keras loss.
 
 
 # %%
-def numerical_gradient(loss, w, step=1e-5):
-    """Returns the gradient of `loss(w)`, in the shape of w, by central differences."""
-    slopes = np.zeros_like(w)
-    for index in np.ndindex(w.shape):
-        nudge = np.zeros_like(w)
-        nudge[index] = step
-        slopes[index] = (loss(w + nudge) - loss(w - nudge)) / (2 * step)
-    return slopes
-
-
 def keras_logistic_gradient(x, y, w, b):
     """Returns the same gradients from a Dense layer with one unit, a Keras loss and a tape."""
     layer = layers.Dense(1, dtype=x.dtype.name)
@@ -986,7 +977,7 @@ def main(
     dropout: float = 0.2,
     l2: float = 1e-4,
     seed: int = 0,
-    dataset: str = "fashion",
+    dataset: Literal["fashion", "mnist", "fashion_mnist", "cifar10"] = "fashion",
     examples: int | None = None,
     **fit_options,
 ) -> Result:
@@ -1004,8 +995,7 @@ def main(
         fit_options: handed on to kerasbook.training.fit
     """
     keras.utils.set_random_seed(seed)
-    splits = load(dataset)
-    splits = splits.take(examples) if examples else splits
+    splits = load(dataset).take(examples)
     print(splits)
 
     shape, classes = splits.train.x.shape[1:], len(splits.classes)

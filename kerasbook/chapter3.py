@@ -23,6 +23,7 @@ if __name__ == "__main__":
 # %%
 import inspect
 import time
+from typing import Literal
 
 from kerasbook import plotting
 from kerasbook.data import load, load_fashion
@@ -782,7 +783,7 @@ def main(
     dropout: float = 0.3,
     shift: int = 0,
     seed: int = 0,
-    dataset: str = "fashion",
+    dataset: Literal["fashion", "mnist", "fashion_mnist", "cifar10"] = "fashion",
     examples: int | None = None,
     **fit_options,
 ) -> Result:
@@ -800,8 +801,7 @@ def main(
         fit_options: handed on to kerasbook.training.fit
     """
     keras.utils.set_random_seed(seed)
-    splits = load(dataset)
-    splits = splits.take(examples) if examples else splits
+    splits = load(dataset).take(examples)
     print(splits)
 
     flip = dataset != "mnist"  # a digit in a mirror is not a digit

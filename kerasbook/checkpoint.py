@@ -73,7 +73,7 @@ class Checkpoint:
             "epoch": history.epoch,
             "seconds": history.seconds,
             "stop_training": bool(self.model.stop_training),
-            "callbacks": [_counts(callback) for callback in self.callbacks],
+            "callbacks": [_state(callback) for callback in self.callbacks],
         }
         arrays = {f"variable {i}": np.asarray(v) for i, v in enumerate(self.variables())}
         for i, callback in enumerate(self.callbacks):  # EarlyStopping(restore_best_weights=True)
@@ -123,19 +123,25 @@ class Checkpoint:
             prefix = f"callback {i} best weight "
             names = [name for name in arrays if name.startswith(prefix)]
             if names:
-                callback_state["best_weights"] = [arrays[f"{prefix}{j}"] for j in range(len(names))]
+                weights = [arrays[f"{prefix}{j}"] for j in range(len(names))]
+                callback_state["counts"]["best_weights"] = weights
         return len(history.epoch)
 
     def restore_callbacks(self) -> None:
         """Puts the callbacks' counts back, after their `on_train_begin` has cleared them."""
-        for callback, state in zip(self.callbacks, self.callback_states, strict=False):
-            vars(callback).update(state)
+        states = list(self.callback_states)
+        for callback in self.callbacks:  # a run may go on with a TensorBoard that it began without
+            same = [state for state in states if state["class"] == type(callback).__name__]
+            if same:
+                vars(callback).update(same[0]["counts"])
+                states.remove(same[0])
 
 
-def _counts(callback) -> dict:
-    """The callback's counts: the best value so far, patience used up, and the like."""
+def _state(callback) -> dict:
+    """The callback's class, and its counts: best value so far, patience used up and the like."""
     found = {name: getattr(callback, name, None) for name in CALLBACK_COUNTS}
-    return {name: float(value) for name, value in found.items() if value is not None}
+    counts = {name: float(value) for name, value in found.items() if value is not None}
+    return {"class": type(callback).__name__, "counts": counts}
 
 
 def _difference(theirs, mine) -> str:

@@ -1,6 +1,9 @@
 """What the loop asks of its arguments; every answer 'no' names the remedy."""
 
 import math
+from pathlib import Path
+
+from kerasbook.checkpoint import atomic_path
 
 import keras
 import numpy as np
@@ -45,6 +48,11 @@ def as_batches(data, name: str):
     if isinstance(data, tf.data.Dataset):
         if data.cardinality() == tf.data.INFINITE_CARDINALITY:
             raise ArgumentError(f"{name} never ends: add .take(steps) to say how long an epoch is")
+        if not isinstance(data.element_spec, tuple) or len(data.element_spec) not in (2, 3):
+            raise ArgumentError(
+                f"the batches of {name} must be (x, y) or (x, y, sample_weight), not "
+                f"{_kind(data.element_spec)}; bring them into this form with {name}.map(...)"
+            )
         return data
     if not isinstance(data, (tuple, list)) or len(data) not in (2, 3):
         raise ArgumentError(
@@ -59,6 +67,13 @@ def as_batches(data, name: str):
     if lengths == {0}:
         raise ArgumentError(f"{name} is empty: it has 0 examples")
     return data
+
+
+def _kind(spec) -> str:
+    """What one element of a dataset is, said shortly."""
+    if isinstance(spec, dict):
+        return f"a dict of {', '.join(map(str, spec))}"
+    return f"a tuple of {len(spec)}" if isinstance(spec, tuple) else "a single tensor"
 
 
 def _array_of_list(part):
@@ -143,6 +158,18 @@ def callbacks(given, metrics, loop: str) -> list:
             if directions.get(monitored):
                 callback.mode = {"up": "max", "down": "min"}[directions[monitored]]
     return given
+
+
+def continue_files(callbacks, epochs: int) -> None:
+    """For a run that goes on after so many epochs: CSVLogger adds to the lines of these."""
+    for callback in callbacks:
+        if isinstance(callback, keras.callbacks.CSVLogger) and not callback.append:
+            callback.append = True
+            file = Path(callback.filename)
+            if file.is_file():  # epochs after the checkpoint run again, and are written again
+                lines = file.read_text().splitlines(keepends=True)
+                with atomic_path(file) as temporary:
+                    temporary.write_text("".join(lines[: epochs + 1]))
 
 
 def _refuse_batch_hooks(callback) -> None:

@@ -29,6 +29,7 @@ from kerasbook import __version__
 from kerasbook.checkpoint import CheckpointError, atomic_path, remove_unfinished
 
 QUICK = {"epochs": 1, "examples": 512}
+WHICH_BAND = ("seed", "dataset", "task", "horizon")  # a band is of one data set, for all seeds
 BOUNDS = {"epochs": (1, math.inf), "batch_size": (1, math.inf), "examples": (1, math.inf)}
 BOUNDS |= {"seed": (0, 2**32 - 1), "momentum": (0, 1), "dropout": (0, 0.999)}
 
@@ -91,9 +92,10 @@ def _parser(chapter) -> tuple[argparse.ArgumentParser, list[str]]:
         if parameter.kind is not inspect.Parameter.VAR_KEYWORD:
             kind = {int | None: int}.get(parameter.annotation, parameter.annotation)
             choices = get_args(kind) if get_origin(kind) is Literal else None
+            bounds = BOUNDS.get(name, (0, math.inf))
             own.add_argument(
                 f"--{name.replace('_', '-')}",
-                type=str if choices else _bounded(kind, *BOUNDS.get(name, (0, math.inf))),
+                type=type(choices[0]) if choices else _bounded(kind, *bounds),
                 choices=choices,
                 default=parameter.default,
                 metavar=None if choices else kind.__name__.upper(),
@@ -183,7 +185,8 @@ def _run_chapter(chapter, flags: dict, common, seconds: dict, started: float) ->
         seconds["data"] = result.splits.seconds
         seconds["train"] = result.history.seconds
         seconds["total"] = time.perf_counter() - started
-        report |= {"finished": True, "scores": result.scores, "seconds": seconds}
+        report |= {"dataset": result.splits.name, "finished": True}
+        report |= {"scores": result.scores, "seconds": seconds}
         files = _save(folder, report, result.history, result.model, result.figures)
     except (DataError, CheckpointError, ValueError) as error:
         fail(error)
@@ -192,7 +195,7 @@ def _run_chapter(chapter, flags: dict, common, seconds: dict, started: float) ->
     except KeyboardInterrupt:
         fail(f"interrupted; --resume goes on from what {folder} holds", 130)
     is_default = not common.quick and _is_default(chapter.main, flags)
-    print(_score_lines(name, flags.get("dataset"), result.scores, is_default))
+    print(_score_lines(name, result.splits.name, result.scores, is_default))
     print("  ".join(f"{part} {value:.1f} s" for part, value in seconds.items()))
     print(f"files in {folder}: {', '.join(files)}")
 
@@ -293,7 +296,7 @@ def load_results() -> dict:
 
 def _is_default(main, flags: dict) -> bool:
     parameters = inspect.signature(main).parameters
-    return all(parameters[n].default == v for n, v in flags.items() if n != "seed")
+    return all(parameters[n].default == v for n, v in flags.items() if n not in WHICH_BAND)
 
 
 def _device() -> str:

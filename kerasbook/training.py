@@ -218,6 +218,8 @@ def fit(
     settings |= {"examples": checks.examples(train), "dtype": model.dtype_policy.name}
     saved = Checkpoint(checkpoint, model, callbacks, settings)
     first_epoch = saved.restore(history) if resume else saved.forget()
+    if first_epoch:
+        checks.continue_files(callbacks, first_epoch)
     rows = checks.examples(train)  # None for a dataset, which brings its own order
     order = None if rows is None else tf.Variable(tf.range(rows))
 
@@ -243,7 +245,7 @@ def fit(
             else:  # also a `fit` that had ended early: its callbacks put the best weights back
                 training = make_loop(train_step, metrics, train, batch_size, use_jit, training=True)
                 validating = None
-                if validation_data is not None:
+                if validation_data is not None:  # not in XLA: compiling would take longer
                     test_step = make_test_step(model, loss_fn)
                     validating = make_loop(test_step, metrics, validation_data, batch_size)
                 hooks = keras.callbacks.CallbackList(callbacks, model=model, epochs=epochs)

@@ -7,7 +7,7 @@ import sys
 import textwrap
 import time
 
-from kerasbook import checkpoint, training
+from kerasbook import checkpoint, checks, training
 from kerasbook.training import Interrupted, NonFiniteLoss, fit
 
 import keras
@@ -48,6 +48,11 @@ def train(model=None, data=(X, Y), **options):
         ({"data": (X[:0], Y[:0])}, "0 examples"),
         ({"data": X}, r"must be \(x, y\)"),
         ({"data": tf.data.Dataset.from_tensors((X, Y)).repeat()}, r"\.take\(steps\)"),
+        (
+            {"data": tf.data.Dataset.from_tensors({"x": X, "y": Y})},
+            r"batches of train must be \(x, y\).* not a dict of x, y; .*\.map",
+        ),
+        ({"data": tf.data.Dataset.from_tensors(X)}, "not a single tensor"),
         ({"epochs": 0}, "epochs must be a whole number"),
         ({"batch_size": 2.5}, "batch_size must be a whole number"),
         ({"metrics": ["accuracy"]}, "keras.metrics.SparseCategoricalAccuracy"),
@@ -272,6 +277,33 @@ def test_resume_keeps_the_patience_of_early_stopping(tmp_path):
     for loop in ("tape", "fit"):
         _, again = run(tmp_path / "b", 9, callbacks=stop(), resume=True, loop=loop)
         assert again.history == whole.history  # it had stopped, and stays so
+
+
+def test_resume_finds_a_callback_behind_one_that_is_new(tmp_path):
+    def stop():
+        return keras.callbacks.EarlyStopping("loss", min_delta=100, patience=4)
+
+    _, whole = run(tmp_path / "a", 9, callbacks=[stop()])
+    run(tmp_path / "b", 3, callbacks=[stop()])
+    callbacks = [keras.callbacks.LambdaCallback(), stop()]
+    _, parts = run(tmp_path / "b", 9, callbacks=callbacks, resume=True)
+    assert parts.history == whole.history
+
+
+@pytest.mark.parametrize("append", [False, True])
+def test_resume_goes_on_with_the_lines_of_csv_logger(tmp_path, append):
+    for name, parts in (("whole", [5]), ("parts", [2, 5])):
+        for epochs in parts:
+            log = keras.callbacks.CSVLogger(tmp_path / f"{name}.csv", append=append)
+            run(tmp_path / name, epochs, callbacks=[log], resume=True)
+    assert (tmp_path / "parts.csv").read_text() == (tmp_path / "whole.csv").read_text()
+
+
+def test_lines_after_the_checkpoint_are_written_anew(tmp_path):
+    file = tmp_path / "log.csv"
+    file.write_text("epoch,loss\n0,3\n1,2\n2,1\n")
+    checks.continue_files([keras.callbacks.CSVLogger(file)], 2)
+    assert file.read_text() == "epoch,loss\n0,3\n1,2\n"
 
 
 def test_resume_with_more_epochs_goes_on_from_the_last_weights_not_the_best(tmp_path):
