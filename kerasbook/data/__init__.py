@@ -25,6 +25,7 @@ from kerasbook.data.auto_mpg import load_auto_mpg
 from kerasbook.data.bikes import load_bike_rentals
 from kerasbook.data.cmudict import load_cmudict
 from kerasbook.data.fashion import load_fashion
+from kerasbook.data.film import load_film_sentences
 from kerasbook.data.shakespeare import load_shakespeare
 from kerasbook.data.splits import DataError, Part, Splits
 from kerasbook.data.vowels import load_japanese_vowels
@@ -38,6 +39,7 @@ __all__ = [
     "load_bike_rentals",
     "load_cmudict",
     "load_fashion",
+    "load_film_sentences",
     "load_japanese_vowels",
     "load_shakespeare",
 ]
@@ -45,13 +47,14 @@ __all__ = [
 EMBEDDED: dict[str, Callable[..., Splits]] = {
     "auto_mpg": load_auto_mpg,
     "fashion": load_fashion,
+    "film_sentences": load_film_sentences,
     "cmudict": load_cmudict,
     "shakespeare": load_shakespeare,
     "japanese_vowels": load_japanese_vowels,
     "bikeshare_1h": load_bike_rentals,
     "bikeshare_24h": functools.partial(load_bike_rentals, horizon=24),
 }
-ONLINE = ("mnist", "fashion_mnist", "cifar10")
+ONLINE = ("mnist", "fashion_mnist", "cifar10", "imdb_reviews")
 
 
 def load(name: str, **options: Any) -> Splits:
