@@ -109,7 +109,7 @@ def test_without_a_network_the_error_says_what_to_do(name, tmp_path, monkeypatch
         data.load(name, data_dir=tmp_path)
     message = str(caught.value)
     assert f"python -m kerasbook.data.tfds prepare {name}" in message
-    assert "--dataset fashion" in message
+    assert f"--dataset {online.CHOICES[name].instead}," in message
     assert str(tmp_path / name) in message
     assert "TFDS_DATA_DIR" in message
     assert "--from" not in message

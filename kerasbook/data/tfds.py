@@ -34,6 +34,7 @@ from urllib.parse import urlsplit
 
 from kerasbook.data import builders  # noqa: F401  registers the embedded data sets
 from kerasbook.data.splits import DataError, Part, Splits, mean_and_std, standardised
+from kerasbook.data.text import TextSplits, encode, make_vocabulary, split_words
 
 import numpy as np
 import requests
@@ -60,7 +61,8 @@ def load_tfds(name: str, *, data_dir: str | os.PathLike | None = None) -> Splits
     """Return a data set of TensorFlow Datasets, preparing it first where it is not.
 
     The last tenth of the training split becomes the validation part. Pictures are standardised
-    by the training part: x (n, height, width, channels) float32, y (n,) int32.
+    by the training part: x (n, height, width, channels) float32, y (n,) int32. Reviews become
+    word numbers, of a vocabulary made from the training part: x (n, 200) int32, y (n,) int32.
     data_dir: the folder of prepared data sets (~/tensorflow_datasets, or TFDS_DATA_DIR).
     Raises DataError, with the remedy, where the name is unknown, the network does not answer
     within two seconds, or the download fails.
@@ -134,10 +136,45 @@ def read_part(builder: tfds.core.DatasetBuilder, split: str) -> Part:
     return Part(np.concatenate(x), np.concatenate(y))
 
 
+def read_reviews(
+    builder: tfds.core.DatasetBuilder, choice: Choice, words: int = 10_000, length: int = 200
+) -> TextSplits:
+    """Return the splits of a data set whose examples are (text, label), as word numbers.
+
+    A review is cut after `length` words. TFDS has shuffled each split when it prepared it, so the
+    last tenth of one is fair. The 50,000 reviews without a label are not read.
+    """
+    whole, test = read_part(builder, "train"), read_part(builder, "test")
+    cut = len(whole.x) - len(whole.x) // 10
+    texts, test_texts = split_reviews(whole.x), split_reviews(test.x)
+    vocabulary = make_vocabulary(texts[:cut], words)
+    parts = (texts[:cut], whole.y[:cut]), (texts[cut:], whole.y[cut:]), (test_texts, test.y)
+    train, validation, test = (
+        Part(encode(texts, vocabulary, length), y.astype(np.int32)) for texts, y in parts
+    )
+    return TextSplits(
+        train=train,
+        validation=validation,
+        test=test,
+        name=builder.name,
+        title=choice.title,
+        target=choice.target,
+        source="tfds",
+        classes=("negative", "positive"),
+        vocabulary=vocabulary,
+    )
+
+
+def split_reviews(texts: np.ndarray) -> list[list[str]]:
+    """Return the words of each review (bytes in UTF-8), without its line breaks <br />."""
+    return [split_words(text.decode().replace("<br />", " ")) for text in texts]
+
+
 CHOICES = {
     "mnist": Choice("MNIST", "digit", read_pictures, "fashion"),
     "fashion_mnist": Choice("Fashion-MNIST", "kind of clothing", read_pictures, "fashion"),
     "cifar10": Choice("CIFAR-10", "kind of thing", read_pictures, "fashion"),
+    "imdb_reviews": Choice("IMDB reviews", "negative or positive", read_reviews, "film_sentences"),
 }
 
 

@@ -12,17 +12,21 @@ from kerasbook.plotting.files import save
 from kerasbook.plotting.history import plot_history, plot_lines
 from kerasbook.plotting.images import plot_feature_maps, plot_images, plot_weights
 from kerasbook.plotting.predictions import plot_calibration, plot_confusion, plot_predictions
+from kerasbook.plotting.sequences import plot_gates, plot_gradient_norms, plot_state_changes
 from kerasbook.plotting.surface import plot_loss_surface
 
 __all__ = [
     "plot_calibration",
     "plot_confusion",
     "plot_feature_maps",
+    "plot_gates",
+    "plot_gradient_norms",
     "plot_history",
     "plot_images",
     "plot_lines",
     "plot_loss_surface",
     "plot_predictions",
+    "plot_state_changes",
     "plot_weights",
     "save",
 ]
