@@ -13,6 +13,7 @@ from kerasbook.plotting.history import plot_history, plot_lines
 from kerasbook.plotting.images import plot_feature_maps, plot_images, plot_weights
 from kerasbook.plotting.predictions import plot_calibration, plot_confusion, plot_predictions
 from kerasbook.plotting.sequences import plot_gates, plot_gradient_norms, plot_state_changes
+from kerasbook.plotting.series import plot_ladder, plot_series
 from kerasbook.plotting.surface import plot_loss_surface
 
 __all__ = [
@@ -23,9 +24,11 @@ __all__ = [
     "plot_gradient_norms",
     "plot_history",
     "plot_images",
+    "plot_ladder",
     "plot_lines",
     "plot_loss_surface",
     "plot_predictions",
+    "plot_series",
     "plot_state_changes",
     "plot_weights",
     "save",

@@ -1,0 +1,810 @@
+# %% [markdown]
+"""
+# Chapter 5. Long short-term memory
+
+The simple recurrent network of chapter 4 overwrites its whole state at every step, and what it
+has read is worn away. The GRU keeps a part of it. The *long short-term memory* (LSTM) is the older
+answer, from 1997, and the one that is met more often: beside the state it has a *cell*, to which it
+only adds and from which it only fades, each under the control of a gate.
+
+After this chapter you can compute an LSTM by hand, forwards, backwards and in layers; say why its
+gradients reach further back than a simple network's, and when they do not; feed it sequences of
+different lengths without telling it more than it should know; and forecast a time series without
+looking into the future.
+"""
+
+# %% tags=["script"]
+# As a program (`python -m kerasbook.chapter5`): train, save, end. The cells below are for reading.
+if __name__ == "__main__":
+    from kerasbook.runner import run
+
+    run("kerasbook.chapter5")
+
+# %%
+from typing import Literal
+
+from kerasbook import plotting
+from kerasbook.chapter3 import make_schedule, outputs_and_gradients
+from kerasbook.chapter4 import scan, simple_rnn_step
+from kerasbook.data import load, load_bike_rentals, load_japanese_vowels
+from kerasbook.data.bikes import target_times
+from kerasbook.data.vowels import lengths
+from kerasbook.runner import Result
+from kerasbook.training import evaluate, fit, predict
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import layers
+
+# %% [markdown]
+# ## The data
+#
+# Two tasks. The first: nine men say two Japanese vowels, one after the other; who is it? A
+# recording is a sequence of 7 to 29 steps. Each step holds 12 numbers that describe the sound in a
+# short piece of time (coefficients of its *LPC cepstrum*; we need not know more). The second: how
+# many bicycles will be rented in Washington in the next hour? Here the sequence is the last 48
+# hours. We begin with the men and come to the bicycles later.
+
+# %%
+if __name__ == "__main__":
+    speakers = load_japanese_vowels()
+    print(speakers)
+    steps = lengths(speakers.train.x)
+    print(f"shortest recording {steps.min()} steps, longest {steps.max()}")
+    for label in range(9):
+        print(
+            f"{speakers.classes[label]}: {steps[speakers.train.y == label].mean():.1f} on average"
+        )
+
+# %% [markdown]
+# `x` has the shape (n, 29, 12). An array cannot have rows of different lengths, so the recordings
+# are *padded*: after the end come zeros, up to 29 steps. And the table shows a trap. Some men are
+# quick and some are slow. A network that sees where the zeros begin can tell something about the
+# speaker without listening to him. We come back to it.
+#
+# ## A cell with three gates
+#
+# The LSTM carries two things from step to step, each of shape (n, units): the *cell* $c$, which is
+# its memory, and the *state* $h$, which is its output. At each step it reads the input $x_t$ and
+# the last state $h_{t-1}$, and computes from both, with different weights, four things. Three are
+# *gates*, numbers between 0 and 1, one for each unit of the cell:
+#
+# - the *input gate* $i$: how much of the new goes in;
+# - the *forget gate* $f$: how much of the old stays (1 keeps all, so a better name would be the
+#   "keep gate");
+# - the *output gate* $o$: how much of the cell is shown.
+#
+# The fourth is the *candidate* $g$, between −1 and 1: what is new. In formulas, with $\sigma$ for
+# the sigmoid and $\odot$ for the product number by number,
+#
+# $$\begin{aligned}
+# i &= \sigma(x_t W_i + h_{t-1} U_i + b_i), & f &= \sigma(x_t W_f + h_{t-1} U_f + b_f), \\
+# g &= \tanh(x_t W_g + h_{t-1} U_g + b_g), & o &= \sigma(x_t W_o + h_{t-1} U_o + b_o), \\
+# c_t &= f \odot c_{t-1} + i \odot g, & h_t &= o \odot \tanh(c_t).
+# \end{aligned}$$
+#
+# With $d$ numbers per step, each $W$ is (d, units), each $U$ (units, units), each $b$ (units,).
+# Keras stores the four side by side in the order $i, f, g, o$: one kernel (d, 4 · units), one
+# recurrent kernel (units, 4 · units), one bias (4 · units,). So two products make all four.
+
+
+# %%
+def lstm_step(x, state, weights):
+    """Returns the next state (h, c), each (n, units), for x (n, inputs) and the last (h, c).
+
+    weights: kernel (inputs, 4 · units), recurrent kernel (units, 4 · units) and bias (4 · units,),
+        as in Keras: in quarters for i, f, g and o.
+    """
+    (h, c), (kernel, recurrent_kernel, bias) = state, weights
+    sums = x @ kernel + h @ recurrent_kernel + bias  # (n, 4 · units)
+    i, f, g, o = tf.split(sums, 4, axis=-1)
+    c = tf.sigmoid(f) * c + tf.sigmoid(i) * tf.tanh(g)
+    return tf.sigmoid(o) * tf.tanh(c), c
+
+
+# %% [markdown]
+# A step is all there is to learn. Reading a sequence is the `scan` of chapter 4, which also knows
+# the mask: where the mask is false, state and cell stay as they were. The first state is zero
+# unless another is given.
+
+
+# %%
+def zero_state(x, units):
+    """Returns a state (h, c) of zeros for x (n, time, inputs)."""
+    zeros = tf.zeros((x.shape[0], units), x.dtype)
+    return zeros, zeros
+
+
+def lstm(x, weights, initial_state=None, mask=None, reverse=False):
+    """Returns the outputs h of all steps (n, time, units), and the last state (h, c).
+
+    x: (n, time, inputs); mask: (n, time), False where nothing is to be read.
+    """
+    if initial_state is None:
+        initial_state = zero_state(x, weights[1].shape[0])
+    return scan(lambda x_t, state: lstm_step(x_t, state, weights), x, initial_state, mask, reverse)
+
+
+# %% [markdown]
+# ## Proof against Keras
+#
+# Is this Keras' layer? We compare the outputs of all steps, the last cell, and the gradients for
+# the input and for the three weights. As in chapter 3 the loss is half the sum of all squares, so
+# that a different gradient reaches every output. The last cell is appended to the outputs as one
+# more step, so that it is compared too; and the first state, where one is given, is an input like
+# the others, so that its gradient is.
+
+
+# %%
+def all_outputs(outputs, state):
+    """Returns (n, time + 1, units): the outputs of all steps, then the last cell."""
+    return tf.concat([outputs, state[1][:, tf.newaxis]], axis=1)
+
+
+def largest_differences(ours, theirs, *inputs) -> float:
+    """Returns the largest difference of two functions: of the values, and of every gradient."""
+    found, expected = (outputs_and_gradients(each, *inputs) for each in (ours, theirs))
+    return max(float(np.abs(a - b).max()) for a, b in zip(found, expected, strict=True))
+
+
+def as_function(layer, **options):
+    """Returns a Keras layer or model as a function of its input and its weights."""
+    state = [variable.value for variable in layer.non_trainable_variables]
+    return lambda x, *weights: layer.stateless_call(weights, state, x, **options)[0]
+
+
+def random_weights(layer, seed=0):
+    """Returns an array of small random numbers for each weight of a layer, in its dtype."""
+    random = np.random.default_rng(seed)
+    return [random.normal(0, 0.3, w.shape).astype(w.dtype) for w in layer.trainable_variables]
+
+
+def compare_with_keras(x, units, mask=None, initial_state=(), reverse=False) -> float:
+    """Returns the largest difference of `lstm` to `layers.LSTM`, for random weights.
+
+    initial_state: (h, c), or () for zeros.
+    """
+    options = {"return_sequences": True, "return_state": True, "go_backwards": reverse}
+    layer = layers.LSTM(units, dtype=x.dtype, **options)
+    layer.build(x.shape)
+
+    def ours(x, *others):
+        return all_outputs(*lstm(x, others[:3], others[3:] or None, mask, reverse))
+
+    def theirs(x, *others):
+        given = {"mask": mask, "initial_state": list(others[3:]) or None}
+        outputs, h, c = as_function(layer, **given)(x, *others[:3])
+        outputs = outputs[:, ::-1] if reverse else outputs  # Keras leaves them in reading order
+        return all_outputs(outputs, (h, c))
+
+    return largest_differences(ours, theirs, x, *random_weights(layer), *initial_state)
+
+
+# %%
+if __name__ == "__main__":
+    random = np.random.default_rng(0)
+    mask = np.arange(11) < np.array([[11], [7], [1], [4], [9]])  # five lengths
+    for dtype in ("float64", "float32"):
+        x = random.normal(size=(5, 11, 3)).astype(dtype)
+        start = random.normal(size=(2, 5, 6)).astype(dtype)
+        print(f"{dtype} plain         {compare_with_keras(x, 6):.0e}")
+        print(f"{dtype} masked        {compare_with_keras(x, 6, mask):.0e}")
+        print(f"{dtype} backwards     {compare_with_keras(x, 6, mask, reverse=True):.0e}")
+        print(f"{dtype} initial state {compare_with_keras(x, 6, mask, start):.0e}")
+
+# %% [markdown]
+# With 64 bits the two agree to the last digits, so the differences with 32 are rounding.
+#
+# An LSTM can read the outputs of another; they are *stacked*. And one can read forwards, another
+# backwards, and the outputs of both stand side by side: a *bidirectional* layer. At each step it
+# knows the whole sequence. That is allowed where the whole sequence is there before the answer is
+# wanted, as with a recording; it is not where the future has yet to happen.
+
+
+# %%
+def bidirectional(x, forward, backward, mask=None):
+    """Returns (n, time, 2 · units): the outputs of two LSTMs that read x in both directions."""
+    onward, _ = lstm(x, forward, mask=mask)
+    back, _ = lstm(x, backward, mask=mask, reverse=True)
+    return tf.concat([onward, back], axis=-1)
+
+
+def compare_deep_with_keras(x, units, mask=None) -> float:
+    """Returns the largest difference of a bidirectional LSTM under another, to Keras'."""
+    options = {"return_sequences": True, "dtype": x.dtype}
+    wide = layers.Bidirectional(layers.LSTM(units, **options), dtype=x.dtype)
+    deep = keras.Sequential([wide, layers.LSTM(units, **options)])
+    deep.build(x.shape)
+
+    def ours(x, *weights):
+        outputs = bidirectional(x, weights[0:3], weights[3:6], mask)
+        return lstm(outputs, weights[6:9], mask=mask)[0]
+
+    return largest_differences(ours, as_function(deep, mask=mask), x, *random_weights(deep))
+
+
+if __name__ == "__main__":
+    print(f"bidirectional and stacked, float32: {compare_deep_with_keras(x, 6, mask):.0e}")
+
+# %% [markdown]
+# Equal gradients should make equal training. From the same weights, on the same data, we take 50
+# steps of Adam with our LSTM and 50 with Keras' layer, and compare the weights at the end.
+
+
+# %%
+def weights_after_training(function, weights, x, y, steps=50):
+    """Returns the weights after so many steps of Adam that bring function(x, *weights) to y."""
+    variables = [keras.Variable(w, dtype=w.dtype) for w in weights]
+    optimizer = keras.optimizers.Adam(0.01)
+    optimizer.build(variables)
+
+    @tf.function(autograph=False)
+    def train_step():
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean((function(x, *(v.value for v in variables)) - y) ** 2)
+        values = [v.value for v in variables]
+        optimizer.apply(tape.gradient(loss, values), variables)
+
+    for _ in range(steps):
+        train_step()
+    return [v.numpy() for v in variables]
+
+
+def compare_training(x, units, mask=None, steps=50) -> float:
+    """Returns the largest difference between the weights, ours and Keras', after training."""
+    layer = layers.LSTM(units, return_sequences=True, dtype=x.dtype)
+    layer.build(x.shape)
+    y = np.random.default_rng(1).normal(size=(*x.shape[:2], units)).astype(x.dtype)
+
+    def by_hand(x, *weights):
+        return lstm(x, weights, mask=mask)[0]
+
+    start, functions = random_weights(layer), (by_hand, as_function(layer, mask=mask))
+    ours, theirs = (weights_after_training(each, start, x, y, steps) for each in functions)
+    return max(float(np.abs(a - b).max()) for a, b in zip(ours, theirs, strict=True))
+
+
+if __name__ == "__main__":
+    print(f"weights after 50 steps, float32: {compare_training(x, 6, mask):.0e}")
+    print(f"weights after 50 steps, float64: {compare_training(x.astype(float), 6, mask):.0e}")
+
+# %% [markdown]
+# ## How far back do gradients reach?
+#
+# To learn from something read 50 steps ago, the loss must feel it: the gradient has to come back
+# through 50 steps. In the simple RNN each step multiplies it by a matrix and by the slopes of the
+# tanh, which are below 1. In the cell of the LSTM there is a shorter way. From
+# $c_t = f \odot c_{t-1} + i \odot g$, while the gates stay as they are,
+#
+# $$\frac{\partial c_t}{\partial c_{t-1}} = f, \qquad
+#   \frac{\partial c_T}{\partial c_{t}} = f_{t+1} \odot f_{t+2} \odot \dots \odot f_T .$$
+#
+# No matrix and no tanh, just the forget gates. If they are near 1, the gradient arrives whole.
+# (The gates themselves depend on the past through $h$; that way is longer, and we measure both
+# together.)
+#
+# To measure it, we add to the memory a nudge after each step, $c_t + \varepsilon_t$ with
+# $\varepsilon_t = 0$. It changes nothing, but the tape gives a gradient for it, and that is the
+# gradient for the memory at step $t$. For the simple RNN the memory is the state.
+
+
+# %%
+def gradient_path(step, x, state):
+    """Returns (time,): the length of the gradient of the last memory, for that k steps before.
+
+    step: `step(x_t, state) -> state`; a state is a tuple, its last entry the memory (n, units).
+    The lengths are means over n, divided by the length at k = 0.
+    """
+    units = state[-1].shape[-1]
+    nudges = tf.zeros((*x.shape[:2], units))
+    direction = tf.random.stateless_normal(state[-1].shape, seed=(0, 0))
+
+    def nudged_step(x_and_nudge, state):
+        *others, memory = step(x_and_nudge[:, :-units], state)
+        return (*others, memory + x_and_nudge[:, -units:])
+
+    with tf.GradientTape() as tape:
+        tape.watch(nudges)
+        _, (*_, memory) = scan(nudged_step, tf.concat([x, nudges], axis=-1), state)
+        loss = tf.reduce_sum(memory * direction)
+    slopes = tf.norm(tape.gradient(loss, nudges), axis=-1)  # (n, time)
+    return tf.reduce_mean(slopes / slopes[:, -1:], axis=0).numpy()[::-1]
+
+
+def with_forget_bias(weights, value):
+    """Returns the weights of an LSTM with all biases of the forget gate set to `value`."""
+    kernel, recurrent_kernel, bias = weights
+    quarters = np.split(bias, 4)
+    quarters[1] = np.full_like(quarters[1], value)
+    return kernel, recurrent_kernel, np.concatenate(quarters)
+
+
+def fresh_paths(steps=100, units=64, forget_biases=(0, 1, 3)) -> dict[str, np.ndarray]:
+    """Returns the gradient paths (steps,) of layers with Keras' first weights, on noise."""
+    keras.utils.set_random_seed(0)
+    x = tf.random.stateless_normal((16, steps, 12), seed=(1, 1))
+    simple, cell = layers.SimpleRNN(units), layers.LSTM(units)
+    simple.build(x.shape)
+    cell.build(x.shape)
+    h, c = zero_state(x, units)
+    weights = simple.get_weights()
+    paths = {"simple RNN": gradient_path(lambda x, s: (simple_rnn_step(x, *s, weights),), x, (h,))}
+    for bias in forget_biases:
+        biased = with_forget_bias(cell.get_weights(), bias)
+        path = gradient_path(lambda x, s, w=biased: lstm_step(x, s, w), x, (h, c))
+        paths[f"LSTM, forget bias {bias}"] = path
+    return paths
+
+
+# %%
+if __name__ == "__main__":
+    paths = fresh_paths()
+    plotting.plot_gradient_norms(paths)
+    for name, path in paths.items():
+        print(f"{name:20} 20 steps back {path[20]:.0e}, 50 steps back {path[50]:.0e}")
+
+# %% [markdown]
+# An LSTM is not a cure in itself. With a forget bias of 0 its gates start near one half,
+# $\sigma(0) = 0.5$, and the gradient halves at every step: it dies *faster* than that of the simple
+# RNN. With 1 they start near $\sigma(1) = 0.73$, and it reaches further than the RNN's, but it
+# still dies. With 3 the gates start near 0.95, and it arrives. The advantage of the LSTM is that
+# there is such a knob at all: the gates can be opened, by hand at the start and by learning
+# afterwards. Keras starts with 1 (`unit_forget_bias=True`).
+#
+# Does it matter to learning? A task made for it: each sequence is noise, and the answer is whether
+# its *first* number was positive. All that follows is a distraction.
+
+
+# %%
+def first_sign_task(examples=2000, steps=50):
+    """Returns x (examples, steps, 1), noise, and y (examples, 1): is the first number positive?"""
+    x = np.random.default_rng(0).normal(size=(examples, steps, 1)).astype("float32")
+    return x, (x[:, 0] > 0).astype("float32")
+
+
+def learn_first_sign(rnn, forget_bias=None, epochs=10, steps=50, **fit_options):
+    """Returns the History of a network with this recurrent layer on the task."""
+    model = keras.Sequential([keras.Input((steps, 1)), rnn, layers.Dense(1)])
+    if forget_bias is not None:
+        rnn.set_weights(with_forget_bias(rnn.get_weights(), forget_bias))
+    return fit(
+        model,
+        first_sign_task(steps=steps),
+        loss_fn=keras.losses.BinaryCrossentropy(from_logits=True),
+        optimizer=keras.optimizers.Adam(0.01),
+        metrics=[keras.metrics.BinaryAccuracy(threshold=0, name="accuracy")],
+        epochs=epochs,
+        batch_size=50,
+        progress="none",
+        **fit_options,
+    )
+
+
+# %%
+if __name__ == "__main__":
+    curves = {"simple RNN": learn_first_sign(layers.SimpleRNN(16)).history["accuracy"]}
+    for bias in (0, 1, 3):
+        history = learn_first_sign(layers.LSTM(16), bias).history
+        curves[f"LSTM, forget bias {bias}"] = history["accuracy"]
+    plotting.plot_lines(curves, x_label="epoch", y_label="accuracy")
+    print({name: round(values[-1], 2) for name, values in curves.items()})
+
+# %% [markdown]
+# FIRSTSIGN
+#
+# ## Recordings of different lengths
+#
+# Back to the nine men. What should a network do with the zeros after the end of a recording? Keras
+# has a layer for it: `Masking()` computes a mask, false where all 12 numbers are 0, and hands it on
+# to the layers that follow. The LSTM keeps its state there, as our scan does; so the last output is
+# that of the last real step. It works because the data set keeps its promise that padding is
+# exactly 0: means and standard deviations were taken over the real steps, and applied to them only.
+#
+# The network: one bidirectional LSTM, dropout, and a dense layer with nine logits.
+
+
+# %%
+def make_speaker_model(units=64, dropout=0.3, masked=True) -> keras.Model:
+    """Returns the classifier: recordings (n, time, 12) → logits (n, 9)."""
+    return keras.Sequential(
+        [
+            keras.Input((None, 12)),  # None: of any length
+            *([layers.Masking()] if masked else []),
+            layers.Bidirectional(layers.LSTM(units)),  # (n, 2 · units), the last outputs
+            layers.Dropout(dropout),
+            layers.Dense(9),
+        ],
+        name="speakers" if masked else "speakers_without_mask",
+    )
+
+
+# %% [markdown]
+# The loss is the cross-entropy from logits; for the bicycles, later, it will be the mean absolute
+# error. The learning rate falls along half a cosine, as in chapter 3.
+
+
+# %%
+EPOCHS = {"speakers": 30, "bikes": 15}
+BATCH_SIZE = {"speakers": 16, "bikes": 64}
+
+
+def loss_and_metrics(task):
+    """Returns the loss, and the list of metrics, of a task."""
+    if task == "speakers":
+        accuracy = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
+        return keras.losses.SparseCategoricalCrossentropy(from_logits=True), [accuracy]
+    return keras.losses.MeanAbsoluteError(), [keras.metrics.MeanAbsoluteError(name="mae")]
+
+
+def train(model, splits, task, epochs=None, batch_size=None, learning_rate=0.003, **fit_options):
+    """Returns the History of a model that was trained on the training part."""
+    epochs, batch_size = epochs or EPOCHS[task], batch_size or BATCH_SIZE[task]
+    loss_fn, metrics = loss_and_metrics(task)
+    schedule = make_schedule(learning_rate, len(splits.train.x), batch_size, epochs)
+    options = {"epochs": epochs, "batch_size": batch_size, "metrics": metrics, **fit_options}
+    optimizer = keras.optimizers.Adam(schedule)
+    options |= {"loss_fn": loss_fn, "validation_data": splits.validation}
+    return fit(model, splits.train, optimizer=optimizer, **options)
+
+
+# %% [markdown]
+# And without the mask? Then the LSTM reads the zeros as if they were sound. To see what it makes of
+# them, we train the same network with and without a mask, and then add zeros to the test
+# recordings. Nothing that anybody said has changed.
+
+
+# %%
+def with_more_padding(x, extra):
+    """Returns x (n, time, 12) with so many more steps of zeros at the end."""
+    return np.pad(x, [(0, 0), (0, extra), (0, 0)])
+
+
+def accuracy_with_more_padding(model, splits, extra=(0, 5, 10, 20)) -> dict[int, float]:
+    """Returns the test accuracy of a speaker model for so many more steps of zeros."""
+    x, y = splits.test
+    answers = {more: predict(model, with_more_padding(x, more)).argmax(axis=-1) for more in extra}
+    return {more: float(np.mean(answer == y)) for more, answer in answers.items()}
+
+
+def accuracy_by_length(splits) -> float:
+    """Returns the test accuracy of a guess that knows the length of a recording and no more.
+
+    It answers with the speaker who has most training recordings of that length.
+    """
+    counts = np.zeros((splits.train.x.shape[1] + 1, len(splits.classes)))
+    np.add.at(counts, (lengths(splits.train.x), splits.train.y), 1)
+    answers = counts.argmax(axis=1)[lengths(splits.test.x)]
+    return float(np.mean(answers == splits.test.y))
+
+
+# %%
+if __name__ == "__main__":
+    print(f"by the length alone: {accuracy_by_length(speakers):.3f}")
+    for masked in (True, False):
+        keras.utils.set_random_seed(0)
+        model = make_speaker_model(masked=masked)
+        train(model, speakers, "speakers", progress="none")
+        print(model.name, accuracy_with_more_padding(model, speakers))
+
+# %% [markdown]
+# PADDING
+#
+# ## The article's LSTM in Keras
+#
+# The first article's network has 100 numbers per step, two LSTM layers of 128 units, and a dense
+# layer on the last output. It makes the first state and cell by hand, of zeros. That is harmless:
+# it is what every library does when no state is given. Here is the network both ways.
+
+
+# %%
+def make_article_lstm(classes=10) -> keras.Model:
+    """Returns the article's network: (n, time, 100) → logits (n, classes)."""
+    return keras.Sequential(
+        [
+            keras.Input((None, 100)),
+            layers.LSTM(128, return_sequences=True),  # (n, time, 128)
+            layers.LSTM(128),  # (n, 128), the last step
+            layers.Dense(classes),
+        ],
+        name="article_lstm",
+    )
+
+
+def call_with_zero_states(model, x):
+    """Returns the logits of `make_article_lstm`, with first states made by hand, as there."""
+    first, second, dense = model.layers
+    sequence = first(x, initial_state=list(zero_state(x, 128)))
+    return dense(second(sequence, initial_state=list(zero_state(x, 128))))
+
+
+if __name__ == "__main__":
+    model = make_article_lstm()
+    x = tf.random.stateless_normal((4, 20, 100), seed=(0, 0))
+    difference = np.abs(model(x) - call_with_zero_states(model, x)).max()
+    print(
+        f"{model.count_params():,} weights; with zeros by hand the outputs differ by {difference}"
+    )
+
+# %% [markdown]
+# How many weights has an LSTM? Four kernels, four recurrent kernels, four biases:
+# $4\,(d + \text{units} + 1) \cdot \text{units}$. A GRU has three of each (and Keras' a second
+# bias), a simple RNN one.
+
+
+# %%
+def lstm_parameters(inputs, units):
+    """Returns the number of weights of an LSTM."""
+    return 4 * (inputs + units + 1) * units
+
+
+if __name__ == "__main__":
+    print(lstm_parameters(100, 128) + lstm_parameters(128, 128) + 129 * 10)
+
+# %% [markdown]
+# ## A forecast, and what is known when
+#
+# The second task: bike rentals. The data are hourly, for the year 2011, with the weather. First a
+# look at a week in June.
+
+# %%
+if __name__ == "__main__":
+    next_hour = load_bike_rentals(horizon=1)
+    print(next_hour)
+    times = target_times("train")  # the training part is shuffled
+    week = np.argsort(times)[3700:3868]
+    rentals = {"rentals": next_hour.train.y[week]}
+    plotting.plot_series(times[week], rentals, y_label="bikes per hour")
+
+# %% [markdown]
+# Five days have two peaks, on the way to work and back; two have one broad hill. And a rainy day
+# is a low one.
+#
+# In forecasting, most of what is too good to be true is a leak: the model was shown something that
+# nobody would have known. So write down what is known at the moment of the forecast, the end of
+# hour $t$, when the target is hour $t + k$:
+#
+# | | known? |
+# |---|---|
+# | rentals up to hour $t$ | yes |
+# | weather up to hour $t$ | yes, it has been measured |
+# | hour, weekday, holidays of the target hour | yes, from the calendar |
+# | weather of the target hour | **no**; at best there is a forecast of it, and our file has none |
+# | rentals of the target hour, and their two parts, casual and registered | no |
+#
+# With $k = 1$ the missing weather matters little, for that of the hour before is nearly the same.
+# With $k = 24$ it matters much, and a model that is given tomorrow's true weather is a model that
+# cannot be used.
+#
+# An example is a window of 48 hours. A step of the window holds what is known of its own hour
+# (rentals, weather) beside the calendar of the hour that is $k$ later; so the last step knows the
+# calendar of the target. The parts follow each other in time, and no window crosses from one into
+# the next, for windows that overlap share most of their numbers. The scaling is that of the
+# training part.
+#
+# 115 hours are missing. Hours must not be counted by rows then: the row 24 places up may be another
+# hour. The data set lays all rows on a grid of 8,760 hours and fills the gaps by the same hour of
+# the day before. A straight line between the neighbours would look better, and would be a leak: its
+# right end is in the future. A step says in the column "known" whether it was filled, and a filled
+# hour is never a target.
+#
+# ## A ladder of forecasts
+#
+# Is an error of 30 bikes good? To know, begin with forecasts that need no learning.
+# *Persistence* says: as in the last hour. *Same hour yesterday* says: as 24 hours before the
+# target. 24 hours ahead the two are the same. The error is the mean absolute error in bikes.
+
+
+# %%
+def past_rentals(splits, x):
+    """Returns the rentals (n, history) in bikes that the windows x hold."""
+    return x[..., 0] * splits.std[0] + splits.mean[0]
+
+
+def persistence(splits, x):
+    """Returns (n, 1): the rentals of the last hour that is known."""
+    return past_rentals(splits, x)[:, -1:]
+
+
+def same_hour_yesterday(splits, x, horizon):
+    """Returns (n, 1): the rentals 24 hours before the target hour."""
+    place = x.shape[1] - 25 + horizon  # the target hour would stand at history − 1 + horizon
+    return past_rentals(splits, x)[:, place : place + 1]
+
+
+# %% [markdown]
+# The next rung learns: a linear model of the last 48 rentals, the *lags*. With so many features
+# that resemble each other we add the L2 penalty of chapter 2; least squares with it is called
+# *ridge regression*. Setting the gradient to zero gives one equation, as in chapter 1, with the
+# strength of the penalty on the diagonal:
+# $(X^\top X + \lambda I)\, w = X^\top y$. The bias is not penalised. A second one also gets the
+# weather and the calendar of the last step, so that the LSTM is not the only one who knows them.
+
+
+# %%
+def fit_ridge(x, y, strength=1.0):
+    """Returns w (features + 1, 1) that minimises ‖x w − y‖² + strength ‖w‖², the bias last."""
+    x, y = with_ones(x), np.asarray(y, np.float64)
+    penalty = strength * np.eye(x.shape[1])
+    penalty[-1, -1] = 0
+    return np.linalg.solve(x.T @ x + penalty, x.T @ y)
+
+
+def with_ones(x):
+    """Returns x (n, features) in 64 bits with a column of ones for the bias."""
+    return np.column_stack([np.asarray(x, np.float64), np.ones(len(x))])
+
+
+def lags(x):
+    """Returns (n, history): the rentals of every step."""
+    return x[..., 0]
+
+
+def lags_and_last_step(x):
+    """Returns the lags, and the weather and the calendar that the last step holds."""
+    return np.column_stack([x[..., 0], x[:, -1, 1:]])
+
+
+def simple_forecasts(splits, horizon) -> dict[str, np.ndarray]:
+    """Returns for each rung of the ladder its forecasts (n, 1) for the test part."""
+    x, y = splits.train
+    forecasts = {
+        "persistence": persistence(splits, splits.test.x),
+        "same hour yesterday": same_hour_yesterday(splits, splits.test.x, horizon),
+    }
+    for name, features in {"ridge": lags, "ridge with calendar": lags_and_last_step}.items():
+        weights = fit_ridge(features(x), y)
+        forecasts[name] = with_ones(features(splits.test.x)) @ weights
+    return forecasts
+
+
+def mean_absolute_error(y, y_pred) -> float:
+    """Returns the mean distance of forecasts (n, 1) from what came."""
+    return float(np.mean(np.abs(y - y_pred)))
+
+
+# %%
+if __name__ == "__main__":
+    for horizon in (1, 24):
+        splits = load_bike_rentals(horizon)
+        for name, forecast in simple_forecasts(splits, horizon).items():
+            error = mean_absolute_error(splits.test.y, forecast)
+            print(f"{horizon:2} h ahead, {name:20} {error:.1f} bikes")
+
+# %% [markdown]
+# One hour ahead, learning from the lags alone takes a third off the error of persistence. A day
+# ahead the lags hardly help: tomorrow at eight is like today at eight, unless it is the weekend.
+#
+# ## The network for the bikes
+#
+# One LSTM reads the window; a hidden layer takes its last output and the last step itself, which
+# holds the calendar of the target hour; one number comes out, and a fixed layer turns it into
+# bikes, with the mean and the standard deviation of the training targets. The loss is the mean
+# absolute error, the figure that we report; chapter 1 has the difference to the squared error.
+
+
+# %%
+def make_bike_model(train, units=64, dropout=0.3) -> keras.Model:
+    """Returns the forecaster: windows (n, history, features) → rentals in bikes (n, 1).
+
+    train: the training part, for the shape of its windows and the scale of its targets.
+    """
+    _, history, features = train.x.shape
+    window = keras.Input((history, features))
+    last_output = layers.LSTM(units)(window)  # (n, units)
+    last_step = layers.Flatten()(layers.Cropping1D((history - 1, 0))(window))  # (n, features)
+    joined = layers.Concatenate()([layers.Dropout(dropout)(last_output), last_step])
+    hidden = layers.Dense(64, activation="relu")(joined)
+    output = layers.Dense(1)(hidden)
+    bikes = layers.Rescaling(float(train.y.std()), float(train.y.mean()))(output)
+    return keras.Model(window, bikes, name="bikes")
+
+
+# %% [markdown]
+# ## Loss and loop
+#
+# Both networks are trained by the step of the earlier chapters; nothing in it asks what the model
+# is made of. And as ever the loop must do what `model.fit` does, here with masks.
+
+
+# %%
+def compare_loops(examples=64, epochs=2) -> dict[str, float]:
+    """Returns the largest differences between our loop and `model.fit`: losses and weights."""
+    splits = load_japanese_vowels().take(examples)
+    losses, weights = [], []
+    for loop in ("tape", "fit"):
+        keras.utils.set_random_seed(0)
+        model = make_speaker_model(units=8)
+        options = {"epochs": epochs, "loop": loop, "jit": "off", "progress": "none"}
+        history = train(model, splits, "speakers", **options)
+        losses.append(history.history["loss"])
+        weights.append(model.get_weights())
+    difference = max(np.abs(a - b).max() for a, b in zip(*weights, strict=True))
+    return {"loss": float(np.abs(np.subtract(*losses)).max()), "weights": float(difference)}
+
+
+if __name__ == "__main__":
+    print(compare_loops())
+
+# %% [markdown]
+# SPEED
+#
+# ## Result
+#
+# `main` is the chapter as a program, for both tasks. For the bikes it reports the rungs of the
+# ladder beside the network, and draws a week of the test part.
+
+
+# %%
+def speaker_figures(splits, model, history):
+    """Returns the figures of a run on the recordings."""
+    predicted = predict(model, splits.test.x).argmax(axis=-1)
+    return {
+        "history": plotting.plot_history(history),
+        "confusion": plotting.plot_confusion(splits.test.y, predicted, splits.classes),
+    }
+
+
+def bike_figures(splits, model, history, times, errors):
+    """Returns the figures of a run on the rentals; times: those of the test part's targets."""
+    predicted = predict(model, splits.test.x)
+    week = {"true": splits.test.y[:168], "LSTM": predicted[:168]}  # the test part is in order
+    return {
+        "history": plotting.plot_history(history, metric="mae", units={"mae": "bikes"}),
+        "week": plotting.plot_series(times[:168], week, y_label="bikes per hour"),
+        "ladder": plotting.plot_ladder(errors, x_label="mean absolute error on the test part"),
+        "predictions": plotting.plot_predictions(splits.test.y, predicted, unit="bikes"),
+    }
+
+
+# %%
+def main(
+    task: Literal["speakers", "bikes"] = "speakers",
+    horizon: Literal[1, 24] = 1,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    learning_rate: float = 0.003,
+    units: int = 64,
+    dropout: float = 0.3,
+    seed: int = 0,
+    examples: int | None = None,
+    **fit_options,
+) -> Result:
+    """Trains an LSTM to tell nine speakers apart, or to forecast bike rentals.
+
+    Args:
+        task: speakers (Japanese Vowels) or bikes (rentals by the hour)
+        horizon: hours from the last known rentals to the forecast ones; for bikes only
+        epochs: passes over the training part; if None, 30 for speakers and 15 for bikes
+        batch_size: examples per step; if None, 16 for speakers and 64 for bikes
+        learning_rate: of Adam at the first step; it falls to zero along half a cosine
+        units: of the LSTM
+        dropout: share of the outputs of the LSTM that are dropped
+        seed: of the first weights, the shuffling and the dropout
+        examples: use the first so many examples of each part
+        fit_options: handed on to kerasbook.training.fit
+    """
+    keras.utils.set_random_seed(seed)
+    if task == "speakers":
+        splits = load("japanese_vowels").take(examples)
+        model = make_speaker_model(units, dropout)
+    else:
+        splits = load(f"bikeshare_{horizon}h").take(examples)
+        model = make_bike_model(splits.train, units, dropout)
+    print(splits)
+    model.summary()
+    options = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
+    history = train(model, splits, task, **options, seed=seed, **fit_options)
+    loss_fn, metrics = loss_and_metrics(task)
+    scores = {
+        "validation": evaluate(model, splits.validation, loss_fn=loss_fn, metrics=metrics),
+        "test": evaluate(model, splits.test, loss_fn=loss_fn, metrics=metrics),
+    }
+    if task == "speakers":
+        return Result(splits, model, history, scores, speaker_figures(splits, model, history))
+    forecasts = simple_forecasts(splits, horizon)
+    errors = {name: mean_absolute_error(splits.test.y, each) for name, each in forecasts.items()}
+    scores |= {name: {"mae": error} for name, error in errors.items()}
+    times = target_times("test", horizon)[: len(splits.test.y)]
+    figures = bike_figures(splits, model, history, times, errors | {"LSTM": scores["test"]["mae"]})
+    return Result(splits, model, history, scores, figures)
