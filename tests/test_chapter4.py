@@ -1,0 +1,355 @@
+"""Chapter 4: hand-made recurrent cells against Keras', masks, gradients through time, `main`."""
+
+from kerasbook import chapter4
+from kerasbook.data import Part
+from kerasbook.data.text import TextSplits
+
+import keras
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+
+EXACT = 1e-11  # for numbers of 64 bits
+VARIANTS = ("linear", "bag", "gru", "bidirectional", "both")
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    plt.close("all")
+
+
+def made_up(examples=64, length=12, words=30):
+    """Small splits in which word 2 makes a text positive and word 3 negative."""
+    random = np.random.default_rng(0)
+
+    def part():
+        x = random.integers(4, words, (examples, length)).astype("int32")
+        y = random.integers(0, 2, examples).astype("int32")
+        x[np.arange(examples), random.integers(0, 3, examples)] = 3 - y
+        x[np.arange(length) >= random.integers(3, length + 1, (examples, 1))] = 0
+        return Part(x, y)
+
+    vocabulary = ("[padding]", "[unknown]", *(f"word{n}" for n in range(2, words)))
+    return TextSplits(
+        *(part(), part(), part(), "film_sentences", "Made up", "sign", "embedded"),
+        classes=("negative", "positive"),
+        vocabulary=vocabulary,
+    )
+
+
+# --- cells and scan ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("masked", ["no mask", "at the end", "holes"])
+@pytest.mark.parametrize("cell", ["simple", "gru, after", "gru, before"])
+@pytest.mark.parametrize(("dtype", "limit"), [("float64", 1e-11), ("float32", 2e-5)])
+def test_scan_equals_keras(cell, masked, reverse, dtype, limit):
+    random = np.random.default_rng(1)
+    x = random.normal(size=(3, 6, 5)).astype(dtype)
+    mask = {
+        "no mask": None,
+        "at the end": np.arange(6) < np.array([[6], [3], [1]]),
+        "holes": random.random((3, 6)) < 0.6,
+    }[masked]
+    kind, _, place = cell.partition(", ")
+    differences = chapter4.compare_with_keras(kind, x, mask, reverse, place != "before")
+    assert set(differences) == {"states", "x", "kernel", "recurrent kernel", "bias"}
+    assert max(differences.values()) < limit, differences
+
+
+def test_the_comparison_sees_the_articles_convention(monkeypatch):
+    """z h + (1 − z) h̃ and (1 − z) h + z h̃ are not the same, nor the two places of the reset."""
+    right, x = chapter4.gru_step, np.random.default_rng(0).normal(size=(2, 4, 3))
+    monkeypatch.setattr(
+        chapter4, "gru_step", lambda *inputs, **options: right(*inputs, **options, z_keeps=False)
+    )
+    assert min(chapter4.compare_with_keras("gru", x).values()) > 0.01
+
+
+def test_the_comparison_sees_a_missing_mask(monkeypatch):
+    x, mask = np.random.default_rng(0).normal(size=(2, 4, 3)), np.arange(4) < np.array([[2], [4]])
+    monkeypatch.setattr(chapter4, "choose", lambda read, new_state, state: new_state)
+    assert chapter4.compare_with_keras("gru", x, mask)["states"] > 0.01
+
+
+@pytest.mark.parametrize("reset_after", [True, False])
+def test_initial_state_and_its_gradient_equal_keras(reset_after):
+    random = np.random.default_rng(2)
+    x, start = random.normal(size=(2, 5, 3)), random.normal(size=(2, 4))
+    layer = layers.GRU(4, reset_after=reset_after, dtype="float64")
+    layer.build(x.shape)
+    weights = layer.trainable_variables
+
+    def ours(x, start):
+        step = lambda x, h: chapter4.gru_step(x, h, weights, reset_after)  # noqa: E731
+        return chapter4.scan(step, x, start)[1]
+
+    found = chapter4.outputs_and_gradients(ours, x, start)
+    expected = chapter4.outputs_and_gradients(lambda x, h: layer(x, initial_state=h), x, start)
+    for a, b in zip(found, expected, strict=True):
+        np.testing.assert_allclose(a, b, atol=EXACT)
+
+
+def test_a_state_can_be_a_tuple():
+    """As in an LSTM: all parts are masked, the first is the output."""
+    x, start = np.ones((1, 3, 2)), (np.zeros((1, 2)), np.zeros((1, 2)))
+    mask = np.array([[True, False, True]])
+
+    def step(x, state):
+        return state[0] + x, state[1] + state[0]
+
+    outputs, (first, second) = chapter4.scan(step, x, start, mask)
+    np.testing.assert_array_equal(outputs[0, :, 0], [1, 1, 2])
+    np.testing.assert_array_equal(first, [[2, 2]])
+    np.testing.assert_array_equal(second, [[1, 1]])
+
+
+def test_padding_changes_nothing_under_a_mask():
+    random = np.random.default_rng(3)
+    weights = [random.normal(size=shape) for shape in ((3, 12), (4, 12), (2, 12))]
+    x, start = random.normal(size=(2, 5, 3)), np.zeros((2, 4))
+
+    def last(x, mask):
+        step = lambda x, h: chapter4.gru_step(x, h, weights)  # noqa: E731
+        return chapter4.scan(step, x, start, mask)[1].numpy()
+
+    padded, mask = np.pad(x, [(0, 0), (0, 9), (0, 0)]), np.tile(np.arange(14) < 5, (2, 1))
+    np.testing.assert_array_equal(last(padded, mask), last(x, None))
+    assert np.abs(last(padded, None) - last(x, None)).max() > 0.1
+
+
+# --- conventions ---------------------------------------------------------------------------
+
+
+def article_weights(units=4, inputs=3, seed=4):
+    random = np.random.default_rng(seed)
+    shapes = [(units + inputs, units)] * 3 + [(units,)] * 3
+    return [random.normal(size=shape) for shape in shapes]
+
+
+def test_the_articles_gru_equals_keras_after_conversion():
+    random, weights = np.random.default_rng(5), article_weights()
+    x, start = random.normal(size=(2, 6, 3)), random.normal(size=(2, 4))
+    layer = layers.GRU(4, reset_after=False, return_sequences=True, dtype="float64")
+    layer.build(x.shape)
+    layer.set_weights(chapter4.article_to_keras(weights))
+    ours, _ = chapter4.scan(
+        lambda x, h: chapter4.article_gru_step(x, h, weights), tf.constant(x), tf.constant(start)
+    )
+    np.testing.assert_allclose(ours, layer(x, initial_state=start), atol=EXACT)
+
+
+def test_the_articles_gru_equals_gru_step_with_z_renewing():
+    random, weights = np.random.default_rng(6), article_weights()
+    x, h = random.normal(size=(2, 3)), random.normal(size=(2, 4))
+    flipped = chapter4.flip_update_gate(chapter4.article_to_keras(weights))
+    ours = chapter4.gru_step(x, h, flipped, reset_after=False, z_keeps=False)
+    np.testing.assert_allclose(ours, chapter4.article_gru_step(x, h, weights), atol=EXACT)
+
+
+def test_conversions_go_there_and_back():
+    weights = article_weights()
+    back = chapter4.keras_to_article(chapter4.article_to_keras(weights))
+    for a, b in zip(weights, back, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("reset_after", [True, False])
+def test_flipping_the_update_gate_changes_its_meaning(reset_after):
+    random = np.random.default_rng(7)
+    bias = (2, 12) if reset_after else (12,)
+    weights = [random.normal(size=shape).astype("float32") for shape in ((3, 12), (4, 12), bias)]
+    x, h = (random.normal(size=shape).astype("float32") for shape in ((2, 3), (2, 4)))
+    flipped = chapter4.flip_update_gate(weights)
+    assert all(weight.dtype == np.float32 for weight in flipped)
+    one = chapter4.gru_step(x, h, weights, reset_after)
+    other = chapter4.gru_step(x, h, flipped, reset_after, z_keeps=False)
+    np.testing.assert_allclose(one, other, atol=1e-6)
+    assert np.abs(one - chapter4.gru_step(x, h, weights, reset_after, z_keeps=False)).max() > 0.1
+
+
+# --- gradients through time ----------------------------------------------------------------
+
+
+def test_back_through_time_equals_the_tape_and_finite_differences():
+    random = np.random.default_rng(8)
+    weights = [random.normal(0, 0.5, shape) for shape in ((3, 4), (4, 4), (4,))]
+    x, start = random.normal(size=(2, 5, 3)), random.normal(size=(2, 4))
+    differences = chapter4.check_back_through_time(x, start, weights)
+    assert differences.pop("finite differences") < 1e-7
+    assert len(differences) == 5
+    assert max(differences.values()) < EXACT, differences
+
+
+def test_gradient_norms_of_a_linear_network_are_powers():
+    """With h_t = s h_{t−1} + x_t the gradient is s^k, exactly."""
+    x = np.random.default_rng(9).normal(size=(3, 10, 4))
+    norms = chapter4.gradient_norms(lambda x, h: 0.5 * h + x, x, 4)
+    np.testing.assert_allclose(norms, 0.5 ** np.arange(10), rtol=1e-6)
+
+
+def test_gradients_vanish_or_explode_and_gates_keep_them():
+    norms = chapter4.simple_rnn_norms(scales=(0.8, 1.5), steps=40, units=16)
+    assert norms["U scaled by 0.8"][39] < 1e-3
+    assert norms["U scaled by 1.5"][39] > 5
+    norms = chapter4.gru_norms(steps=40, units=16)
+    assert norms["GRU, update bias 3"][39] > 100 * norms["GRU"][39]
+
+
+@pytest.mark.parametrize("limit", [0.5, 4.0, 1000.0])
+def test_clipping_equals_keras(limit):
+    random = np.random.default_rng(10)
+    gradients = [random.normal(size=shape) for shape in ((3, 4), (4, 4), (4,))]
+    assert chapter4.compare_clipping(gradients, limit) < EXACT
+    norm = float(tf.linalg.global_norm(chapter4.clip_by_global_norm(gradients, limit)))
+    assert norm <= limit * (1 + 1e-12)
+
+
+# --- the articles' mistakes ----------------------------------------------------------------
+
+
+def test_the_articles_model_does_not_fit_its_labels():
+    x, y = np.array([[4, 5, 6, 0]]), np.array([1])
+    loss_fn = keras.losses.SparseCategoricalCrossentropy()
+    with pytest.raises(ValueError, match="rank"):
+        loss_fn(y, chapter4.make_article_model()(x))
+    assert np.isfinite(loss_fn(y, chapter4.make_article_model(return_sequences=False)(x)))
+
+
+# --- layers of our own ---------------------------------------------------------------------
+
+
+def test_word_weights_are_a_linear_model():
+    layer = chapter4.WordWeights(10)
+    x = np.array([[3, 3, 7, 0], [9, 0, 0, 0]], "int32")
+    layer.build(x.shape)
+    layer.table.assign(np.arange(10.0))
+    np.testing.assert_allclose(layer(x), [[13 / 2], [9 / np.sqrt(2)]], rtol=1e-6)
+
+
+def test_pairs_see_the_order_and_not_the_padding():
+    layer = chapter4.WordWeights(1000, pairs=True)
+    x = np.array([[3, 7, 0, 0], [7, 3, 0, 0], [3, 7, 0, 0]], "int32")
+    layer.build(x.shape)
+    layer.table.assign(np.random.default_rng(0).normal(size=1000))
+    one, other, again = np.ravel(layer(x))
+    assert one == again != other
+    longer = np.pad(x[:1], [(0, 0), (0, 5)])
+    np.testing.assert_allclose(layer(longer), [[one]])
+    np.testing.assert_array_equal(layer(np.array([[5, 0, 0]], "int32")), [[0]])  # no pair
+
+
+def test_word_dropout_spares_the_padding_and_acts_in_training_only():
+    x = np.tile(np.array([5] * 30 + [0] * 10, "int32"), (50, 1))
+    layer = chapter4.WordDropout(0.3, seed=0)
+    dropped = layer(x, training=True).numpy()
+    assert np.all(dropped[:, 30:] == 0)
+    assert set(np.unique(dropped[:, :30])) == {1, 5}
+    assert abs((dropped[:, :30] == 1).mean() - 0.3) < 0.05
+    np.testing.assert_array_equal(layer(x, training=False), x)
+
+
+def test_mean_and_max_leave_out_the_padding():
+    x = np.random.default_rng(11).uniform(-1, 0, (2, 5, 3)).astype("float32")
+    mask = np.arange(5) < np.array([[5], [2]])
+    pooled = chapter4.MeanAndMax()(x, mask=mask).numpy()
+    for row, words, length in zip(pooled, x, (5, 2), strict=True):
+        np.testing.assert_allclose(row[:3], words[:length].mean(axis=0), rtol=1e-5)
+        np.testing.assert_allclose(row[3:], words[:length].max(axis=0), rtol=1e-5)
+
+
+# --- models and main -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_models_ignore_padding(variant):
+    keras.utils.set_random_seed(0)
+    model = chapter4.make_model(30, variant, width=8, units=6)
+    for weight in model.trainable_variables:  # the linear part begins at zero
+        weight.assign(keras.random.normal(weight.shape, seed=len(weight.path)))
+    x = made_up().train.x[:5]
+    longer = np.pad(x, [(0, 0), (0, 7)])
+    np.testing.assert_allclose(model(x), model(longer), atol=1e-5)
+
+
+@pytest.mark.parametrize(("variant", "sees"), [("bag", False), ("gru", True), ("both", True)])
+def test_only_readers_see_the_order(variant, sees):
+    keras.utils.set_random_seed(0)
+    model = chapter4.make_model(30, variant, width=8, units=6)
+    x = np.array([[4, 5, 6, 7]], "int32")
+    difference = np.abs(model(x) - model(x[:, ::-1])).max()
+    assert (difference > 1e-5) == sees
+
+
+def test_a_saved_model_answers_the_same(tmp_path):
+    model = chapter4.make_model(30, "both", width=8, units=6)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    x = made_up().train.x[:5]
+    np.testing.assert_allclose(model(x), loaded(x), atol=1e-6)
+
+
+def test_our_loop_equals_fit():
+    differences = chapter4.compare_loops("both", examples=96)
+    assert max(differences.values()) < 1e-5, differences
+
+
+def test_watching_a_sentence_gives_keras_states():
+    splits = made_up()
+    for variant in ("gru", "bidirectional"):
+        model = chapter4.make_model(30, variant, width=8, units=6)
+        row = splits.test.x[0]
+        gates, states = chapter4.watch(model, row)
+        words = np.count_nonzero(row)
+        assert gates.shape == states.shape == (words, 6)
+        gru = model.get_layer("gru")
+        gru = getattr(gru, "forward_layer", gru)
+        vectors = model.get_layer("embedding")(row[np.newaxis, :words])
+        np.testing.assert_allclose(states[-1], np.ravel(gru(vectors))[-6:], atol=1e-6)
+
+
+def test_changes_of_the_logit_add_up_to_it():
+    splits = made_up()
+    model = chapter4.make_model(30, "gru", width=8, units=6)
+    row = splits.test.x[0]
+    changes = chapter4.changes_of_logit(model, row)
+    assert changes.shape == (np.count_nonzero(row),)
+    nothing = model(np.zeros((1, len(row)), "int32"))
+    total = float(model(row[np.newaxis])[0, 0] - nothing[0, 0])
+    np.testing.assert_allclose(changes.sum(), total, atol=1e-5)
+
+
+def test_changes_of_state_start_from_zero():
+    states = np.array([[3.0, 4.0], [3.0, 4.0], [3.0, 5.0]])
+    np.testing.assert_allclose(chapter4.changes_of_state(states), [5, 0, 1])
+
+
+@pytest.mark.parametrize(("variant", "jit"), [("both", "on"), ("linear", "off"), ("gru", "off")])
+def test_main_learns(monkeypatch, variant, jit):
+    monkeypatch.setattr(chapter4, "load", lambda name: made_up())
+    result = chapter4.main(
+        epochs=12,
+        batch_size=16,
+        learning_rate=0.02,
+        variant=variant,
+        units=6,
+        progress="none",
+        jit=jit,
+    )
+    assert result.history.last()["loss"] < result.history.history["loss"][0]
+    assert set(result.scores) == {"validation", "test"}
+    assert result.scores["test"]["accuracy"] > 0.7
+    expected = {"history", "confusion", "logit_changes"}
+    assert set(result.figures) == expected | (
+        {"gates", "state_changes"} if variant != "linear" else set()
+    )
+
+
+@pytest.mark.slow
+def test_default_run_reaches_its_score():
+    result = chapter4.main(progress="none")
+    assert result.scores["test"]["accuracy"] >= 0.77
