@@ -11,6 +11,7 @@ from kerasbook.checks import one_of
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.text import Text
 
 
 def make_progress(kind: str, epochs: int, steps: int | None):
@@ -69,17 +70,25 @@ class _Lines(_Nothing):
         print(line, file=sys.stdout, flush=True)
 
 
+class _TwoLines(Progress):
+    """A bar, and under it the scores: beside it they would not fit into 80 columns."""
+
+    def get_renderables(self):
+        yield self.make_tasks_table(self.tasks)
+        for task in self.tasks:
+            yield Text(task.fields["scores"], overflow="fold")
+
+
 class _Bar(_Nothing):
     def __init__(self, epochs, steps):
         super().__init__(epochs, steps)
-        self.bar = Progress(
+        self.bar = _TwoLines(
             TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
             BarColumn(bar_width=24),
             TextColumn("{task.fields[speed]:>6} steps/s"),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[scores]}"),
             refresh_per_second=4,
         )
         self.task = self.bar.add_task(
@@ -98,6 +107,7 @@ class _Bar(_Nothing):
         return self
 
     def __exit__(self, *error):
+        self.bar.refresh()  # in a notebook `stop` does not
         self.bar.stop()
 
     def update(self, epoch, step, logs):

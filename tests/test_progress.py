@@ -22,10 +22,12 @@ def test_lines_tell_epoch_scores_and_speed(capsys):
 @pytest.mark.parametrize("steps", [10, None])
 def test_the_bar_shows_scores_and_time_left(steps, monkeypatch):
     screen = io.StringIO()
-    make = progress.Progress
-    console = Console(file=screen, force_terminal=True, width=120)
+    make = progress._TwoLines
+    console = Console(file=screen, force_terminal=True, width=72)
     monkeypatch.setattr(
-        progress, "Progress", lambda *columns, **options: make(*columns, console=console, **options)
+        progress,
+        "_TwoLines",
+        lambda *columns, **options: make(*columns, console=console, **options),
     )
     with progress.make_progress("bar", epochs=3, steps=steps) as shown:
         for epoch in range(3):
