@@ -8,6 +8,7 @@ The colours are those of Okabe and Ito (2008), which colour-blind readers can te
 also differ in style or marker, and colour maps in lightness, so that a grey print can be read.
 """
 
+from kerasbook.plotting.attention import plot_attention, plot_positions
 from kerasbook.plotting.files import save
 from kerasbook.plotting.history import plot_history, plot_lines
 from kerasbook.plotting.images import plot_feature_maps, plot_images, plot_weights
@@ -17,6 +18,7 @@ from kerasbook.plotting.series import plot_ladder, plot_series
 from kerasbook.plotting.surface import plot_loss_surface
 
 __all__ = [
+    "plot_attention",
     "plot_calibration",
     "plot_confusion",
     "plot_feature_maps",
@@ -27,6 +29,7 @@ __all__ = [
     "plot_ladder",
     "plot_lines",
     "plot_loss_surface",
+    "plot_positions",
     "plot_predictions",
     "plot_series",
     "plot_state_changes",
