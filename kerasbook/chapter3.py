@@ -283,7 +283,7 @@ if __name__ == "__main__":
 # Outputs and all three gradients agree to the last digits, for odd sizes and strides too. And the
 # time?
 
-# %%
+# %% tags=["timing"]
 if __name__ == "__main__":
     x, bias = splits.train.x[:1], np.zeros(16, "float32")
     kernel = random.normal(size=(3, 3, 1, 16)).astype("float32")

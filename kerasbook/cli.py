@@ -3,6 +3,7 @@
 import ast
 import sys
 from importlib import resources
+from pathlib import Path
 from typing import Annotated
 
 from kerasbook import __version__
@@ -53,6 +54,53 @@ def run(context: typer.Context, chapter: int):
     if chapter not in chapter_titles():
         runner.fail(f"there is no chapter {chapter}: `kerasbook list` shows those there are")
     runner.run(f"kerasbook.chapter{chapter}", context.args)
+
+
+notebooks = typer.Typer(help="The chapters as Jupyter notebooks.", no_args_is_help=True)
+app.add_typer(notebooks, name="notebooks")
+Chapters = Annotated[list[int] | None, typer.Argument(help="Numbers; all, if none is given.")]
+Folder = Annotated[Path, typer.Option("--folder", help="Where the notebooks lie.")]
+
+
+@notebooks.command()
+def build(chapters: Chapters = None, folder: Folder = Path("chapters")):
+    """Make and execute the notebooks of the chapters; minutes for each."""
+    from kerasbook import notebooks, runner
+
+    try:
+        for path in notebooks.build(chapters or list(chapter_titles()), folder):
+            print(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
+        notebooks.write_index(folder)
+    except notebooks.NotebookError as error:
+        runner.fail(error, 1)
+    except OSError as error:
+        runner.fail(f"cannot write into {folder}: {error}; choose another with --folder")
+
+
+@notebooks.command()
+def check(
+    chapters: Chapters = None,
+    folder: Folder = Path("chapters"),
+    execute: Annotated[
+        bool, typer.Option("--execute", help="Run all cells, in quick mode.")
+    ] = False,
+):
+    """Tell whether the notebooks are those of the chapters, and their scores in their bands."""
+    from kerasbook import notebooks, runner
+
+    chosen = chapters or list(chapter_titles())
+    try:
+        problems = notebooks.check(chosen, folder)
+        for chapter in chosen if execute else ():
+            print(f"running the cells of chapter {chapter}", flush=True)
+            notebooks.execute(notebooks.notebook_of(chapter), quick=True)
+    except notebooks.NotebookError as error:
+        runner.fail(error, 1)
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    if problems:
+        raise typer.Exit(1)
+    print(f"{len(chosen)} notebooks are as they should be")
 
 
 def main():

@@ -1,0 +1,289 @@
+"""Chapters as notebooks: `kerasbook notebooks build` and `kerasbook notebooks check`.
+
+A chapter's source is kerasbook/chapterN.py. Its notebook has the same cells, but the one that
+runs the chapter as a program is left out, and what stands under `if __name__ == "__main__":`
+stands there plainly. The notebook is executed in a kernel of its own, and saved with its outputs.
+"""
+
+from __future__ import annotations
+
+import base64
+import importlib
+import json
+import re
+import sys
+import textwrap
+from collections.abc import Iterator
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from kerasbook.checkpoint import atomic_path
+from kerasbook.cli import chapter_titles
+from kerasbook.runner import QUICK, load_results
+
+GUARD = re.compile(r'^if __name__ == "__main__":\n((?:(?:[ \t]+.*)?(?:\n|$))+)', re.MULTILINE)
+LARGEST = 1_500_000  # bytes of a notebook with its outputs
+SECONDS_PER_CELL = 600
+
+
+class NotebookError(Exception):
+    """A notebook cannot be built, or does not hold what it should; the message has the remedy."""
+
+
+def title_of(chapter: int) -> str:
+    """Returns the chapter's title, without its number."""
+    titles = chapter_titles()
+    if chapter not in titles:
+        raise NotebookError(
+            f"there is no chapter {chapter}: `kerasbook list` shows those there are"
+        )
+    return titles[chapter].partition(". ")[2]
+
+
+def path_of(chapter: int, folder: Path) -> Path:
+    """Returns where the chapter's notebook lies: chapter3_convolutional_networks.ipynb."""
+    words = re.findall(r"\w+", title_of(chapter).partition(",")[0].lower())
+    return folder / f"chapter{chapter}_{'_'.join(words)}.ipynb"
+
+
+# --- from the source to a notebook --------------------------------------------------------
+
+
+def notebook_of(chapter: int) -> Any:
+    """Returns the chapter as a notebook that was not executed."""
+    jupytext = _import("jupytext")
+    name = f"kerasbook/chapter{chapter}.py"
+    source = (resources.files("kerasbook") / f"chapter{chapter}.py").read_text(encoding="utf-8")
+    notebook = jupytext.reads(source, fmt="py:percent")
+    cells = [cell for cell in notebook.cells if "script" not in cell.metadata.get("tags", [])]
+    for number, cell in enumerate(cells):
+        cell.id = f"cell-{number}"  # the same at every build
+        if cell.cell_type == "code":
+            cell.source = without_guards(cell.source)
+            cell.execution_count = None
+    cells.insert(1, _how_to_run(chapter))
+    notebook.cells = cells
+    notebook.metadata = {
+        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+        "language_info": {"name": "python"},
+        "kerasbook": {"source": name},
+    }
+    notebook.nbformat, notebook.nbformat_minor = 4, 5
+    return notebook
+
+
+def without_guards(source: str) -> str:
+    """Returns a cell's code with what stands under the guard moved to the left.
+
+    >>> without_guards('if __name__ == "__main__":\\n    print(1)')
+    'print(1)'
+    """
+    plain = GUARD.sub(lambda match: textwrap.dedent(match[1]), source + "\n")
+    return re.sub(r"\n{4,}", "\n\n\n", plain).strip("\n")
+
+
+def _how_to_run(chapter: int) -> Any:
+    """The second cell: how long it takes, and what it needs."""
+    nbformat = _import("nbformat")
+    entries = load_results().get(f"chapter{chapter}", {})
+    seconds = max((max(entry["seconds"]) for entry in entries.values()), default=0)
+    lines = [
+        f"*This notebook is made from `kerasbook/chapter{chapter}.py`; "
+        f"`python -m kerasbook.chapter{chapter}` runs the chapter as a program. "
+        "It needs the package and no network: `pip install .` in a checkout of kerasbook, or in "
+        "Colab `%pip install` and the name of the wheel that you have put there."
+    ]
+    if seconds:
+        lines.append(f"Training takes about {max(1, round(seconds / 60))} min on two CPU cores.")
+    cell = nbformat.v4.new_markdown_cell(" ".join(lines) + "*")
+    cell.id = "how-to-run"
+    return cell
+
+
+# --- execution ----------------------------------------------------------------------------
+
+
+def execute(notebook: Any, quick: bool = False) -> Any:
+    """Runs all cells in a kernel of its own; returns the notebook with clean outputs.
+
+    quick: a chapter's `main()` trains for one epoch on 512 examples.
+    """
+    nbclient = _import("nbclient")
+    if quick:
+        arguments = ", ".join(f"{name}={value}" for name, value in QUICK.items())
+        for cell in notebook.cells:
+            if cell.cell_type == "code":
+                cell.source = re.sub(r"\bmain\(\)", f"main({arguments})", cell.source)
+    client = nbclient.NotebookClient(notebook, timeout=SECONDS_PER_CELL, kernel_name="python3")
+    try:
+        client.execute()
+    except nbclient.exceptions.CellExecutionError as error:
+        last = str(error).strip().splitlines()[-1]
+        raise NotebookError(
+            f"a cell of {notebook.metadata.kerasbook.source} fails: {last}"
+        ) from error
+    clean(notebook)
+    return notebook
+
+
+def clean(notebook: Any) -> None:
+    """Removes from the outputs what would differ next time, or not show on GitHub."""
+    notebook.metadata.pop("widgets", None)
+    for cell in notebook.cells:
+        if cell.cell_type != "code":
+            continue
+        cell.metadata.pop("execution", None)  # when it began and ended
+        timed = "timing" in cell.metadata.get("tags", [])
+        kept = [output for output in cell.outputs if _is_shown(output)]
+        cell.outputs = [_timing_note()] if timed and kept else _joined(kept)
+
+
+def _is_shown(output: Any) -> bool:
+    """Not a widget, such as a progress bar, which shows only while its kernel lives."""
+    return "application/vnd.jupyter.widget-view+json" not in output.get("data", {})
+
+
+def _joined(outputs: list) -> list:
+    """Prints that arrived in several parts as one; how they were cut differs from run to run."""
+    joined: list = []
+    for output in outputs:
+        if joined and output.get("name") and output.get("name") == joined[-1].get("name"):
+            joined[-1].text += output.text
+        else:
+            joined.append(output)
+    return joined
+
+
+def _timing_note() -> Any:
+    nbformat = _import("nbformat")
+    text = "(times differ from machine to machine: run the cell to see yours)\n"
+    return nbformat.v4.new_output("stream", name="stdout", text=text)
+
+
+# --- the two verbs ------------------------------------------------------------------------
+
+
+def build(chapters: list[int], folder: Path) -> Iterator[Path]:
+    """Makes and executes the chapters' notebooks; yields each path when it is written."""
+    nbformat = _import("nbformat")
+    for chapter in chapters:
+        path = path_of(chapter, folder)
+        notebook = execute(notebook_of(chapter))
+        text = nbformat.writes(notebook) + "\n"
+        problems = problems_of(chapter, notebook)
+        if len(text.encode()) > LARGEST:
+            problems.append(f"{len(text.encode()):,} bytes are more than {LARGEST:,}")
+        if problems:
+            raise NotebookError(f"{path.name} was not written: " + "; ".join(problems))
+        with atomic_path(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+        yield path
+
+
+def check(chapters: list[int], folder: Path) -> list[str]:
+    """Returns what is wrong with the notebooks in the folder; nothing is executed."""
+    nbformat = _import("nbformat")
+    problems = []
+    for chapter in chapters:
+        path = path_of(chapter, folder)
+        if not path.exists():
+            problems.append(f"{path} is missing: run `kerasbook notebooks build {chapter}`")
+            continue
+        found = nbformat.read(path, as_version=4)
+        expected = notebook_of(chapter)
+        if [_content(cell) for cell in found.cells] != [_content(cell) for cell in expected.cells]:
+            where = _first_difference(found.cells, expected.cells)
+            problems.append(
+                f"{path.name} and its source differ, first in cell {where}: change "
+                f"{expected.metadata['kerasbook']['source']} and build the notebook again"
+            )
+        problems += [f"{path.name}: {problem}" for problem in problems_of(chapter, found)]
+    return problems
+
+
+def _content(cell: Any) -> tuple:
+    return cell.cell_type, cell.source
+
+
+def _first_difference(found: list, expected: list) -> int:
+    for number, (one, other) in enumerate(zip(found, expected, strict=False)):
+        if _content(one) != _content(other):
+            return number + 1
+    return min(len(found), len(expected)) + 1
+
+
+def problems_of(chapter: int, notebook: Any) -> list[str]:
+    """Returns what must not stand in the outputs: errors, paths, log lines, scores out of band."""
+    problems = []
+    places = {str(Path.home()), str(Path.cwd()), sys.prefix, "site-packages"} - {"/"}
+    for number, cell in enumerate(notebook.cells, start=1):
+        for output in cell.get("outputs", []):
+            text = output.get("text", "") + "".join(
+                value for value in output.get("data", {}).values() if isinstance(value, str)
+            )
+            if output.output_type == "error" or output.get("name") == "stderr":
+                problems.append(f"cell {number} complains: {text.strip()[:200]}")
+            plain = output.get("text", "") + output.get("data", {}).get("text/plain", "")
+            if any(place in plain for place in places):
+                problems.append(f"cell {number} shows a path of this machine")
+            if "result.scores" in cell.source:
+                problems += out_of_band(chapter, plain)
+    return problems
+
+
+def out_of_band(chapter: int, text: str) -> list[str]:
+    """Returns a line for each score in the text that lies outside of all the chapter's bands."""
+    bands: dict[str, list] = {}
+    for entry in load_results().get(f"chapter{chapter}", {}).values():
+        for part in entry["scores"].values():
+            for name, score in part.items():
+                bands.setdefault(name, []).append(score["band"])
+    found = re.findall(r"'(\w+)': (-?[\d.]+(?:e-?\d+)?)", text)
+    return [
+        f"{name} {value} lies outside of its band in results.json"
+        for name, value in found
+        if name in bands and not any(low <= float(value) <= high for low, high in bands[name])
+    ]
+
+
+def _import(name: str) -> Any:
+    """Returns the module, or says how to get it: it belongs to the extra `notebook`."""
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        raise NotebookError(
+            f"{name} is not installed: python -m pip install 'kerasbook[notebook]'"
+        ) from None
+
+
+# --- the index ----------------------------------------------------------------------------
+
+
+def write_index(folder: Path) -> None:
+    """Writes README.md and pictures/: every notebook in the folder, with one picture of each."""
+    lines = ["# The chapters as notebooks", "", "Made by `kerasbook notebooks build`.", ""]
+    for chapter, title in chapter_titles().items():
+        path = path_of(chapter, folder)
+        if not path.exists():
+            continue
+        lines += [f"## [{title.removeprefix('Chapter ')}]({path.name})", ""]
+        content = picture_in(path)
+        if content is not None:
+            picture = folder / "pictures" / f"chapter{chapter}.png"
+            with atomic_path(picture) as temporary:
+                temporary.write_bytes(content)
+            lines += [f"![A picture of this chapter](pictures/{picture.name})", ""]
+    with atomic_path(folder / "README.md") as temporary:
+        temporary.write_text("\n".join(lines), encoding="utf-8")
+
+
+def picture_in(path: Path) -> bytes | None:
+    """Returns the PNG of the cell tagged `cover`, else the first; None if there is none."""
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    tagged = [cell for cell in notebook["cells"] if "cover" in cell["metadata"].get("tags", [])]
+    for cell in [*tagged, *notebook["cells"]]:
+        for output in cell.get("outputs", []):
+            if "image/png" in output.get("data", {}):
+                return base64.b64decode(output["data"]["image/png"])
+    return None

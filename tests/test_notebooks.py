@@ -1,0 +1,155 @@
+"""Notebooks are made from the chapters, cleaned, and checked against them."""
+
+from kerasbook import notebooks
+from kerasbook.cli import chapter_titles
+
+import nbformat
+import pytest
+
+new = nbformat.v4
+CHAPTERS = list(chapter_titles())
+
+
+def test_guards_are_removed_and_their_code_moved_to_the_left():
+    source = (
+        "def f():\n    return 1\n\n\n"
+        'if __name__ == "__main__":\n    for i in range(2):\n        print(i)\n\n    print("end")\n'
+        "g = 2\n"
+        'if __name__ == "__main__":\n    print(g)'
+    )
+    assert notebooks.without_guards(source) == (
+        "def f():\n    return 1\n\n\n"
+        'for i in range(2):\n    print(i)\n\nprint("end")\n'
+        "g = 2\n"
+        "print(g)"
+    )
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_a_notebook_has_the_chapter_without_its_script_cell_and_guards(chapter):
+    notebook = notebooks.notebook_of(chapter)
+    nbformat.validate(notebook)
+    code = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+    assert notebook.cells[0].source.startswith(f"# Chapter {chapter}. ")
+    assert 'if __name__' not in "".join(code)
+    assert "runner import run" not in "".join(code)
+    for source in code:
+        compile(source, f"chapter {chapter}", "exec")
+    assert notebook.cells == notebooks.notebook_of(chapter).cells
+
+
+def cell(source="1", *outputs, **metadata):
+    made = new.new_code_cell(source, metadata=metadata)
+    made.outputs = list(outputs)
+    return made
+
+
+def stream(text, name="stdout"):
+    return new.new_output("stream", name=name, text=text)
+
+
+def test_widgets_and_times_are_not_kept():
+    widget = {"application/vnd.jupyter.widget-view+json": {}, "text/plain": "Output()"}
+    notebook = new.new_notebook(
+        cells=[
+            cell("a", stream("1\n"), new.new_output("display_data", widget), stream("2\n")),
+            cell("b", stream("3.7 ms"), tags=["timing"], execution={"begin": "1"}),
+        ],
+        metadata={"widgets": {}},
+    )
+    notebooks.clean(notebook)
+    first, second = notebook.cells
+    assert [output.text for output in first.outputs] == ["1\n2\n"]
+    assert "3.7" not in second.outputs[0].text
+    assert "execution" not in second.metadata
+    assert "widgets" not in notebook.metadata
+
+
+@pytest.fixture
+def folder(tmp_path):
+    path = notebooks.path_of(1, tmp_path)
+    nbformat.write(notebooks.notebook_of(1), path)
+    return tmp_path
+
+
+def change(folder, edit):
+    path = notebooks.path_of(1, folder)
+    notebook = nbformat.read(path, as_version=4)
+    edit(notebook)
+    nbformat.write(notebook, path)
+    return notebooks.check([1], folder)
+
+
+def test_a_notebook_like_its_source_passes_and_a_missing_one_does_not(folder):
+    assert notebooks.check([1], folder) == []
+    (problem,) = notebooks.check([2], folder)
+    assert "kerasbook notebooks build 2" in problem
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda notebook: notebook.cells[3].update(source="x = 1"),
+        lambda notebook: notebook.cells.pop(),
+        lambda notebook: notebook.cells.append(new.new_markdown_cell("more")),
+        lambda notebook: notebook.cells[4].update(cell_type="raw"),
+    ],
+)
+def test_an_edited_cell_is_noticed(folder, edit):
+    (problem,) = change(folder, edit)
+    assert "differ, first in cell" in problem
+
+
+def last_cell(notebook):
+    return [each for each in notebook.cells if each.cell_type == "code"][-1]
+
+
+@pytest.mark.parametrize(
+    ("output", "problem"),
+    [
+        (stream("a warning", "stderr"), "complains: a warning"),
+        (new.new_output("error", ename="E", evalue="", traceback=[]), "complains"),
+        (stream("in /usr/lib/python3/site-packages/keras"), "a path of this machine"),
+    ],
+)
+def test_complaints_and_paths_in_outputs_are_noticed(folder, output, problem):
+    (found,) = change(folder, lambda notebook: last_cell(notebook).outputs.append(output))
+    assert problem in found
+
+
+def test_scores_must_lie_in_their_bands(monkeypatch):
+    scores = {"test": {"mae": {"band": [2.5, 2.6]}}, "validation": {"mae": {"band": [2.2, 2.4]}}}
+    monkeypatch.setattr(
+        notebooks, "load_results", lambda: {"chapter1": {"auto_mpg": {"scores": scores}}}
+    )
+    assert notebooks.out_of_band(1, "{'mae': 2.55, 'other': 9.0}") == []
+    assert notebooks.out_of_band(1, "{'mae': 2.3}") == []
+    (problem,) = notebooks.out_of_band(1, "{'mae': 2.45}")
+    assert "mae 2.45" in problem
+
+
+def test_cells_run_in_quick_mode_and_a_failing_one_is_named():
+    notebook = new.new_notebook(
+        cells=[
+            cell("def main(epochs=9, examples=None):\n    return epochs, examples"),
+            cell("print(main())"),
+        ],
+        metadata={"kerasbook": {"source": "kerasbook/chapter1.py"}},
+    )
+    notebooks.execute(notebook, quick=True)
+    assert notebook.cells[1].outputs[0].text == "(1, 512)\n"
+    notebook.cells.append(cell("1 / 0"))
+    with pytest.raises(notebooks.NotebookError, match=r"chapter1.py fails: .*division"):
+        notebooks.execute(notebook)
+
+
+def test_the_index_shows_every_notebook_with_its_cover(tmp_path):
+    picture = new.new_output("display_data", {"image/png": "aGVsbG8="})
+    other = new.new_output("display_data", {"image/png": "b3RoZXI="})
+    notebook = new.new_notebook(cells=[cell("1", other), cell("2", picture, tags=["cover"])])
+    nbformat.write(notebook, notebooks.path_of(1, tmp_path))
+    notebooks.write_index(tmp_path)
+    assert (tmp_path / "pictures" / "chapter1.png").read_bytes() == b"hello"
+    text = (tmp_path / "README.md").read_text()
+    assert "[1. Linear regression](chapter1_linear_regression.ipynb)" in text
+    assert "Chapter 2" not in text
