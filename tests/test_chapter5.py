@@ -1,0 +1,397 @@
+"""Chapter 5: the LSTM by hand against Keras', its gradient path, masks, the ladder, `main`."""
+
+import inspect
+
+from kerasbook import chapter5
+from kerasbook.data import Part, Splits
+from kerasbook.data.bikes import FEATURES
+
+import keras
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+
+LIMIT = {"float32": 1e-5, "float64": 1e-10}
+RIGHT_PADDED = np.arange(7) < np.array([[7], [4], [1], [6], [2]])
+WITH_HOLES = np.random.default_rng(0).random((5, 7)) < 0.6
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    plt.close("all")
+
+
+def noise(*shape, dtype="float64", seed=0):
+    return np.random.default_rng(seed).normal(size=shape).astype(dtype)
+
+
+def made_up_speakers(examples=48):
+    """Recordings in which one of the 12 numbers tells the speaker, padded with zeros."""
+    random = np.random.default_rng(0)
+
+    def part():
+        y = np.arange(examples, dtype="int32") % 9
+        x = random.normal(0, 0.1, (examples, 10, 12)).astype("float32")
+        x[np.arange(examples), :, y] += 2
+        for row, length in enumerate(random.integers(3, 11, examples)):
+            x[row, length:] = 0
+        return Part(x, y)
+
+    classes = tuple(f"speaker {number}" for number in range(1, 10))
+    return Splits(part(), part(), part(), "japanese_vowels", "Made up", "who", "embedded", classes)
+
+
+def made_up_bikes(examples=96, history=30):
+    """Windows in which the next rentals are those of the last hour and 10 more."""
+    random = np.random.default_rng(0)
+
+    def part():
+        x = random.normal(size=(examples, history, len(FEATURES))).astype("float32")
+        return Part(x, 50 * x[:, -1, :1] + 110)
+
+    mean, std = np.zeros(len(FEATURES), "float32"), np.ones(len(FEATURES), "float32")
+    mean[0], std[0] = 100, 50
+    options = {"features": FEATURES, "mean": mean, "std": std}
+    return Splits(part(), part(), part(), "bikeshare_1h", "Made up", "b", "embedded", **options)
+
+
+# --- by hand ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("mask", [None, RIGHT_PADDED, WITH_HOLES], ids=["whole", "padded", "holes"])
+def test_lstm_equals_keras(mask, reverse, dtype):
+    x = noise(5, 7, 3, dtype=dtype)
+    assert chapter5.compare_with_keras(x, 4, mask, reverse=reverse) < LIMIT[dtype]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("mask", [None, RIGHT_PADDED], ids=["whole", "padded"])
+def test_lstm_equals_keras_from_a_given_state(mask, dtype):
+    start = noise(2, 5, 4, dtype=dtype)
+    x = noise(5, 7, 3, dtype=dtype)
+    assert chapter5.compare_with_keras(x, 4, mask, start) < LIMIT[dtype]
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (2, 1, 5), (3, 13, 2)])
+def test_lstm_equals_keras_for_odd_sizes(shape):
+    assert chapter5.compare_with_keras(noise(*shape), 3) < LIMIT["float64"]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("mask", [None, RIGHT_PADDED], ids=["whole", "padded"])
+def test_bidirectional_and_stacked_equals_keras(mask, dtype):
+    assert chapter5.compare_deep_with_keras(noise(5, 7, 3, dtype=dtype), 4, mask) < LIMIT[dtype]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_weights_after_50_steps_of_adam_equal_keras(dtype):
+    x = noise(5, 7, 3, dtype=dtype)
+    assert chapter5.compare_training(x, 4, RIGHT_PADDED) < LIMIT[dtype]
+
+
+def test_training_moves_the_weights():
+    layer = layers.LSTM(2, return_sequences=True)
+    layer.build((3, 4, 2))
+    start, x = chapter5.random_weights(layer), noise(3, 4, 2, dtype="float32")
+    after = chapter5.weights_after_training(chapter5.as_function(layer), start, x, x, steps=3)
+    assert all(np.abs(a - b).max() > 0.01 for a, b in zip(after, start, strict=True))
+
+
+def test_comparisons_see_a_wrong_order_of_the_gates(monkeypatch):
+    right = chapter5.lstm_step
+
+    def swapped(x, state, weights):  # i and f change places
+        def swap(weight):
+            i, f, g, o = tf.split(weight, 4, axis=-1)
+            return tf.concat([f, i, g, o], axis=-1)
+
+        return right(x, state, [swap(weight) for weight in weights])
+
+    monkeypatch.setattr(chapter5, "lstm_step", swapped)
+    x = noise(5, 7, 3)
+    assert chapter5.compare_with_keras(x, 4) > 1e-3
+    assert chapter5.compare_deep_with_keras(x, 4) > 1e-3
+    assert chapter5.compare_training(x, 4, steps=5) > 1e-3
+
+
+def test_step_is_the_formula():
+    """One unit, one input, written out with Python's numbers."""
+    x, h, c = 0.5, -0.3, 0.7
+    kernel, recurrent, bias = noise(3, 4)
+    i, f, g, o = kernel * x + recurrent * h + bias
+
+    def sigmoid(number):
+        return 1 / (1 + np.exp(-number))
+
+    new_c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+    new_h = sigmoid(o) * np.tanh(new_c)
+    state = (np.array([[h]]), np.array([[c]]))
+    found = chapter5.lstm_step(np.array([[x]]), state, (kernel[None], recurrent[None], bias))
+    np.testing.assert_allclose([part.numpy().item() for part in found], [new_h, new_c])
+
+
+def test_padding_changes_nothing_and_the_last_output_is_the_last_state():
+    layer = layers.LSTM(4, dtype="float64")
+    layer.build((5, 7, 3))
+    weights, x = chapter5.random_weights(layer), noise(5, 7, 3)
+    outputs, (h, _) = chapter5.lstm(x, weights, mask=RIGHT_PADDED)
+    loud = np.where(RIGHT_PADDED[..., None], x, 99)
+    again, (h_again, _) = chapter5.lstm(loud, weights, mask=RIGHT_PADDED)
+    np.testing.assert_array_equal(again, outputs)
+    np.testing.assert_array_equal(h_again, h)
+    last = RIGHT_PADDED.sum(axis=1) - 1
+    np.testing.assert_array_equal(h, outputs.numpy()[np.arange(5), last])
+
+
+# --- the gradient path --------------------------------------------------------------------
+
+
+def test_gradient_path_of_a_memory_that_halves():
+    x, state = tf.ones((3, 6, 2)), (tf.zeros((3, 4)), tf.ones((3, 4)))
+    path = chapter5.gradient_path(lambda x, s: (s[0], 0.5 * s[1]), x, state)
+    np.testing.assert_allclose(path, 0.5 ** np.arange(6), rtol=1e-6)
+
+
+def test_gradient_path_of_an_lstm_is_the_product_of_its_forget_gates():
+    """Without recurrent weights there is no other way back."""
+    x = noise(3, 6, 2, dtype="float32")
+    kernel, bias = np.zeros((2, 16), "float32"), np.zeros(16, "float32")
+    weights = chapter5.with_forget_bias((kernel, np.zeros((4, 16), "float32"), bias), 2)
+    state = chapter5.zero_state(x, 4)
+    path = chapter5.gradient_path(lambda x, s: chapter5.lstm_step(x, s, weights), x, state)
+    np.testing.assert_allclose(path, (1 / (1 + np.exp(-2))) ** np.arange(6), rtol=1e-5)
+
+
+def test_fresh_paths_are_ordered_by_the_forget_bias():
+    paths = chapter5.fresh_paths(steps=30, units=16)
+    ends = [path[-1] for path in paths.values()]
+    assert list(paths) == ["simple RNN", *(f"LSTM, forget bias {bias}" for bias in (0, 1, 3))]
+    assert ends[1] < ends[2] < ends[3]
+    assert all(path[0] == pytest.approx(1) for path in paths.values())
+
+
+def test_forget_bias_is_the_second_quarter_and_keras_starts_it_at_1():
+    layer = layers.LSTM(3)
+    layer.build((None, 2, 2))
+    expected = [0] * 3 + [1] * 3 + [0] * 6
+    assert layer.cell.bias.numpy().tolist() == expected
+    *_, bias = chapter5.with_forget_bias(layer.get_weights(), 5)
+    assert bias.tolist() == [5 * value for value in expected]
+    assert layer.cell.bias.numpy().tolist() == expected, "the layer's own are as they were"
+
+
+def test_first_sign_task_asks_for_the_first_number_alone():
+    x, y = chapter5.first_sign_task(examples=50, steps=4)
+    assert (x.shape, y.shape) == ((50, 4, 1), (50, 1))
+    np.testing.assert_array_equal(y == 1, x[:, 0] > 0)
+
+
+def test_learn_first_sign_learns_a_short_one():
+    keras.utils.set_random_seed(0)
+    history = chapter5.learn_first_sign(layers.LSTM(8), 1, epochs=6, steps=2, jit="off")
+    assert history.history["accuracy"][-1] > 0.95
+
+
+# --- padding ------------------------------------------------------------------------------
+
+
+def test_mask_makes_a_model_blind_to_padding():
+    x = made_up_speakers().test.x
+    longer = chapter5.with_more_padding(x, 5)
+    assert longer.shape == (48, 15, 12)
+    keras.utils.set_random_seed(0)
+    model = chapter5.make_speaker_model(units=4)
+    np.testing.assert_allclose(model(longer), model(x), rtol=0, atol=1e-6)
+    without = chapter5.make_speaker_model(units=4, masked=False)
+    assert np.abs(without(longer) - without(x)).max() > 1e-3
+
+
+def test_accuracy_by_length_uses_the_length_alone():
+    splits = made_up_speakers()
+    for part in (splits.train, splits.test):  # the length tells the speaker, the numbers do not
+        part.x[:] = 1
+        for row, label in enumerate(part.y):
+            part.x[row, label + 1 :] = 0
+    assert chapter5.accuracy_by_length(splits) == 1
+    splits.test.x[:] = 1  # all as long as can be: no training recording was
+    assert chapter5.accuracy_by_length(splits) == pytest.approx(np.mean(splits.test.y == 0))
+
+
+def test_answers_with_more_padding():
+    model, splits = chapter5.make_speaker_model(units=4), made_up_speakers()
+    found = chapter5.answers_with_more_padding(model, splits, extra=(0, 3))
+    assert set(found) == {0, 3}
+    assert found[0] == found[3]
+    answers = model(splits.test.x).numpy().argmax(axis=1)
+    assert found[0]["accuracy"] == pytest.approx(np.mean(answers == splits.test.y))
+    steps = chapter5.lengths(splits.train.x)
+    talks = [steps[splits.train.y == label].mean() for label in range(9)]
+    assert found[0]["length"] == pytest.approx(np.mean([talks[answer] for answer in answers]))
+
+
+# --- the article's network ----------------------------------------------------------------
+
+
+def test_article_lstm_with_and_without_zeros_by_hand():
+    model = chapter5.make_article_lstm()
+    x = noise(2, 5, 100, dtype="float32")
+    np.testing.assert_array_equal(chapter5.call_with_zero_states(model, x), model(x))
+    assert model(x).shape == (2, 10)
+    expected = chapter5.lstm_parameters(100, 128) + chapter5.lstm_parameters(128, 128) + 129 * 10
+    assert model.count_params() == expected
+
+
+# --- forecasts ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("horizon", [1, 24])
+def test_yesterday_is_24_hours_before_the_target(horizon):
+    splits = made_up_bikes(examples=4)
+    x = np.zeros((4, 30, len(FEATURES)))
+    x[..., 0] = (np.arange(30) - 100) / 50  # step k holds k bikes
+    target = 29 + horizon
+    np.testing.assert_allclose(chapter5.persistence(splits, x), np.full((4, 1), 29))
+    found = chapter5.same_hour_yesterday(splits, x, horizon)
+    np.testing.assert_allclose(found, np.full((4, 1), target - 24), atol=1e-9)
+
+
+def test_ridge_without_penalty_is_least_squares():
+    x, y = noise(40, 3), noise(40, 1, seed=1)
+    expected, *_ = np.linalg.lstsq(np.c_[x, np.ones(40)], y, rcond=None)
+    np.testing.assert_allclose(chapter5.fit_ridge(x, y, strength=0), expected, atol=1e-10)
+
+
+def test_ridge_is_the_minimum_and_leaves_the_bias_free():
+    x, y = noise(40, 3), noise(40, 1, seed=1) + 1000
+
+    def loss(w):
+        return np.sum((chapter5.with_ones(x) @ w - y) ** 2) + 5 * np.sum(w[:-1] ** 2)
+
+    w = chapter5.fit_ridge(x, y, strength=5)
+    for nudge in np.eye(4).reshape(4, 4, 1) * 1e-3:
+        assert loss(w) < min(loss(w + nudge), loss(w - nudge))
+    strong = chapter5.fit_ridge(x, y, strength=1e12)
+    np.testing.assert_allclose(strong[:-1], 0, atol=1e-6)
+    assert strong[-1] == pytest.approx(y.mean())
+
+
+def test_simple_forecasts_of_a_series_that_they_can_and_cannot_know():
+    splits = made_up_bikes()
+    forecasts = chapter5.simple_forecasts(splits, horizon=1)
+    errors = {
+        name: chapter5.mean_absolute_error(splits.test.y, each) for name, each in forecasts.items()
+    }
+    assert errors["persistence"] == pytest.approx(10, abs=1e-3)
+    assert errors["same hour yesterday"] > 20
+    assert errors["ridge"] < 2  # it learns the ten more
+    assert all(each.shape == (96, 1) for each in forecasts.values())
+
+
+def test_bike_model_begins_at_the_mean_of_the_training_targets():
+    keras.utils.set_random_seed(0)
+    splits = made_up_bikes()
+    model = chapter5.make_bike_model(splits.train, units=4)
+    forecast = model(np.zeros((1, 30, len(FEATURES)), "float32")).numpy().item()
+    assert forecast == pytest.approx(splits.train.y.mean(), abs=1)
+
+
+def test_bike_model_survives_saving(tmp_path):
+    splits = made_up_bikes()
+    model = chapter5.make_bike_model(splits.train, units=4)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    x = splits.test.x[:3]
+    np.testing.assert_array_equal(loaded(x), model(x))
+
+
+# --- main ---------------------------------------------------------------------------------
+
+
+def test_loop_equals_model_fit(monkeypatch):
+    monkeypatch.setattr(chapter5, "load_japanese_vowels", made_up_speakers)
+    differences = chapter5.compare_loops(examples=45, epochs=1)
+    assert max(differences.values()) < 1e-5, differences
+
+
+def test_main_tells_speakers_apart(monkeypatch):
+    monkeypatch.setattr(chapter5, "load", lambda name: made_up_speakers())
+    result = chapter5.main(
+        epochs=12, learning_rate=0.02, units=8, examples=45, jit="off", progress="none"
+    )
+    assert result.splits.name == "japanese_vowels"
+    assert len(result.splits.train.x) == 45
+    assert set(result.history.history) == {"loss", "accuracy", "val_loss", "val_accuracy"}
+    assert set(result.scores) == {"validation", "test"}
+    assert result.scores["test"]["accuracy"] > 0.8
+    assert set(result.figures) == {"history", "confusion"}
+
+
+def test_main_forecasts_bikes(monkeypatch):
+    asked = []
+
+    def load(name):
+        asked.append(name)
+        return made_up_bikes()
+
+    hours = np.datetime64("2011-10-22T00") + np.arange(200)
+    monkeypatch.setattr(chapter5, "load", load)
+    monkeypatch.setattr(chapter5, "target_times", lambda part, horizon: hours[:96])
+    result = chapter5.main(
+        "bikes", horizon=1, epochs=8, learning_rate=0.02, units=4, jit="off", progress="none"
+    )
+    assert asked == ["bikeshare_1h"]
+    assert set(result.scores) == {
+        *("validation", "test", "persistence", "same hour yesterday"),
+        *("ridge", "ridge with calendar"),
+    }
+    assert result.scores["persistence"]["mae"] == pytest.approx(10, abs=1e-3)
+    assert result.scores["test"]["mae"] < 35  # the mean of all would err by about 40
+    predicted = result.model(result.splits.test.x).numpy()
+    error = np.abs(predicted - result.splits.test.y).mean()
+    assert result.scores["test"]["mae"] == pytest.approx(error, rel=1e-4)
+    assert set(result.figures) == {"history", "week", "ladder", "predictions"}
+
+
+def test_main_starts_from_its_seed(monkeypatch):
+    class Started(Exception):
+        pass
+
+    def fit(model, data, **options):
+        raise Started(model)
+
+    def first_weights(seed):
+        with pytest.raises(Started) as started:
+            chapter5.main(seed=seed)
+        return started.value.args[0].get_weights()[0]
+
+    monkeypatch.setattr(chapter5, "load", lambda name: made_up_speakers())
+    monkeypatch.setattr(chapter5, "fit", fit)
+    first, second, other = map(first_weights, (1, 1, 2))
+    np.testing.assert_array_equal(first, second)
+    assert np.abs(first - other).max() > 0.01
+
+
+def test_epochs_and_batch_sizes_in_the_help_are_those_used():
+    words = inspect.getdoc(chapter5.main)
+    for name, values in (("epochs", chapter5.EPOCHS), ("batch_size", chapter5.BATCH_SIZE)):
+        (line,) = [line for line in words.splitlines() if line.strip().startswith(f"{name}:")]
+        for task, value in values.items():
+            assert f"{value} for {task}" in line
+
+
+@pytest.mark.slow
+def test_accuracy_of_the_speakers_at_the_defaults():
+    assert chapter5.main(progress="none").scores["test"]["accuracy"] >= 0.96
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("horizon", "limit"), [(1, 27), (24, 46)])
+def test_error_of_the_bikes_at_the_defaults(horizon, limit):
+    scores = chapter5.main("bikes", horizon=horizon, progress="none").scores
+    assert scores["test"]["mae"] <= limit
+    assert scores["test"]["mae"] < scores["ridge with calendar"]["mae"]
