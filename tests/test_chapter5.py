@@ -148,6 +148,21 @@ def test_padding_changes_nothing_and_the_last_output_is_the_last_state():
     np.testing.assert_array_equal(h, outputs.numpy()[np.arange(5), last])
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("jit", [False, True])
+def test_the_way_back_by_hand_equals_the_tape(jit, dtype):
+    layer = layers.LSTM(4, dtype=dtype)
+    layer.build((5, 7, 3))
+    ours = tf.function(
+        lambda x, *weights: chapter5.fast_lstm(x, weights), jit_compile=jit, autograph=False
+    )
+    inputs = noise(5, 7, 3, dtype=dtype), *chapter5.random_weights(layer)
+    difference = chapter5.largest_differences(
+        ours, lambda x, *weights: chapter5.lstm(x, weights)[0], *inputs
+    )
+    assert difference < LIMIT[dtype]
+
+
 # --- the gradient path --------------------------------------------------------------------
 
 
