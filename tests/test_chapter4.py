@@ -46,19 +46,25 @@ def made_up(examples=64, length=12, words=30):
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("masked", ["no mask", "at the end", "holes"])
 @pytest.mark.parametrize("cell", ["simple", "gru, after", "gru, before"])
-@pytest.mark.parametrize(("dtype", "limit"), [("float64", 1e-11), ("float32", 2e-5)])
-def test_scan_equals_keras(cell, masked, reverse, dtype, limit):
+def test_scan_equals_keras(cell, masked, reverse):
     random = np.random.default_rng(1)
-    x = random.normal(size=(3, 6, 5)).astype(dtype)
+    x = random.normal(size=(3, 5, 3))
     mask = {
         "no mask": None,
-        "at the end": np.arange(6) < np.array([[6], [3], [1]]),
-        "holes": random.random((3, 6)) < 0.6,
+        "at the end": np.arange(5) < np.array([[5], [3], [1]]),
+        "holes": random.random((3, 5)) < 0.6,
     }[masked]
     kind, _, place = cell.partition(", ")
     differences = chapter4.compare_with_keras(kind, x, mask, reverse, place != "before")
     assert set(differences) == {"states", "x", "kernel", "recurrent kernel", "bias"}
-    assert max(differences.values()) < limit, differences
+    assert max(differences.values()) < EXACT, differences
+
+
+@pytest.mark.parametrize("cell", ["simple", "gru"])
+def test_scan_equals_keras_in_32_bits(cell):
+    x, mask = np.random.default_rng(2).normal(size=(3, 7, 5)), np.arange(7) < [[7], [4], [1]]
+    differences = chapter4.compare_with_keras(cell, x.astype("float32"), mask)
+    assert max(differences.values()) < 1e-5, differences
 
 
 def test_the_comparison_sees_the_articles_convention(monkeypatch):
@@ -257,6 +263,7 @@ def test_mean_and_max_leave_out_the_padding():
     x = np.random.default_rng(11).uniform(-1, 0, (2, 5, 3)).astype("float32")
     mask = np.arange(5) < np.array([[5], [2]])
     pooled = chapter4.MeanAndMax()(x, mask=mask).numpy()
+    np.testing.assert_array_equal(chapter4.MeanAndMax()(x, mask=mask & False), np.zeros((2, 6)))
     for row, words, length in zip(pooled, x, (5, 2), strict=True):
         np.testing.assert_allclose(row[:3], words[:length].mean(axis=0), rtol=1e-5)
         np.testing.assert_allclose(row[3:], words[:length].max(axis=0), rtol=1e-5)
@@ -293,8 +300,9 @@ def test_a_saved_model_answers_the_same(tmp_path):
     np.testing.assert_allclose(model(x), loaded(x), atol=1e-6)
 
 
-def test_our_loop_equals_fit():
-    differences = chapter4.compare_loops("both", examples=96)
+@pytest.mark.parametrize("variant", ["gru", pytest.param("both", marks=pytest.mark.slow)])
+def test_our_loop_equals_fit(variant):
+    differences = chapter4.compare_loops(variant, examples=70, epochs=1)
     assert max(differences.values()) < 1e-5, differences
 
 
@@ -328,13 +336,16 @@ def test_changes_of_state_start_from_zero():
     np.testing.assert_allclose(chapter4.changes_of_state(states), [5, 0, 1])
 
 
-@pytest.mark.parametrize(("variant", "jit"), [("both", "on"), ("linear", "off"), ("gru", "off")])
+@pytest.mark.parametrize(
+    ("variant", "jit"),
+    [("gru", "on"), ("linear", "off"), pytest.param("both", "on", marks=pytest.mark.slow)],
+)
 def test_main_learns(monkeypatch, variant, jit):
     monkeypatch.setattr(chapter4, "load", lambda name: made_up())
     result = chapter4.main(
-        epochs=12,
+        epochs=10,
         batch_size=16,
-        learning_rate=0.02,
+        learning_rate=0.03,
         variant=variant,
         units=6,
         progress="none",
@@ -342,7 +353,7 @@ def test_main_learns(monkeypatch, variant, jit):
     )
     assert result.history.last()["loss"] < result.history.history["loss"][0]
     assert set(result.scores) == {"validation", "test"}
-    assert result.scores["test"]["accuracy"] > 0.7
+    assert result.scores["test"]["accuracy"] > 0.6
     expected = {"history", "confusion", "logit_changes"}
     assert set(result.figures) == expected | (
         {"gates", "state_changes"} if variant != "linear" else set()

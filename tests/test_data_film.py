@@ -16,7 +16,7 @@ def splits():
 
 def test_shapes_types_and_classes(splits):
     sizes = [part.x.shape for part in (splits.train, splits.validation, splits.test)]
-    assert sizes == [(8049, 52), (1000, 52), (1500, 52)]
+    assert sizes == [(8049, 40), (1000, 40), (1500, 40)]
     for part in (splits.train, splits.validation, splits.test):
         assert part.x.dtype == part.y.dtype == np.int32
         assert part.y.shape == (len(part.x),)
@@ -70,7 +70,7 @@ def test_words_become_numbers_and_words_again(splits):
     sentence = "It's NOT a good film, xyzzyx!"
     row = splits.encode([sentence])[0]
     assert splits.decode(row) == ["it's", "not", "a", "good", "film", text.UNKNOWN, "!"]
-    assert row.shape == (52,)
+    assert row.shape == (40,)
     assert row[7:].sum() == 0
     train, *_ = film.read_film_sentences()
     np.testing.assert_array_equal(splits.encode(train.texts[:50]), splits.train.x[:50])
