@@ -1,14 +1,17 @@
-"""How fast is the book's loop? Side by side with `model.fit` at its defaults.
+"""How fast is the book's loop? Side by side with `model.fit` at its defaults, and with PyTorch.
 
     python -m kerasbook.bench --json bench.json
 
-Both train the same model from the same weights with Adam, in the same process, in turns: a few
+PyTorch (eager) takes part in the recurrent and the Transformer rows where it is installed. All
+train the same model from the same weights with Adam, in the same process, in turns: a few
 epochs of one, a few of the other, several rounds. The first epoch of every turn is left out: it
 pays for tracing and compiling. A row's ratio is taken round by round; its median is the
 headline, and the smallest and largest stand beside it.
 """
 
 import argparse
+import functools
+import importlib.util
 import json
 import os
 import platform
@@ -42,6 +45,7 @@ class Row:
     loss_fn: Any
     batch_size: int
     epochs: int  # per turn; the first is not timed
+    peer: Callable | None = None  # peers, weights → the same model in PyTorch
 
 
 def regression() -> keras.Model:
@@ -72,6 +76,30 @@ def convolutional() -> keras.Model:
     )
 
 
+def recurrent(cell: type[layers.Layer], inputs: int, units: int, depth: int) -> keras.Model:
+    """So many recurrent layers over 100 steps; the last state goes into a dense layer."""
+    stack = [cell(units, return_sequences=i + 1 < depth) for i in range(depth)]
+    return keras.Sequential([keras.Input((100, inputs)), *stack, layers.Dense(10)])
+
+
+def transformer(width=128, heads=4, hidden=512, depth=2) -> keras.Model:
+    """Pre-norm blocks over 64 steps; the mean over time goes into a dense layer."""
+    x = inputs = keras.Input((64, width))
+    for _ in range(depth):
+        normed = layers.LayerNormalization()(x)
+        x = x + layers.MultiHeadAttention(heads, width // heads)(normed, normed)
+        normed = layers.LayerNormalization()(x)
+        x = x + layers.Dense(width)(layers.Dense(hidden, "relu")(normed))
+    return keras.Model(inputs, layers.Dense(10)(layers.GlobalAveragePooling1D()(x)))
+
+
+def noise(count: int, *shape: int) -> tuple:
+    """Random inputs and classes: a step takes as long as on real ones."""
+    random = np.random.default_rng(0)
+    x = random.normal(size=(count, *shape)).astype("float32")
+    return x, random.integers(0, 10, count).astype("int32")
+
+
 def garments(count: int) -> tuple:
     """The first `count` training pictures and their classes."""
     x, y = load_fashion().train
@@ -94,6 +122,33 @@ ROWS = {
     "cnn": Row(
         "the article's CNN, batch 64", lambda: garments(1920), convolutional, cross_entropy, 64, 3
     ),
+    "gru": Row(
+        "GRU of 64, 100 steps, batch 64",
+        lambda: noise(1920, 100, 64),
+        lambda: recurrent(layers.GRU, 64, 64, 1),
+        cross_entropy,
+        64,
+        3,
+        lambda peers, weights: peers.reader(weights, "gru", 64, 64, 1, 10),
+    ),
+    "lstm": Row(
+        "two LSTMs of 128, 100 steps, batch 64",
+        lambda: noise(960, 100, 100),
+        lambda: recurrent(layers.LSTM, 100, 128, 2),
+        cross_entropy,
+        64,
+        3,
+        lambda peers, weights: peers.reader(weights, "lstm", 100, 128, 2, 10),
+    ),
+    "transformer": Row(
+        "Transformer, 2 blocks of 128, 64 steps, batch 64",
+        lambda: noise(960, 64, 128),
+        transformer,
+        cross_entropy,
+        64,
+        3,
+        lambda peers, weights: peers.encoder(weights, 128, 4, 512, 2, 10),
+    ),
 }
 
 
@@ -115,8 +170,9 @@ class _Stopwatch(keras.callbacks.Callback):
 def compare(row: Row, rounds: int) -> dict:
     """Runs both in turns; returns milliseconds per step and ratios, round by round."""
     x, y = row.data()
-    models = {"ours": row.model(), "fit": row.model()}
+    models: dict[str, Any] = {"ours": row.model(), "fit": row.model()}
     models["fit"].set_weights(models["ours"].get_weights())
+    torch, torch_difference = _peer(row, models["ours"], x) if row.peer else (None, None)
     optimizers = {name: keras.optimizers.Adam() for name in models}
     models["fit"].compile(optimizers["fit"], row.loss_fn)  # everything else at its default
 
@@ -136,13 +192,23 @@ def compare(row: Row, rounds: int) -> dict:
     weights = zip(*(model.get_weights() for model in models.values()), strict=True)
     difference = max(float(np.abs(a - b).max()) for a, b in weights)
 
+    def seconds(name: str) -> float:
+        if name == "torch":
+            return statistics.median(torch(x, y, row.batch_size, row.epochs)[1:])
+        return turn(name, row.epochs).seconds_per_epoch()
+
     steps = -(-len(x) // row.batch_size)
-    times: dict[str, list[float]] = {name: [] for name in models}
+    names = [*models, *(["torch"] if torch else [])]
+    times: dict[str, list[float]] = {name: [] for name in names}
     for number in range(rounds):
-        for name in models if number % 2 == 0 else reversed(models):
-            times[name].append(1000 * turn(name, row.epochs).seconds_per_epoch() / steps)
-    ratios = [theirs / ours for theirs, ours in zip(times["fit"], times["ours"], strict=True)]
-    return {
+        for name in names if number % 2 == 0 else reversed(names):
+            times[name].append(1000 * seconds(name) / steps)
+
+    def ratios_to(name: str) -> list[float]:
+        return [theirs / ours for theirs, ours in zip(times[name], times["ours"], strict=True)]
+
+    ratios = ratios_to("fit")
+    result = {
         "title": row.title,
         "milliseconds_per_step": times,
         "ratios": ratios,
@@ -150,12 +216,28 @@ def compare(row: Row, rounds: int) -> dict:
         "first_epoch_seconds": first_epoch,
         "weights_differ_by": difference,  # after the same unshuffled epoch
     }
+    if torch:
+        result |= {"torch_ratios": ratios_to("torch"), "torch_outputs_differ_by": torch_difference}
+    return result
+
+
+def _peer(row: Row, model: keras.Model, x: np.ndarray) -> tuple:
+    """Returns a function that trains the PyTorch model, and how far its first outputs are off."""
+    if importlib.util.find_spec("torch") is None:
+        return None, None
+    from kerasbook.bench import peers
+
+    peer = row.peer(peers, model.get_weights())
+    difference = float(np.abs(peers.outputs(peer, x[:8]) - np.asarray(model(x[:8]))).max())
+    optimizer = peers.adam(peer)
+    return functools.partial(peers.seconds_per_epoch, peer, optimizer), difference
 
 
 def table_of(results: dict) -> Table:
     """The results as a table for people."""
     table = Table(title="milliseconds per step, median; the ratio with its smallest and largest")
     headings = ("model", "kerasbook", "model.fit", "times faster", "first epoch", "difference")
+    headings += ("PyTorch", "times faster")
     for heading in headings:
         table.add_column(heading, justify="left" if heading == "model" else "right")
     for result in results["rows"].values():
@@ -166,7 +248,14 @@ def table_of(results: dict) -> Table:
         ratio = f"{result['ratio']:.2f} ({low:.2f} to {high:.2f})"
         first = "{ours:.1f} s, {fit:.1f} s".format_map(result["first_epoch_seconds"])
         difference = f"{result['weights_differ_by']:.0e}"
-        table.add_row(result["title"], f"{ours:.2f}", f"{theirs:.2f}", ratio, first, difference)
+        torch = ["", ""]
+        if "torch_ratios" in result:
+            peer, ratios = result["milliseconds_per_step"]["torch"], result["torch_ratios"]
+            low, high = min(ratios), max(ratios)
+            torch = [f"{statistics.median(peer):.2f}"]
+            torch.append(f"{statistics.median(ratios):.2f} ({low:.2f} to {high:.2f})")
+        cells = [f"{ours:.2f}", f"{theirs:.2f}", ratio, first, difference, *torch]
+        table.add_row(result["title"], *cells)
     return table
 
 
