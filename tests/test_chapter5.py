@@ -207,8 +207,7 @@ def test_first_sign_task_asks_for_the_first_number_alone():
 
 
 def test_learn_first_sign_learns_a_short_one():
-    keras.utils.set_random_seed(0)
-    history = chapter5.learn_first_sign(layers.LSTM(8), 1, epochs=6, steps=2, jit="off")
+    history = chapter5.learn_first_sign(layers.LSTM, 1, epochs=4, steps=2, jit="off")
     assert history.history["accuracy"][-1] > 0.95
 
 
