@@ -70,7 +70,8 @@ def encode_letters(words: Sequence[str]) -> np.ndarray:
             raise DataError(
                 f"{word!r} cannot be read: take a word of 2 to {MOST_LETTERS} letters a–z."
             )
-    return padded([[LETTERS.index(letter) for letter in word.lower()] for word in words])
+    before_a = ord("a") - 1
+    return padded([[ord(letter) - before_a for letter in word.lower()] for word in words])
 
 
 def padded(rows: Sequence[Sequence[int]], width: int = MOST_LETTERS) -> np.ndarray:
