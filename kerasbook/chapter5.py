@@ -857,8 +857,10 @@ if __name__ == "__main__":
 #
 # Most of the work is matrix products, and these no loop makes faster. What helps is to do fewer and
 # larger ones: the input product of all steps at once, and one product for each gradient of a
-# weight, in place of one per step. XLA joins the many small operations of the gates into few; it
-# helps where these are what the time goes into.
+# weight, in place of one per step. XLA joins the many small operations of the gates into few. With
+# Keras' own layers it made the step slower here, at this size; with the small ones of this chapter
+# it cut a step for the speakers from 22 ms of processor time to 13, and compiling cost 5 seconds
+# more, as much as 500 steps save. So `jit="auto"` leaves it off for Keras' LSTMs on a CPU.
 #
 # ## Result
 #

@@ -102,15 +102,15 @@ def build(model, data) -> None:
 
 
 def use_jit(jit: str, model) -> bool:
-    """Whether to compile with XLA: it slows convolutions on a CPU and speeds up the rest."""
+    """Whether to compile with XLA: it slows convolutions and LSTMs on a CPU, else it helps."""
     one_of("jit", jit, ("auto", "on", "off"))
     if jit != "auto":
         return jit == "on"
     layers = model._flatten_layers()
     if not all(layer.supports_jit for layer in layers):
         return False
-    convolves = any("Conv" in type(layer).__name__ for layer in layers)
-    return bool(tf.config.list_physical_devices("GPU")) or not convolves
+    slowed = any(word in type(layer).__name__ for layer in layers for word in ("Conv", "LSTM"))
+    return bool(tf.config.list_physical_devices("GPU")) or not slowed
 
 
 def scalar_loss(loss) -> None:

@@ -180,7 +180,8 @@ def fit(
         train_step: `(x, y[, sample_weight]) -> (loss, y_pred)`, if not `make_train_step`'s.
         callbacks: Keras callbacks that act once per epoch.
         shuffle, seed: arrays are taken in `batch_order(seed, epoch, ...)`.
-        jit: compile with XLA: "on", "off", or "auto" (off for convolutions on a CPU).
+        jit: compile with XLA: "on", "off", or "auto" (on a CPU off for
+            convolutions and LSTMs).
         loop: "tape", or "fit" to hand the same batches to `model.fit`.
         progress: "bar", "lines" (one per epoch), "none", or "auto".
         checkpoint: folder for the state of the run, in a file named after the model; with

@@ -2,7 +2,7 @@
 
 import inspect
 
-from kerasbook import chapter5
+from kerasbook import chapter5, checks
 from kerasbook.data import Part, Splits
 from kerasbook.data.bikes import FEATURES
 
@@ -330,6 +330,16 @@ def test_loop_equals_model_fit(monkeypatch):
     monkeypatch.setattr(chapter5, "load_japanese_vowels", made_up_speakers)
     differences = chapter5.compare_loops(examples=45, epochs=1)
     assert max(differences.values()) < 1e-5, differences
+
+
+@pytest.mark.skipif(bool(tf.config.list_physical_devices("GPU")), reason="the rule is for CPUs")
+def test_keras_lstms_are_compiled_with_xla_only_when_asked():
+    """Measured: XLA makes their step slower on a CPU, or saves less than compiling costs."""
+    for model in (chapter5.make_speaker_model(4), chapter5.make_article_lstm()):
+        assert not checks.use_jit("auto", model)
+        assert checks.use_jit("on", model)
+    gru = keras.Sequential([keras.Input((5, 2)), layers.GRU(3)])
+    assert checks.use_jit("auto", gru)
 
 
 def test_main_tells_speakers_apart(monkeypatch):
