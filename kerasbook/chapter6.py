@@ -1010,16 +1010,17 @@ def beam_search(model, letters, beams=4, longest=16):
     scores = tf.tile([[0.0] + [-np.inf] * (beams - 1)], (n, 1))  # (n, beams): one beginning
     said = tf.zeros((n * beams, 0), tf.int32)
     token, first = tf.fill([n * beams], START), beams * tf.range(n)[:, tf.newaxis]
+    ended = token == END
     for position in range(longest):
         logits, caches = next_logits(model, token, position, caches, mask)
         sounds = logits.shape[-1]
-        ended = (token == END) | (token == PAD)
         only_padding = tf.where(tf.range(sounds) == PAD, 0.0, -np.inf)
         steps = tf.where(ended[:, tf.newaxis], only_padding, tf.nn.log_softmax(logits))
         totals = scores[:, :, tf.newaxis] + tf.reshape(steps, (n, beams, sounds))
         scores, chosen = tf.math.top_k(tf.reshape(totals, (n, beams * sounds)), beams)
         rows = tf.reshape(first + chosen // sounds, (-1,))  # which beginning is continued
         token = tf.reshape(chosen % sounds, (-1,))
+        ended = tf.gather(ended, rows) | (token == END)
         caches = tf.nest.map_structure(lambda a, rows=rows: tf.gather(a, rows), caches)
         said = tf.concat([tf.gather(said, rows), token[:, tf.newaxis]], axis=1)
     return tf.reshape(said, (n, beams, longest))[:, 0].numpy(), scores[:, 0].numpy()
@@ -1204,19 +1205,21 @@ def main(
     model.summary()
 
     train, validation = (
-        pack(part) if speaks else part for part in (splits.train, splits.validation)
+        pack(part) if speaks else tuple(part) for part in (splits.train, splits.validation)
     )
+    full = max(1, len(train[1]) // batch_size) * batch_size  # a short last batch has another shape
+    train = tf.nest.map_structure(lambda a: a[:full], train)  # and would be compiled by itself
     schedule = make_schedule(learning_rate, len(train[1]), batch_size, epochs)
     plain = SmoothedCrossEntropy()
     history = fit(
         model,
-        tuple(train),
+        train,
         loss_fn=SmoothedCrossEntropy(label_smoothing),
         optimizer=keras.optimizers.Adam(schedule, beta_2=0.98),
         metrics=[TokenAccuracy()],
         epochs=epochs,
         batch_size=batch_size,
-        validation_data=tuple(validation),
+        validation_data=validation,
         seed=seed,
         **fit_options,
     )
@@ -1232,7 +1235,8 @@ def main(
             name: evaluate(model, tuple(part), loss_fn=plain, metrics=metrics)
             for name, part in parts.items()
         }
-        print(write(model, "KING.\n", splits.classes, temperature=0.8, top_p=0.95))
+        window = splits.train.x.shape[1]
+        print(write(model, "KING.\n", splits.classes, window=window, temperature=0.8))
     return Result(splits, model, history, scores, figures)
 
 
