@@ -56,6 +56,27 @@ def run(context: typer.Context, chapter: int):
     runner.run(f"kerasbook.chapter{chapter}", context.args)
 
 
+@app.command()
+def verify(
+    chapters: Annotated[list[int] | None, typer.Argument(help="Numbers; all, if none.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Draws other sizes and numbers.")] = 0,
+    json: Annotated[Path | None, typer.Option(help="Write the figures there.")] = None,
+    mutants: Annotated[
+        bool, typer.Option("--mutants", help="Plant mistakes; are they seen?")
+    ] = False,
+):
+    """Compare everything that is built by hand with Keras: exit status 1 if anything differs."""
+    from kerasbook import runner
+
+    unknown = set(chapters or ()) - set(chapter_titles()) - {0}
+    if unknown:
+        runner.fail(f"there is no chapter {min(unknown)}: `kerasbook list` shows those there are")
+    from kerasbook import ledger
+
+    if not ledger.run(chapters, seed, json, mutants):
+        raise typer.Exit(1)
+
+
 notebooks = typer.Typer(help="The chapters as Jupyter notebooks.", no_args_is_help=True)
 app.add_typer(notebooks, name="notebooks")
 Chapters = Annotated[list[int] | None, typer.Argument(help="Numbers; all, if none is given.")]

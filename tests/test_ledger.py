@@ -1,0 +1,100 @@
+"""The ledger: every claim holds, a wrong one is seen, and so are planted mistakes."""
+
+import inspect
+import json
+
+from kerasbook import ledger
+from kerasbook.cli import app
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+CHAPTERS = sorted({one.chapter for one in ledger.CLAIMS})
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_every_claim_of_a_chapter_holds(chapter):
+    claims = [one for one in ledger.CLAIMS if one.chapter == chapter]
+    rows = [ledger.verify(one, dtypes=one.dtypes[-1:]) for one in claims]
+    assert [row["claim"] for row in rows if not row["green"]] == []
+
+
+def wrong_claim(ours, theirs):
+    return ledger.Claim(1, "wrong", lambda draw: {"values": (ours, theirs)})
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "green"),
+    [
+        ([1.0, 2.0], [1.0, 2.0], True),
+        ([1.0, 2.0], [1.0, 2.0 + 1e-12], True),
+        ([1.0, 2.0], [1.0, 2.001], False),
+        ([1.0, np.nan], [1.0, np.nan], False),
+        ([1.0], [[1.0]], False),
+    ],
+)
+def test_a_difference_a_nan_and_another_shape_are_red(ours, theirs, green):
+    assert ledger.verify(wrong_claim(ours, theirs))["green"] is green
+
+
+def test_differences_are_measured_against_the_largest_of_their_kind():
+    pairs = {"gradient of a": (1e-16, 0.0), "gradient of b": (2.0, 2.0 + 4e-16)}
+    found = ledger.worst_of(pairs, "float64")
+    assert found["pair"] == "gradient of b"
+    assert found["relative"] == pytest.approx(2.2e-16, rel=0.1)
+    assert found["ulps"] == 1
+
+
+def test_the_same_seed_draws_the_same_and_another_other_sizes():
+    one = next(each for each in ledger.CLAIMS if each.name == "linear layer = Dense")
+    shapes = []
+
+    def remember(draw):
+        shapes.append(draw(draw.size(), draw.size()).tolist())
+        return {"values": (0, 0)}
+
+    for seed in (0, 0, 1):
+        ledger.verify(ledger.Claim(1, one.name, remember), seed, ("float64",))
+    assert shapes[0] == shapes[1] != shapes[2]
+
+
+@pytest.mark.parametrize("mutant", ledger.MUTANTS, ids=lambda m: f"{m.function}: {m.what}")
+def test_every_mutant_can_be_planted_and_is_removed_again(mutant):
+    original = getattr(mutant.module, mutant.function)
+    with ledger.planted(mutant):
+        changed = getattr(mutant.module, mutant.function)
+        assert changed is not original
+    assert getattr(mutant.module, mutant.function) is original
+    assert inspect.getsource(original).count(mutant.old) >= 1
+
+
+def test_there_are_many_mutants_and_none_is_there_twice():
+    planted = {(m.chapter, m.function, m.old, m.new) for m in ledger.MUTANTS}
+    assert len(planted) == len(ledger.MUTANTS) >= 60
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_a_mutant_of_each_chapter_is_caught(chapter):
+    mutant = next(each for each in ledger.MUTANTS if each.chapter == chapter)
+    assert ledger.is_caught(mutant)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_all_mutants_are_caught():
+    assert [m.what for m in ledger.MUTANTS if not ledger.is_caught(m)] == []
+
+
+def test_the_command_prints_the_table_writes_json_and_fails_on_red(tmp_path, monkeypatch):
+    monkeypatch.setattr(ledger, "CLAIMS", [wrong_claim(1.0, 1.0)])
+    file = tmp_path / "ledger.json"
+    done = CliRunner().invoke(app, ["verify", "--json", str(file)])
+    assert done.exit_code == 0
+    assert "1 of 1 claims hold" in done.output
+    assert json.loads(file.read_text())["rows"][0]["green"] is True
+    monkeypatch.setattr(ledger, "CLAIMS", [wrong_claim(1.0, 2.0)])
+    done = CliRunner().invoke(app, ["verify"])
+    assert done.exit_code == 1
+    assert "0 of 1 claims hold" in done.output
+    assert CliRunner().invoke(app, ["verify", "77"]).exit_code == 2
