@@ -22,6 +22,7 @@ if __name__ == "__main__":
     run("kerasbook.chapter6")
 
 # %%
+from time import perf_counter
 from typing import Literal, NamedTuple
 
 from kerasbook import plotting, probes
@@ -30,7 +31,7 @@ from kerasbook.data import load, load_cmudict
 from kerasbook.data.cmudict import END, LETTERS, PAD, START, encode_letters, spelling
 from kerasbook.data.shakespeare import decode_text, encode_text
 from kerasbook.runner import Result
-from kerasbook.training import evaluate, fit
+from kerasbook.training import evaluate, fit, make_train_step
 
 # kerasbook comes first: it chooses Keras' backend.
 import keras
@@ -593,6 +594,8 @@ class Stack(layers.Layer):
         self.settings = {"symbols": symbols, "width": width, "heads": heads, "blocks": blocks}
         self.settings |= {"causal": causal, "cross": cross, "positions": positions}
         self.settings |= {"pre_norm": pre_norm, "dropout": dropout}
+        # On a CPU, XLA runs all these small products on one core: slower (see "How fast?").
+        self.supports_jit = bool(tf.config.list_physical_devices("GPU"))
         self.width, self.causal, self.positions = width, causal, positions
         normal = keras.initializers.RandomNormal(stddev=width**-0.5)
         self.embedding = layers.Embedding(symbols, width, embeddings_initializer=normal)
@@ -1154,12 +1157,9 @@ def plot_word(model, word, sounds):
 
 
 def scores_of_pronouncer(model, part, loss_fn) -> dict[str, float]:
-    """Returns the loss, and the error rates of greedy search and of beam search."""
-    x, y, weight = as_rows(part)
-    scores = evaluate(model, (x, y, weight), loss_fn=loss_fn, metrics=[TokenAccuracy()])
-    scores |= error_rates(greedy(model, part.x[0]), part.y)
-    by_beam = error_rates(beam_search(model, part.x[0])[0], part.y)
-    return scores | {f"beam_{name}": value for name, value in by_beam.items()}
+    """Returns the loss and accuracy, and the error rates of the greedy search."""
+    scores = evaluate(model, as_rows(part), loss_fn=loss_fn, metrics=[TokenAccuracy()])
+    return scores | error_rates(greedy(model, part.x[0]), part.y)
 
 
 # %%
@@ -1181,7 +1181,7 @@ def main(
 
     Args:
         task: pronunciation is an encoder–decoder on CMUdict, language a decoder on Shakespeare
-        epochs: passes over the training part; else 6 for pronunciation, 5 for language
+        epochs: passes over the training part; else 2 for pronunciation, 5 for language
         batch_size: rows per step
         learning_rate: of Adam after the warm-up; it falls to zero along half a cosine
         width: numbers per token; else 64 for pronunciation, 128 for language
@@ -1197,7 +1197,7 @@ def main(
     speaks = task == "pronunciation"
     splits = load("cmudict" if speaks else "shakespeare").take(examples)
     print(splits)
-    epochs, width = epochs or (6 if speaks else 5), width or (64 if speaks else 128)
+    epochs, width = epochs or (2 if speaks else 5), width or (64 if speaks else 128)
     make_model = make_pronouncer if speaks else make_writer
     options = {"width": width, "heads": heads, "blocks": blocks, "dropout": dropout}
     classes = len(splits.classes)
@@ -1228,6 +1228,8 @@ def main(
     parts = {"validation": splits.validation, "test": splits.test}
     if speaks:
         scores = {name: scores_of_pronouncer(model, part, plain) for name, part in parts.items()}
+        by_beam = error_rates(beam_search(model, splits.test.x[0])[0], splits.test.y)
+        scores["test"] |= {f"beam_{name}": value for name, value in by_beam.items()}
         figures["attention"] = plot_word(model, "thoughtfully", splits.classes)
     else:
         metrics = [TokenAccuracy()]
@@ -1242,7 +1244,7 @@ def main(
 
 # %%
 if __name__ == "__main__":
-    result = main(epochs=2)  # `python -m kerasbook.chapter6` takes 6
+    result = main(epochs=1)  # `python -m kerasbook.chapter6` takes 2
     plt.close("all")  # the pictures follow one by one
     print(result.scores["test"])
 
@@ -1301,6 +1303,63 @@ if __name__ == "__main__":
 
 # %% [markdown]
 # At temperature 0 it goes round in circles; the bolder it draws, the more often it misspells.
+#
+# ## How fast?
+#
+# Nearly all the arithmetic is matrix products, and a machine has a highest speed for these. A
+# weight of a dense layer makes 2 operations per token on the way forward, and twice as many on the
+# way back. So 6 operations per weight and token; in each attention, for every token and key, 12 per
+# unit of the width.
+
+
+# %%
+def step_operations(model, rows, time):
+    """Returns the operations of one training step's matrix products, for tokens (rows, time)."""
+    kernels = [w for w in model.trainable_variables if w.name == "kernel"]
+    attentions = [w for w in kernels if "result" in w.path]
+    dense = sum(int(np.prod(w.shape)) for w in kernels)
+    return 6 * rows * time * dense + 12 * rows * time**2 * sum(w.shape[-1] for w in attentions)
+
+
+def best_seconds(function, repeats=10):
+    """Returns the shortest time that a call takes, after a first one that does not count."""
+    function()
+    seconds = []
+    for _ in range(repeats):
+        started = perf_counter()
+        function()
+        seconds.append(perf_counter() - started)
+    return min(seconds)
+
+
+def measure_speed(model, rows=64, time=64) -> dict[str, float]:
+    """Returns milliseconds per training step, and its share of the machine's product speed."""
+    symbols = model.output_shape[-1]
+    tokens = tf.random.uniform((rows, time), 1, min(symbols, 27), tf.int32)
+    x = tokens if len(model.inputs) == 1 else (tokens, tf.ones_like(tokens)) * 2
+    optimizer = keras.optimizers.Adam()
+    optimizer.build(model.trainable_variables)
+    step = make_train_step(model, SmoothedCrossEntropy(), optimizer)
+    step = tf.function(step, autograph=False)
+    a, b = tf.random.normal((4096, 512)), tf.random.normal((512, 512))
+    product = tf.function(lambda: tf.reduce_sum(a @ b))
+    fastest = 2 * 4096 * 512 * 512 / best_seconds(lambda: product().numpy())
+    seconds = best_seconds(lambda: step(x, tokens)[0].numpy())
+    share = step_operations(model, rows, time) / seconds / fastest
+    return {"milliseconds": 1000 * seconds, "share": share, "gigaflops": fastest / 1e9}
+
+
+if __name__ == "__main__":
+    for name, model in {"pronouncer": make_pronouncer(), "writer": make_writer(77)}.items():
+        speed = measure_speed(model)
+        print(f"{name:10} {speed['milliseconds']:.0f} ms a step, {speed['share']:.0%} of the speed")
+
+# %% [markdown]
+# The rest goes into what is done number by number: softmax, masks, normalisation, biases. It grows
+# with the width, the products with its square, so that a wider model comes nearer to the highest
+# speed. XLA would fuse many of these small operations. On a CPU it also computes them one after
+# the other, mostly on one core, and on two cores a step took more than twice as long; so `Stack` says that
+# XLA is not for it there.
 #
 # ## What the articles got wrong here
 #

@@ -459,15 +459,9 @@ def test_main_speaks(monkeypatch):
     assert result.splits.name == "cmudict"
     losses = result.history.history["loss"]
     assert losses[1] < losses[0]
-    for scores in result.scores.values():
-        assert set(scores) == {
-            "loss",
-            "accuracy",
-            "phoneme_error",
-            "word_error",
-            "beam_phoneme_error",
-            "beam_word_error",
-        }
+    names = {"loss", "accuracy", "phoneme_error", "word_error"}
+    assert set(result.scores["validation"]) == names
+    assert set(result.scores["test"]) == names | {"beam_phoneme_error", "beam_word_error"}
     assert set(result.figures) == {"history", "learning_rate", "positions", "attention"}
     said, weights = chapter6.attention_maps(result.model, "abba")
     assert weights.shape == (2, len(said), 4)
@@ -481,7 +475,6 @@ def test_main_learns_a_made_up_language(monkeypatch):
     result = chapter6.main(epochs=30, batch_size=8, width=32, **options)
     for scores in result.scores.values():
         assert scores["phoneme_error"] < 0.2
-        assert scores["beam_phoneme_error"] < 0.2
         assert scores["accuracy"] > 0.8
 
 
