@@ -23,7 +23,7 @@ if __name__ == "__main__":
 
 # %%
 from time import perf_counter
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from kerasbook import plotting, probes
 from kerasbook.chapter3 import outputs_and_gradients
@@ -423,7 +423,9 @@ class Block(layers.Layer):
         super().__init__(**options)
         self.pre_norm, self.heads, self.width = pre_norm, heads, width
         self.self_attention = Attention(width, heads, name="self_attention")
-        self.cross_attention = Attention(width, heads, name="cross_attention") if cross else None
+        self.cross_attention: Any = (
+            Attention(width, heads, name="cross_attention") if cross else None
+        )
         self.widen = layers.Dense(4 * width, activation="relu", name="widen")
         self.narrow = layers.Dense(width, name="narrow")
         self.norms = [
@@ -1357,9 +1359,9 @@ if __name__ == "__main__":
 # %% [markdown]
 # The rest goes into what is done number by number: softmax, masks, normalisation, biases. It grows
 # with the width, the products with its square, so that a wider model comes nearer to the highest
-# speed. XLA would fuse many of these small operations. On a CPU it also computes them one after
-# the other, mostly on one core, and on two cores a step took more than twice as long; so `Stack` says that
-# XLA is not for it there.
+# speed. XLA would fuse many of these small operations. On a CPU it also does them mostly on one
+# core, and on two cores a step took more than twice as long; so `Stack` says that XLA is not for it
+# there.
 #
 # ## What the articles got wrong here
 #
