@@ -31,7 +31,7 @@ def raw(request):
 
 def target_hours(part, horizon, history=48):
     times = bikes.target_times(part, horizon, history)
-    return (times - np.datetime64("2011-01-01T00")).astype(int)
+    return (times - np.datetime64("2011-01-01T00")) // np.timedelta64(1, "h")
 
 
 def test_shapes_and_names(raw):

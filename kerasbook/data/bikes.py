@@ -99,7 +99,8 @@ def target_times(part: str = "test", horizon: int = 1, history: int = 48) -> np.
     """Return the date and hour of each target of a part, in the order of its y: datetime64[h]."""
     check(horizon, history)
     _, known = read_bike_rentals()
-    return FIRST_HOUR + last_hours(part, horizon, history, known) + horizon
+    hours = last_hours(part, horizon, history, known) + horizon
+    return FIRST_HOUR + hours.astype("timedelta64[h]")
 
 
 def step_features(table: dict[str, np.ndarray], known: np.ndarray, horizon: int) -> np.ndarray:
