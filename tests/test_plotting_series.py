@@ -39,6 +39,8 @@ def test_series_leaves_a_gap_where_times_jump():
 def test_series_takes_numbers_as_times():
     ax = plot_series([0, 1, 2.0], {"true": [3, 4, 5]}, y_label="y", x_label="hour")
     np.testing.assert_array_equal(ax.get_lines()[0].get_xdata(), [0, 1, 2])
+    (point,) = plot_series([1.0], {"true": [3]}, y_label="y").get_lines()
+    assert point.get_marker() == "o"
 
 
 def test_series_refuses_what_it_cannot_draw():
@@ -47,7 +49,7 @@ def test_series_refuses_what_it_cannot_draw():
     with pytest.raises(ValueError, match="later than the one before"):
         plot_series(HOURS[::-1], {"true": np.zeros(24)}, y_label="bikes")
     with pytest.raises(ValueError, match="later than the one before"):
-        plot_series([1.0], {"true": [1]}, y_label="bikes")
+        plot_series([], {"true": []}, y_label="bikes")
     with pytest.raises(ValueError, match="differ in length"):
         plot_series(HOURS, {"true": np.zeros(23)}, y_label="bikes")
 

@@ -29,8 +29,8 @@ def plot_series(
     if not isinstance(series, Mapping) or not series:
         raise ValueError('series must hold at least one curve: {"true": values}')
     places = np.asarray(times).ravel()
-    if len(places) < 2 or not np.all(np.diff(places) > np.zeros(1, np.diff(places).dtype)):
-        raise ValueError("times must be two or more, each later than the one before")
+    if len(places) == 0 or not np.all(np.diff(places) > np.zeros(1, np.diff(places).dtype)):
+        raise ValueError("times must be one or more, each later than the one before")
     ax, lines = page.one_axes(ax, height=3.4), []
     for number, (name, values) in enumerate(series.items()):
         curve = arguments.gaps(arguments.vector(values, f"series[{name!r}]"))
@@ -41,6 +41,7 @@ def plot_series(
             color="0.6" if first else page.ink(ax, COLOURS[(number - 1) % len(COLOURS)]),
             linestyle="-" if first else LINE_STYLES[(number - 1) % len(LINE_STYLES)],
             linewidth=3.0 if first else 1.4,
+            marker="o" if len(places) == 1 else None,  # no line has one point
             label=str(name),
         )
     page.label(ax, x_label, y_label)
@@ -78,6 +79,8 @@ def plot_ladder(
 
 def _with_gaps(times: np.ndarray, curve: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return both with a NaN put into every jump of the times, so that no line crosses it."""
+    if len(times) < 2:
+        return times, curve
     steps = np.diff(times)
     kinds, counts = np.unique(steps, return_counts=True)
     jumps = np.flatnonzero(steps > kinds[counts.argmax()]) + 1
