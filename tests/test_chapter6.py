@@ -44,8 +44,8 @@ def made_up(count=60):
     return Splits(*parts, "cmudict", "Made up", "sounds", "embedded", sounds)
 
 
-def small_model(**options):
-    return chapter6.make_pronouncer(width=16, heads=2, blocks=2, sounds=SOUNDS, **options)
+def small_model(blocks=1, **options):
+    return chapter6.make_pronouncer(width=16, heads=2, blocks=blocks, sounds=SOUNDS, **options)
 
 
 # --- attention ----------------------------------------------------------------------------
@@ -208,7 +208,7 @@ def test_broken_models_fail_the_probes():
 
 
 def test_writer_passes_the_probes():
-    model = chapter6.make_writer(11, width=16, heads=2)
+    model = chapter6.make_writer(11, width=16, heads=2, blocks=1)
     text = np.random.default_rng(0).integers(1, 11, (8, 12))
     assert probes.causality(model, text)
     assert probes.padding(model, text)  # what follows is the future
@@ -220,7 +220,7 @@ def test_heads_that_do_not_divide_the_width_are_refused():
         chapter6.Attention(100, 8)
 
 
-@pytest.mark.parametrize("make", [small_model, lambda: chapter6.make_writer(11, 16, 2)])
+@pytest.mark.parametrize("make", [small_model, lambda: chapter6.make_writer(11, 16, 2, blocks=1)])
 def test_models_survive_saving(tmp_path, make):
     model = make()
     model.save(tmp_path / "model.keras")
@@ -321,7 +321,7 @@ def test_warm_up():
 
 def test_cache_gives_what_the_whole_model_gives():
     letters = made_up(12).train.x[0]
-    assert chapter6.compare_cache(small_model(), letters) < 1e-5
+    assert chapter6.compare_cache(small_model(blocks=2), letters) < 1e-5
     assert chapter6.compare_cache(small_model(pre_norm=False), letters) < 1e-5
 
 
@@ -440,7 +440,7 @@ def test_draws_follow_the_probabilities():
 
 def test_write_goes_on_with_the_text():
     characters = ("<unknown>", *"abcdefghij")
-    model = chapter6.make_writer(len(characters), width=16, heads=2)
+    model = chapter6.make_writer(len(characters), width=16, heads=2, blocks=1)
     first = chapter6.write(model, "abc", characters, count=20, window=8)
     assert first.startswith("abc")
     assert len(first) == 23
