@@ -88,8 +88,15 @@ def test_bidirectional_and_stacked_equals_keras(mask, dtype):
     assert chapter5.compare_deep_with_keras(noise(5, 7, 3, dtype=dtype), 4, mask) < LIMIT[dtype]
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("functions", ["one_layer_functions", "deep_functions"])
+@pytest.mark.parametrize(
+    ("functions", "dtype"),
+    [
+        ("one_layer_functions", "float64"),
+        ("deep_functions", "float32"),
+        pytest.param("one_layer_functions", "float32", marks=pytest.mark.slow),
+        pytest.param("deep_functions", "float64", marks=pytest.mark.slow),
+    ],
+)
 def test_weights_after_50_steps_of_adam_equal_keras(functions, dtype):
     x, mask = noise(5, 4, 3, dtype=dtype), RIGHT_PADDED[:, :4]
     functions = getattr(chapter5, functions)
@@ -118,7 +125,7 @@ def test_comparisons_see_a_wrong_order_of_the_gates(monkeypatch):
     x = noise(5, 7, 3)
     assert chapter5.compare_with_keras(x, 4) > 1e-3
     assert chapter5.compare_deep_with_keras(x, 4) > 1e-3
-    assert chapter5.compare_training(chapter5.one_layer_functions, x, 4, steps=5) > 1e-3
+    assert chapter5.compare_training(chapter5.one_layer_functions, x[:, :2], 4, steps=2) > 1e-3
 
 
 def test_step_is_the_formula():
