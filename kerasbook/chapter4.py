@@ -643,7 +643,8 @@ if __name__ == "__main__":
 # - `bidirectional`: one GRU reads forwards and another backwards; mean and maximum over all their
 #   states go into the dense layers, so that no word is far away from the answer.
 # - `ensemble`: `linear`, `bag` and `bidirectional` side by side, each with weights of its own. Each
-#   gives a logit, and their mean decides. Models that err in different ways correct each other.
+#   gives a logit, and the mean of their probabilities decides. Models that err in different ways
+#   correct each other.
 #
 # Three layers are our own. The first: there are far too many pairs for a table, so their two
 # numbers are mixed to one of 50,000: different pairs may share a weight, by bad luck. This is the
@@ -656,10 +657,10 @@ class WordWeights(layers.Layer):
     """A linear model of words: the sum of their weights, divided by the root of their number.
 
     Adam moves every weight by about the learning rate at most, whatever it is for. Here a weight is
-    all that a word has, so its steps are made larger: each weight counts eight times.
+    all that a word has, so its steps are made larger: each weight counts 24 times.
     """
 
-    scale = 8.0
+    scale = 24.0
 
     def __init__(self, size, pairs=False, **options):
         """Takes the size of the table, and whether it is for pairs of neighbours."""
@@ -785,7 +786,8 @@ if __name__ == "__main__":
 # %% [markdown]
 # The loss is the mean of the members' cross-entropies, so that each learns as if it were alone.
 # (The cross-entropy of the mean logit would be another thing: the fastest learner would leave the
-# others nothing to do.) The accuracy is that of the mean.
+# others nothing to do.) The accuracy is that of the mean of their probabilities: a mean of
+# logits would let a member that exaggerates decide alone.
 
 
 # %%
@@ -799,18 +801,19 @@ class EachCrossEntropy(keras.losses.Loss):
         return tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(y, y_pred), axis=-1)
 
 
-@keras.saving.register_keras_serializable(package="kerasbook")
-class MeanLogitAccuracy(keras.metrics.BinaryAccuracy):
-    """How often the mean of the members' logits has the right sign."""
+def mean_probability(logits):
+    """Returns the members' mean probability of praise (n, 1), from their logits (n, members)."""
+    return tf.reduce_mean(tf.sigmoid(logits), axis=-1, keepdims=True)
 
-    def __init__(self, name="accuracy", dtype=None, threshold=0.0):
-        """Takes what Keras hands over when it loads a model."""
-        super().__init__(name=name, dtype=dtype, threshold=threshold)
+
+@keras.saving.register_keras_serializable(package="kerasbook")
+class EnsembleAccuracy(keras.metrics.BinaryAccuracy):
+    """How often the members' mean probability lies on the right side of one half."""
 
     def update_state(self, y_true, y_pred, sample_weight=None):
-        """Adds a batch: y_true (n,) or (n, 1), y_pred (n, members)."""
-        mean = tf.reduce_mean(y_pred, axis=-1, keepdims=True)
-        return super().update_state(tf.reshape(y_true, (-1, 1)), mean, sample_weight)
+        """Adds a batch: y_true (n,) or (n, 1), logits y_pred (n, members)."""
+        y_true = tf.reshape(y_true, (-1, 1))
+        return super().update_state(y_true, mean_probability(y_pred), sample_weight)
 
 
 # %% [markdown]
@@ -898,20 +901,18 @@ def changes_of_state(states):
     return np.linalg.norm(states - before, axis=1)
 
 
-def changes_of_logit(model, row):
-    """Returns (words,): how the mean logit for one row of x changes as each word is added."""
+def changes_of_probability(model, row):
+    """Returns (words,): how the probability of praise changes as each word of a row is added."""
     words = np.count_nonzero(row)
     beginnings = np.stack([np.where(np.arange(len(row)) < k, row, 0) for k in range(words + 1)])
-    return np.diff(predict(model, beginnings).mean(axis=1))
+    return np.diff(mean_probability(predict(model, beginnings))[:, 0])
 
 
 def plot_sentence(model, splits, row) -> dict:
-    """Returns pictures of one row of x: its gates, changes of the state, changes of the logit."""
+    """Returns pictures of one row of x: its gates, changes of the state and of the answer."""
     words = splits.decode(row)
-    label = "change of the logit"
-    figures = {
-        "logit_changes": plotting.plot_state_changes(changes_of_logit(model, row), words, label)
-    }
+    changes, label = changes_of_probability(model, row), "change of the probability"
+    figures = {"changes": plotting.plot_state_changes(changes, words, label)}
     if "gru" in [layer.name for layer in model.layers]:
         gates, states = watch(model, row)
         order = np.argsort(gates.mean(axis=0))
@@ -955,7 +956,7 @@ def main(
     model = make_model(len(splits.vocabulary), variant, units=units, dropout=dropout)
     model.summary()
     loss_fn = EachCrossEntropy()
-    metrics = [MeanLogitAccuracy()]
+    metrics = [EnsembleAccuracy(name="accuracy")]
     schedule = make_schedule(learning_rate, len(splits.train.x), batch_size, epochs)
     history = fit(
         model,
@@ -973,7 +974,7 @@ def main(
         "validation": evaluate(model, splits.validation, loss_fn=loss_fn, metrics=metrics),
         "test": evaluate(model, splits.test, loss_fn=loss_fn, metrics=metrics),
     }
-    predicted = predict(model, splits.test.x).mean(axis=1) > 0
+    predicted = mean_probability(predict(model, splits.test.x))[:, 0] > 0.5
     figures = {
         "history": plotting.plot_history(history),
         "confusion": plotting.plot_confusion(splits.test.y, predicted, splits.classes),
@@ -993,7 +994,27 @@ if __name__ == "__main__":
     result.figures["history"][0].figure
 
 # %% [markdown]
-# RESULTTEXT
+# After two or three epochs the validation loss no longer falls while the training loss goes on: so
+# few sentences are soon known by heart. The learning rate, which ends at zero after five epochs,
+# stops it there.
+#
+# How good are the members, each for itself? The shares of sentences that they get right, in runs
+# with seed 0:
+#
+# | | validation | test |
+# |---|---|---|
+# | `bidirectional` | 0.790 | 0.759 |
+# | `gru`, six epochs, trained alone | 0.779 | 0.767 |
+# | `bag` | 0.775 | 0.775 |
+# | `linear` | 0.770 | 0.772 |
+# | tf-idf and logistic regression, scikit-learn | 0.785 | 0.779 |
+#
+# The last row is no network at all: words and pairs that occur at least twice, weighted by how rare
+# they are. On 8,049 sentences it does as well as the GRUs, for a thousandth of the work. Mind also
+# how little the digits mean: with 1,500 test sentences the standard error is 0.011. Over six random
+# splits, tf-idf and logistic regression had 0.787 on average, and from 0.761 to 0.808; a figure of
+# 0.805, from yet another split, is within that. What closes the gap is not a better reader but
+# several: members that read and members that count are wrong about different sentences.
 #
 # ## What the network does with a sentence
 #
@@ -1014,12 +1035,12 @@ if __name__ == "__main__":
 
 # %% [markdown]
 # A large change is not yet an opinion. For that, let the sentence end after each word, and see how
-# the model's logit changes when the next one comes. Blue is towards praise, orange towards blame.
-# This picture exists for the models that only count, too.
+# the model's probability of praise changes when the next one comes. Blue is towards praise, orange
+# towards blame. This picture exists for the models that only count, too.
 
 # %%
 if __name__ == "__main__":
-    result.figures["logit_changes"].figure
+    result.figures["changes"].figure
 
 # %% [markdown]
 # And your own sentences. The second pair has the same words in another order.
@@ -1032,9 +1053,9 @@ if __name__ == "__main__":
         "Not a good film, but a funny one.",
         "Not a funny film, but a good one.",
     ]
-    logits = predict(result.model, result.splits.encode(sentences)).mean(axis=1)
-    for sentence, logit in zip(sentences, logits, strict=True):
-        print(f"{1 / (1 + np.exp(-logit)):.2f} {sentence}")
+    logits = predict(result.model, result.splits.encode(sentences))
+    for sentence, probability in zip(sentences, mean_probability(logits)[:, 0], strict=True):
+        print(f"{probability:.2f} {sentence}")
 
 # %% [markdown]
 # ## What to try

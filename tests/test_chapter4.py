@@ -234,7 +234,7 @@ def test_word_weights_are_a_linear_model():
     x = np.array([[3, 3, 7, 0], [9, 0, 0, 0]], "int32")
     layer.build(x.shape)
     layer.table.assign(np.arange(10.0))
-    np.testing.assert_allclose(layer(x), 8 * np.array([[13 / 2], [9 / np.sqrt(2)]]), rtol=1e-6)
+    np.testing.assert_allclose(layer(x), 24 * np.array([[13 / 2], [9 / np.sqrt(2)]]), rtol=1e-6)
 
 
 def test_pairs_see_the_order_and_not_the_padding():
@@ -276,10 +276,10 @@ def test_the_loss_is_the_mean_of_the_members():
     expected = np.mean([alone(y[:, np.newaxis], logits[:, [member]]) for member in range(3)])
     for labels in (y, y[:, np.newaxis]):
         np.testing.assert_allclose(chapter4.EachCrossEntropy()(labels, logits), expected, rtol=1e-5)
-    accuracy = chapter4.MeanLogitAccuracy()
+    accuracy = chapter4.EnsembleAccuracy(name="accuracy")
     accuracy.update_state(y, logits)
-    assert accuracy.name == "accuracy"
-    np.testing.assert_allclose(accuracy.result(), np.mean((logits.mean(axis=1) > 0) == y))
+    mean = (1 / (1 + np.exp(-logits))).mean(axis=1)
+    np.testing.assert_allclose(accuracy.result(), np.mean((mean > 0.5) == y))
 
 
 # --- models and main -----------------------------------------------------------------------
@@ -333,14 +333,15 @@ def test_watching_a_sentence_gives_keras_states():
         np.testing.assert_allclose(states[-1], np.ravel(gru(vectors))[-6:], atol=1e-6)
 
 
-def test_changes_of_the_logit_add_up_to_it():
+def test_changes_of_the_answer_add_up_to_it():
     splits = made_up()
     model = chapter4.make_model(30, "gru", width=8, units=6)
     row = splits.test.x[0]
-    changes = chapter4.changes_of_logit(model, row)
+    changes = chapter4.changes_of_probability(model, row)
     assert changes.shape == (np.count_nonzero(row),)
     nothing = model(np.zeros((1, len(row)), "int32"))
-    total = float(tf.reduce_mean(model(row[np.newaxis]) - nothing))
+    whole = model(row[np.newaxis])
+    total = float((chapter4.mean_probability(whole) - chapter4.mean_probability(nothing))[0, 0])
     np.testing.assert_allclose(changes.sum(), total, atol=1e-5)
 
 
@@ -367,7 +368,7 @@ def test_main_learns(monkeypatch, variant, jit):
     assert result.history.last()["loss"] < result.history.history["loss"][0]
     assert set(result.scores) == {"validation", "test"}
     assert result.scores["test"]["accuracy"] > 0.6
-    expected = {"history", "confusion", "logit_changes"}
+    expected = {"history", "confusion", "changes"}
     assert set(result.figures) == expected | (
         {"gates", "state_changes"} if variant != "linear" else set()
     )
