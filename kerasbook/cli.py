@@ -79,17 +79,17 @@ def verify(
 
 notebooks = typer.Typer(help="The chapters as Jupyter notebooks.", no_args_is_help=True)
 app.add_typer(notebooks, name="notebooks")
-Chapters = Annotated[list[int] | None, typer.Argument(help="Numbers; all, if none is given.")]
+Pages = Annotated[list[str] | None, typer.Argument(help="1, 2, … or errata; all, if none.")]
 Folder = Annotated[Path, typer.Option("--folder", help="Where the notebooks lie.")]
 
 
 @notebooks.command()
-def build(chapters: Chapters = None, folder: Folder = Path("chapters")):
+def build(pages: Pages = None, folder: Folder = Path("chapters")):
     """Make and execute the notebooks of the chapters; minutes for each."""
     from kerasbook import notebooks, runner
 
     try:
-        for path in notebooks.build(chapters or list(chapter_titles()), folder):
+        for path in notebooks.build(pages or list(notebooks.pages()), folder):
             print(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
         notebooks.write_index(folder)
     except notebooks.NotebookError as error:
@@ -100,7 +100,7 @@ def build(chapters: Chapters = None, folder: Folder = Path("chapters")):
 
 @notebooks.command()
 def check(
-    chapters: Chapters = None,
+    pages: Pages = None,
     folder: Folder = Path("chapters"),
     execute: Annotated[
         bool, typer.Option("--execute", help="Run all cells, in quick mode.")
@@ -109,12 +109,12 @@ def check(
     """Tell whether the notebooks are those of the chapters, and their scores in their bands."""
     from kerasbook import notebooks, runner
 
-    chosen = chapters or list(chapter_titles())
+    chosen = pages or list(notebooks.pages())
     try:
         problems = notebooks.check(chosen, folder)
-        for chapter in chosen if execute else ():
-            print(f"running the cells of chapter {chapter}", flush=True)
-            notebooks.execute(notebooks.notebook_of(chapter), quick=True)
+        for page in chosen if execute else ():
+            print(f"running the cells of {notebooks.pages()[page]}", flush=True)
+            notebooks.execute(notebooks.notebook_of(page), quick=True)
     except notebooks.NotebookError as error:
         runner.fail(error, 1)
     for problem in problems:

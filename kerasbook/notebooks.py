@@ -7,6 +7,7 @@ stands there plainly. The notebook is executed in a kernel of its own, and saved
 
 from __future__ import annotations
 
+import ast
 import base64
 import importlib
 import json
@@ -31,43 +32,51 @@ class NotebookError(Exception):
     """A notebook cannot be built, or does not hold what it should; the message has the remedy."""
 
 
-def title_of(chapter: int) -> str:
-    """Returns the chapter's title, without its number."""
-    titles = chapter_titles()
-    if chapter not in titles:
-        raise NotebookError(
-            f"there is no chapter {chapter}: `kerasbook list` shows those there are"
-        )
-    return titles[chapter].partition(". ")[2]
+def pages() -> dict[str, str]:
+    """Returns the module of every page, by what the command line calls it: 1, 2, … errata."""
+    return {str(number): f"chapter{number}" for number in chapter_titles()} | {"errata": "errata"}
 
 
-def path_of(chapter: int, folder: Path) -> Path:
-    """Returns where the chapter's notebook lies: chapter3_convolutional_networks.ipynb."""
-    words = re.findall(r"\w+", title_of(chapter).partition(",")[0].lower())
-    return folder / f"chapter{chapter}_{'_'.join(words)}.ipynb"
+def source_of(page: str) -> str:
+    """Returns the page's source."""
+    if page not in pages():
+        raise NotebookError(f"there is no page {page!r}: there are {', '.join(pages())}")
+    file = resources.files("kerasbook") / f"{pages()[page]}.py"
+    return file.read_text(encoding="utf-8")
+
+
+def title_of(page: str) -> str:
+    """Returns the page's title: '3. Convolutional networks'."""
+    docstring = ast.get_docstring(ast.parse(source_of(page))) or ""
+    return docstring.partition("\n")[0].lstrip("# ").removeprefix("Chapter ")
+
+
+def path_of(page: str, folder: Path) -> Path:
+    """Returns where the page's notebook lies: chapter3_convolutional_networks.ipynb."""
+    title = title_of(page).rpartition(". ")[2].partition(",")[0]
+    words = "_".join(re.findall(r"[a-z]+", title.lower().replace("'", "")))
+    return folder / f"{pages()[page] + '_' if page.isdigit() else ''}{words}.ipynb"
 
 
 # --- from the source to a notebook --------------------------------------------------------
 
 
-def notebook_of(chapter: int) -> Any:
-    """Returns the chapter as a notebook that was not executed."""
+def notebook_of(page: str) -> Any:
+    """Returns the page as a notebook that was not executed."""
     jupytext = _import("jupytext")
-    name = f"kerasbook/chapter{chapter}.py"
-    source = (resources.files("kerasbook") / f"chapter{chapter}.py").read_text(encoding="utf-8")
-    notebook = jupytext.reads(source, fmt="py:percent")
+    notebook = jupytext.reads(source_of(page), fmt="py:percent")
     cells = [cell for cell in notebook.cells if "script" not in cell.metadata.get("tags", [])]
     for number, cell in enumerate(cells):
         cell.id = f"cell-{number}"  # the same at every build
         if cell.cell_type == "code":
             cell.source = without_guards(cell.source)
             cell.execution_count = None
-    cells.insert(1, _how_to_run(chapter))
+    cells.insert(1, _how_to_run(page))
     notebook.cells = cells
     notebook.metadata = {
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
         "language_info": {"name": "python"},
-        "kerasbook": {"source": name},
+        "kerasbook": {"source": f"kerasbook/{pages()[page]}.py"},
     }
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     return notebook
@@ -83,14 +92,14 @@ def without_guards(source: str) -> str:
     return re.sub(r"\n{4,}", "\n\n\n", plain).strip("\n")
 
 
-def _how_to_run(chapter: int) -> Any:
+def _how_to_run(page: str) -> Any:
     """The second cell: how long it takes, and what it needs."""
     nbformat = _import("nbformat")
-    entries = load_results().get(f"chapter{chapter}", {})
+    entries = load_results().get(pages()[page], {})
     seconds = max((max(entry["seconds"]) for entry in entries.values()), default=0)
     lines = [
-        f"*This notebook is made from `kerasbook/chapter{chapter}.py`; "
-        f"`python -m kerasbook.chapter{chapter}` runs the chapter as a program. "
+        f"*This notebook is made from `kerasbook/{pages()[page]}.py`; "
+        f"`python -m kerasbook.{pages()[page]}` runs it as a program. "
         "It needs the package and no network: `pip install .` in a checkout of kerasbook, or in "
         "Colab `%pip install` and the name of the wheel that you have put there."
     ]
@@ -164,14 +173,14 @@ def _timing_note() -> Any:
 # --- the two verbs ------------------------------------------------------------------------
 
 
-def build(chapters: list[int], folder: Path) -> Iterator[Path]:
-    """Makes and executes the chapters' notebooks; yields each path when it is written."""
+def build(chosen: list[str], folder: Path) -> Iterator[Path]:
+    """Makes and executes the pages' notebooks; yields each path when it is written."""
     nbformat = _import("nbformat")
-    for chapter in chapters:
-        path = path_of(chapter, folder)
-        notebook = execute(notebook_of(chapter))
+    for page in chosen:
+        path = path_of(page, folder)
+        notebook = execute(notebook_of(page))
         text = nbformat.writes(notebook) + "\n"
-        problems = problems_of(chapter, notebook)
+        problems = problems_of(page, notebook)
         if len(text.encode()) > LARGEST:
             problems.append(f"{len(text.encode()):,} bytes are more than {LARGEST:,}")
         if problems:
@@ -181,24 +190,24 @@ def build(chapters: list[int], folder: Path) -> Iterator[Path]:
         yield path
 
 
-def check(chapters: list[int], folder: Path) -> list[str]:
+def check(chosen: list[str], folder: Path) -> list[str]:
     """Returns what is wrong with the notebooks in the folder; nothing is executed."""
     nbformat = _import("nbformat")
     problems = []
-    for chapter in chapters:
-        path = path_of(chapter, folder)
+    for page in chosen:
+        path = path_of(page, folder)
         if not path.exists():
-            problems.append(f"{path} is missing: run `kerasbook notebooks build {chapter}`")
+            problems.append(f"{path} is missing: run `kerasbook notebooks build {page}`")
             continue
         found = nbformat.read(path, as_version=4)
-        expected = notebook_of(chapter)
+        expected = notebook_of(page)
         if [_content(cell) for cell in found.cells] != [_content(cell) for cell in expected.cells]:
             where = _first_difference(found.cells, expected.cells)
             problems.append(
                 f"{path.name} and its source differ, first in cell {where}: change "
                 f"{expected.metadata['kerasbook']['source']} and build the notebook again"
             )
-        problems += [f"{path.name}: {problem}" for problem in problems_of(chapter, found)]
+        problems += [f"{path.name}: {problem}" for problem in problems_of(page, found)]
     return problems
 
 
@@ -213,9 +222,11 @@ def _first_difference(found: list, expected: list) -> int:
     return min(len(found), len(expected)) + 1
 
 
-def problems_of(chapter: int, notebook: Any) -> list[str]:
+def problems_of(page: str, notebook: Any) -> list[str]:
     """Returns what must not stand in the outputs: errors, paths, log lines, scores out of band."""
     problems = []
+    code = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+    at_defaults = any(re.search(r"\bmain\(\)", source) for source in code)
     places = {str(Path.home()), str(Path.cwd()), sys.prefix, "site-packages"} - {"/"}
     for number, cell in enumerate(notebook.cells, start=1):
         for output in cell.get("outputs", []):
@@ -227,15 +238,15 @@ def problems_of(chapter: int, notebook: Any) -> list[str]:
             plain = output.get("text", "") + output.get("data", {}).get("text/plain", "")
             if any(place in plain for place in places):
                 problems.append(f"cell {number} shows a path of this machine")
-            if "result.scores" in cell.source:
-                problems += out_of_band(chapter, plain)
+            if at_defaults and "result.scores" in cell.source:
+                problems += out_of_band(page, plain)
     return problems
 
 
-def out_of_band(chapter: int, text: str) -> list[str]:
+def out_of_band(page: str, text: str) -> list[str]:
     """Returns a line for each score in the text that lies outside of all the chapter's bands."""
     bands: dict[str, list] = {}
-    for entry in load_results().get(f"chapter{chapter}", {}).values():
+    for entry in load_results().get(pages()[page], {}).values():
         for part in entry["scores"].values():
             for name, score in part.items():
                 bands.setdefault(name, []).append(score["band"])
@@ -263,14 +274,14 @@ def _import(name: str) -> Any:
 def write_index(folder: Path) -> None:
     """Writes README.md and pictures/: every notebook in the folder, with one picture of each."""
     lines = ["# The chapters as notebooks", "", "Made by `kerasbook notebooks build`.", ""]
-    for chapter, title in chapter_titles().items():
-        path = path_of(chapter, folder)
+    for page, module in pages().items():
+        path = path_of(page, folder)
         if not path.exists():
             continue
-        lines += [f"## [{title.removeprefix('Chapter ')}]({path.name})", ""]
+        lines += [f"## [{title_of(page)}]({path.name})", ""]
         content = picture_in(path)
         if content is not None:
-            picture = folder / "pictures" / f"chapter{chapter}.png"
+            picture = folder / "pictures" / f"{module}.png"
             with atomic_path(picture) as temporary:
                 temporary.write_bytes(content)
             lines += [f"![A picture of this chapter](pictures/{picture.name})", ""]

@@ -1,13 +1,12 @@
 """Notebooks are made from the chapters, cleaned, and checked against them."""
 
 from kerasbook import notebooks
-from kerasbook.cli import chapter_titles
 
 import nbformat
 import pytest
 
 new = nbformat.v4
-CHAPTERS = list(chapter_titles())
+PAGES = list(notebooks.pages())
 
 
 def test_guards_are_removed_and_their_code_moved_to_the_left():
@@ -25,17 +24,19 @@ def test_guards_are_removed_and_their_code_moved_to_the_left():
     )
 
 
-@pytest.mark.parametrize("chapter", CHAPTERS)
-def test_a_notebook_has_the_chapter_without_its_script_cell_and_guards(chapter):
-    notebook = notebooks.notebook_of(chapter)
+@pytest.mark.parametrize("page", PAGES)
+def test_a_notebook_has_the_page_without_its_script_cell_and_guards(page):
+    notebook = notebooks.notebook_of(page)
     nbformat.validate(notebook)
     code = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
-    assert notebook.cells[0].source.startswith(f"# Chapter {chapter}. ")
-    assert 'if __name__' not in "".join(code)
+    assert notebook.cells[0].source.startswith(
+        f"# {'Chapter ' * page.isdigit()}{notebooks.title_of(page)}"
+    )
+    assert "if __name__" not in "".join(code)
     assert "runner import run" not in "".join(code)
     for source in code:
-        compile(source, f"chapter {chapter}", "exec")
-    assert notebook.cells == notebooks.notebook_of(chapter).cells
+        compile(source, page, "exec")
+    assert notebook.cells == notebooks.notebook_of(page).cells
 
 
 def cell(source="1", *outputs, **metadata):
@@ -67,22 +68,22 @@ def test_widgets_and_times_are_not_kept():
 
 @pytest.fixture
 def folder(tmp_path):
-    path = notebooks.path_of(1, tmp_path)
-    nbformat.write(notebooks.notebook_of(1), path)
+    path = notebooks.path_of("1", tmp_path)
+    nbformat.write(notebooks.notebook_of("1"), path)
     return tmp_path
 
 
 def change(folder, edit):
-    path = notebooks.path_of(1, folder)
+    path = notebooks.path_of("1", folder)
     notebook = nbformat.read(path, as_version=4)
     edit(notebook)
     nbformat.write(notebook, path)
-    return notebooks.check([1], folder)
+    return notebooks.check(["1"], folder)
 
 
 def test_a_notebook_like_its_source_passes_and_a_missing_one_does_not(folder):
-    assert notebooks.check([1], folder) == []
-    (problem,) = notebooks.check([2], folder)
+    assert notebooks.check(["1"], folder) == []
+    (problem,) = notebooks.check(["2"], folder)
     assert "kerasbook notebooks build 2" in problem
 
 
@@ -122,9 +123,9 @@ def test_scores_must_lie_in_their_bands(monkeypatch):
     monkeypatch.setattr(
         notebooks, "load_results", lambda: {"chapter1": {"auto_mpg": {"scores": scores}}}
     )
-    assert notebooks.out_of_band(1, "{'mae': 2.55, 'other': 9.0}") == []
-    assert notebooks.out_of_band(1, "{'mae': 2.3}") == []
-    (problem,) = notebooks.out_of_band(1, "{'mae': 2.45}")
+    assert notebooks.out_of_band("1", "{'mae': 2.55, 'other': 9.0}") == []
+    assert notebooks.out_of_band("1", "{'mae': 2.3}") == []
+    (problem,) = notebooks.out_of_band("1", "{'mae': 2.45}")
     assert "mae 2.45" in problem
 
 
@@ -147,7 +148,7 @@ def test_the_index_shows_every_notebook_with_its_cover(tmp_path):
     picture = new.new_output("display_data", {"image/png": "aGVsbG8="})
     other = new.new_output("display_data", {"image/png": "b3RoZXI="})
     notebook = new.new_notebook(cells=[cell("1", other), cell("2", picture, tags=["cover"])])
-    nbformat.write(notebook, notebooks.path_of(1, tmp_path))
+    nbformat.write(notebook, notebooks.path_of("1", tmp_path))
     notebooks.write_index(tmp_path)
     assert (tmp_path / "pictures" / "chapter1.png").read_bytes() == b"hello"
     text = (tmp_path / "README.md").read_text()
