@@ -1266,9 +1266,9 @@ if __name__ == "__main__":
 if __name__ == "__main__":
     model, (x, y) = result.model, result.splits.test
     said = greedy(model, x[0][:12])
-    for letters, ours, theirs in zip(x[0], said, y, strict=False):
+    for word, ours, theirs in zip(x[0], said, y, strict=False):
         names = [" ".join(splits.classes[s] for s in sounds_of(row)) for row in (ours, theirs)]
-        print(f"{spelling(letters):14} {names[0]:30} {'' if names[0] == names[1] else names[1]}")
+        print(f"{spelling(word):14} {names[0]:30} {'' if names[0] == names[1] else names[1]}")
 
 # %% [markdown]
 # The third column is CMUdict's answer where it is another one.
@@ -1347,7 +1347,7 @@ def measure_speed(model, rows=64, time=64) -> dict[str, float]:
     step = make_train_step(model, SmoothedCrossEntropy(), optimizer)
     step = tf.function(step, autograph=False)
     a, b = tf.random.normal((4096, 512)), tf.random.normal((512, 512))
-    product = tf.function(lambda: tf.reduce_sum(a @ b))
+    product = tf.function(lambda: tf.reduce_sum(a @ b), autograph=False)
     fastest = 2 * 4096 * 512 * 512 / best_seconds(lambda: product().numpy())
     seconds = best_seconds(lambda: step(x, tokens)[0].numpy())
     share = step_operations(model, rows, time) / seconds / fastest
