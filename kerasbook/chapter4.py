@@ -1018,11 +1018,10 @@ if __name__ == "__main__":
 # logistic regression had 0.787 on average, and from 0.761 to 0.808; a figure of 0.805 that we had
 # from another split is within that.
 #
-# What narrows the gap is not a better reader but several. Two ensembles that we trained with other
-# settings (a mean of logits, smaller steps for the linear member; seeds 0 and 1) had 0.796 and
-# 0.789 on the validation part, better than each of their members, and 0.773 and 0.770 on the test
-# part. That is level with tf-idf, not above it. What a network gains by reading has to be learned,
-# and for that these sentences are few. Chapter 7 brings knowledge from elsewhere.
+# What narrows the gap is not a better reader but several. The ensemble with seed 0 has 0.801 on the
+# validation part, better than each of its members, and 0.778 on the test part. That is level with
+# tf-idf, not above it. What a network gains by reading has to be learned, and for that these
+# sentences are few. Chapter 7 brings knowledge from elsewhere.
 #
 # ## What the network does with a sentence
 #
