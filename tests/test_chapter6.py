@@ -445,6 +445,22 @@ def test_write_goes_on_with_the_text():
     assert first != chapter6.write(model, "abc", characters, count=20, window=8, seed=1)
 
 
+# --- speed --------------------------------------------------------------------------------
+
+
+def test_operations_of_a_step():
+    model = chapter6.make_writer(11, width=16, heads=2, blocks=1)
+    dense = 16 * 16 + 16 * 32 + 16 * 16 + 2 * 16 * 64 + 16 * 11  # no embedding
+    expected = 6 * 10 * dense + 12 * 2 * 5 * 5 * 16
+    assert chapter6.step_operations(model, rows=2, time=5) == expected
+
+
+def test_speed_is_a_share():
+    speed = chapter6.measure_speed(chapter6.make_writer(11, 16, 2, blocks=1), rows=2, time=8)
+    assert set(speed) == {"milliseconds", "share", "gigaflops"}
+    assert 0 < speed["share"] < 1
+
+
 # --- main ---------------------------------------------------------------------------------
 
 
