@@ -578,7 +578,7 @@ if __name__ == "__main__":
 # %%
 def wrong_21():
     """A plot of what nobody collected."""
-    return losses  # noqa: F821
+    return losses  # noqa: F821  # pyright: ignore
 
 
 def right_21():

@@ -172,7 +172,7 @@ def compare(row: Row, rounds: int) -> dict:
     x, y = row.data()
     models: dict[str, Any] = {"ours": row.model(), "fit": row.model()}
     models["fit"].set_weights(models["ours"].get_weights())
-    torch, torch_difference = _peer(row, models["ours"], x) if row.peer else (None, None)
+    torch, torch_difference = _peer(row, models["ours"], x)
     optimizers = {name: keras.optimizers.Adam() for name in models}
     models["fit"].compile(optimizers["fit"], row.loss_fn)  # everything else at its default
 
@@ -193,7 +193,7 @@ def compare(row: Row, rounds: int) -> dict:
     difference = max(float(np.abs(a - b).max()) for a, b in weights)
 
     def seconds(name: str) -> float:
-        if name == "torch":
+        if torch is not None and name == "torch":
             return statistics.median(torch(x, y, row.batch_size, row.epochs)[1:])
         return turn(name, row.epochs).seconds_per_epoch()
 
@@ -223,7 +223,7 @@ def compare(row: Row, rounds: int) -> dict:
 
 def _peer(row: Row, model: keras.Model, x: np.ndarray) -> tuple:
     """Returns a function that trains the PyTorch model, and how far its first outputs are off."""
-    if importlib.util.find_spec("torch") is None:
+    if row.peer is None or importlib.util.find_spec("torch") is None:
         return None, None
     from kerasbook.bench import peers
 
