@@ -284,8 +284,9 @@ def main(arguments: list[str] | None = None) -> None:
     console = Console()
     for name in track(options.rows or list(ROWS), "timing", console=console, transient=True):
         results["rows"][name] = compare(ROWS[name], options.rounds)
+        if options.json:  # after every row: a later one may be interrupted
+            with atomic_path(options.json) as temporary:
+                temporary.write_text(json.dumps(results, indent=1) + "\n")
     console.print(table_of(results))
     if options.json:
-        with atomic_path(options.json) as temporary:
-            temporary.write_text(json.dumps(results, indent=1) + "\n")
         console.print(f"figures in {options.json}")
