@@ -1186,7 +1186,7 @@ def main(
 
     Args:
         task: pronunciation is an encoder–decoder on CMUdict, language a decoder on Shakespeare
-        epochs: passes over the training part; else 1 for pronunciation, 4 for language
+        epochs: passes over the training part; else 1 for pronunciation, 2 for language
         batch_size: rows per step
         learning_rate: of Adam after the warm-up; it falls to zero along half a cosine
         width: numbers per token; else 64 for pronunciation, 128 for language
@@ -1202,7 +1202,7 @@ def main(
     speaks = task == "pronunciation"
     splits = load("cmudict" if speaks else "shakespeare").take(examples)
     print(splits)
-    epochs, width = epochs or (1 if speaks else 4), width or (64 if speaks else 128)
+    epochs, width = epochs or (1 if speaks else 2), width or (64 if speaks else 128)
     make_model = make_pronouncer if speaks else make_writer
     options = {"width": width, "heads": heads, "blocks": blocks, "dropout": dropout}
     classes = len(splits.classes)
