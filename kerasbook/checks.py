@@ -102,14 +102,15 @@ def build(model, data) -> None:
 
 
 def use_jit(jit: str, model) -> bool:
-    """Whether to compile with XLA: it slows convolutions and LSTMs on a CPU, else it helps."""
+    """Whether to compile with XLA: on a CPU not where it slows (measured), else wherever it can."""
     one_of("jit", jit, ("auto", "on", "off"))
     if jit != "auto":
         return jit == "on"
     layers = model._flatten_layers()
     if not all(layer.supports_jit for layer in layers):
         return False
-    slowed = any(word in type(layer).__name__ for layer in layers for word in ("Conv", "LSTM"))
+    kinds = [type(layer).__name__ for layer in layers]
+    slowed = any(word in kind for kind in kinds for word in ("Conv", "LSTM", "Attention"))
     return bool(tf.config.list_physical_devices("GPU")) or not slowed
 
 

@@ -42,6 +42,19 @@ def test_the_command_writes_its_figures(tmp_path, monkeypatch, capsys):
         bench.main(["none"])
 
 
+def test_the_hand_written_lstm_trains_to_the_weights_of_keras():
+    def model(cell):
+        return keras.Sequential([keras.Input((5, 3)), cell(4, True), cell(4), layers.Dense(10)])
+
+    def theirs(units, return_sequences=False):
+        return layers.LSTM(units, return_sequences=return_sequences)
+
+    data = lambda: bench.noise(24, 5, 3)  # noqa: E731
+    options = {"ours": lambda: model(bench.HandWrittenLSTM), "jit": "off"}
+    row = bench.Row("lstm", data, lambda: model(theirs), bench.cross_entropy, 8, 2, **options)
+    assert bench.compare(row, rounds=1)["weights_differ_by"] < 1e-5
+
+
 @needs_torch
 @pytest.mark.peer
 @pytest.mark.parametrize(("kind", "cell"), [("gru", layers.GRU), ("lstm", layers.LSTM)])

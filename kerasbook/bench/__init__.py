@@ -2,11 +2,12 @@
 
     python -m kerasbook.bench --json bench.json
 
-PyTorch (eager) takes part in the recurrent and the Transformer rows where it is installed. All
-train the same model from the same weights with Adam, in the same process, in turns: a few
-epochs of one, a few of the other, several rounds. The first epoch of every turn is left out: it
-pays for tracing and compiling. A row's ratio is taken round by round; its median is the
-headline, and the smallest and largest stand beside it.
+PyTorch (eager) takes part in the recurrent and the Transformer rows where it is installed. The
+LSTM of our side is chapter 5's, whose way back is written by hand. All train the same model from
+the same weights with Adam, in the same process, in turns: a few epochs of one, a few of the
+other, several rounds. The first epoch of every turn is left out: it pays for tracing and
+compiling. A row's ratio is taken round by round; its median is the headline, and the smallest and
+largest stand beside it.
 """
 
 import argparse
@@ -22,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kerasbook.chapter5 import fast_lstm
 from kerasbook.checkpoint import atomic_path
 from kerasbook.data import load_auto_mpg, load_fashion
 from kerasbook.training import fit
@@ -46,6 +48,8 @@ class Row:
     batch_size: int
     epochs: int  # per turn; the first is not timed
     peer: Callable | None = None  # peers, weights → the same model in PyTorch
+    ours: Callable[[], keras.Model] | None = None  # the same model for our side, if another
+    jit: str = "auto"
 
 
 def regression() -> keras.Model:
@@ -80,6 +84,24 @@ def recurrent(cell: type[layers.Layer], inputs: int, units: int, depth: int) -> 
     """So many recurrent layers over 100 steps; the last state goes into a dense layer."""
     stack = [cell(units, return_sequences=i + 1 < depth) for i in range(depth)]
     return keras.Sequential([keras.Input((100, inputs)), *stack, layers.Dense(10)])
+
+
+class HandWrittenLSTM(layers.Layer):
+    """Chapter 5's LSTM as a layer, with the weights of Keras'."""
+
+    def __init__(self, units: int, return_sequences: bool = False):
+        super().__init__()
+        self.units, self.return_sequences = units, return_sequences
+
+    def build(self, shape):
+        """Makes kernel, recurrent kernel and bias, each for the four gates."""
+        shapes = (shape[-1], 4 * self.units), (self.units, 4 * self.units), (4 * self.units,)
+        self.parts = [self.add_weight(shape=shape) for shape in shapes]
+
+    def call(self, x):
+        """Returns the outputs of all steps (n, time, units), or the last one (n, units)."""
+        outputs = fast_lstm(x, [tf.convert_to_tensor(weight) for weight in self.parts])
+        return outputs if self.return_sequences else outputs[:, -1]
 
 
 def transformer(width=128, heads=4, hidden=512, depth=2) -> keras.Model:
@@ -139,6 +161,8 @@ ROWS = {
         64,
         3,
         lambda peers, weights: peers.reader(weights, "lstm", 100, 128, 2, 10),
+        ours=lambda: recurrent(HandWrittenLSTM, 100, 128, 2),
+        jit="on",
     ),
     "transformer": Row(
         "Transformer, 2 blocks of 128, 64 steps, batch 64",
@@ -170,8 +194,8 @@ class _Stopwatch(keras.callbacks.Callback):
 def compare(row: Row, rounds: int) -> dict:
     """Runs both in turns; returns milliseconds per step and ratios, round by round."""
     x, y = row.data()
-    models: dict[str, Any] = {"ours": row.model(), "fit": row.model()}
-    models["fit"].set_weights(models["ours"].get_weights())
+    models: dict[str, Any] = {"ours": (row.ours or row.model)(), "fit": row.model()}
+    models["ours"].set_weights(models["fit"].get_weights())
     torch, torch_difference = _peer(row, models["ours"], x)
     optimizers = {name: keras.optimizers.Adam() for name in models}
     models["fit"].compile(optimizers["fit"], row.loss_fn)  # everything else at its default
@@ -183,7 +207,7 @@ def compare(row: Row, rounds: int) -> dict:
             models["fit"].fit(x, y, shuffle=shuffle, verbose=0, **options)
         else:
             arguments = {"loss_fn": row.loss_fn, "optimizer": optimizers["ours"]}
-            arguments |= {"shuffle": shuffle, "progress": "none"}
+            arguments |= {"shuffle": shuffle, "progress": "none", "jit": row.jit}
             fit(models["ours"], (x, y), **arguments, **options)
         return watch
 
