@@ -40,8 +40,9 @@ HEADLINES = {
     "bikeshare_1h": [("test", "mae", "mean absolute error, bikes")],
     "bikeshare_24h": [("test", "mae", "mean absolute error, bikes")],
     "cmudict": [
-        ("test", "phoneme_error", "phoneme error"),
-        ("test", "word_error", "word error"),
+        ("test", "beam_phoneme_error", "phoneme error"),
+        ("test", "phoneme_error", "without beam search"),
+        ("test", "beam_word_error", "word error"),
     ],
     "shakespeare": [("validation", "loss", "validation loss, nats per character")],
 }
