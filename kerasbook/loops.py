@@ -11,7 +11,6 @@ import time
 from kerasbook.checks import ArgumentError, scalar_metric
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 SECONDS_PER_CALL = 0.2  # a compiled call should take about this long
@@ -51,9 +50,9 @@ class _Scores:
             scalar_metric(metric, result)
         return tf.stack([tf.cast(result, tf.float32) for result in results])
 
-    def named(self, stacked: np.ndarray) -> dict[str, float]:
+    def named(self, results: list[float]) -> dict[str, float]:
         names = ["loss", *(metric.name for metric in self.metrics)]
-        return dict(zip(names, stacked.tolist(), strict=True))
+        return dict(zip(names, results, strict=True))
 
 
 class _Loop:
@@ -65,10 +64,16 @@ class _Loop:
         self.steps_per_call = 1
         self.last_loss = math.nan
 
-    def start(self, first, last_loss, fresh):
+    def start(self, request):
         """The state before the first step: its number, the last finite loss, all finite?"""
-        tf.cond(fresh, lambda: (self.scores.reset(), 0)[1], lambda: 0)
-        return first, last_loss, tf.constant(True)
+        first, _, last_loss, fresh = tf.unstack(request)
+        tf.cond(fresh > 0, lambda: (self.scores.reset(), 0)[1], lambda: 0)
+        return tf.cast(first, tf.int32), tf.cast(last_loss, tf.float32), tf.constant(True)
+
+    def answer(self, number, last_loss, finite):
+        """The state after the last step, and the scores, as one row of numbers."""
+        state = [tf.cast(value, tf.float64) for value in (number, last_loss, finite)]
+        return tf.concat([state, tf.cast(self.scores.stacked(), tf.float64)], axis=0)
 
     def take_step(self, batch, number, last_loss):
         """One step inside a compiled loop; returns the state after it."""
@@ -82,10 +87,10 @@ class _Loop:
     def call(self, function, data, first: int, stop: int, fresh: bool):
         """Runs one compiled call; returns (steps done, scores). Sets the length of the next."""
         started = time.perf_counter()
-        arguments = [tf.constant(value) for value in (first, stop, self.last_loss, fresh)]
-        number, last_loss, finite, stacked = function(data, *arguments)
-        number, self.last_loss = int(number), float(last_loss)  # waits for the device
-        stacked = stacked.numpy()
+        # One row of numbers each way: converting five values costs as much as a small step.
+        request = tf.constant([first, stop, self.last_loss, fresh], tf.float64)
+        number, self.last_loss, finite, *scores = function(data, request).numpy().tolist()
+        number = int(number)
         seconds = time.perf_counter() - started
         if not finite:
             raise NonFinite(number, self.last_loss)
@@ -93,7 +98,7 @@ class _Loop:
             self.steps_per_call *= 2
         elif seconds > SECONDS_PER_CALL * 2:
             self.steps_per_call = max(1, self.steps_per_call // 2)
-        return number, self.scores.named(stacked)
+        return number, self.scores.named(scores)
 
 
 class _ArrayLoop(_Loop):
@@ -104,13 +109,16 @@ class _ArrayLoop(_Loop):
         self.arrays, self.batch_size = arrays, batch_size
         self.examples = len(tf.nest.flatten(arrays)[0])
         self.full, self.rest = divmod(self.examples, batch_size)
-        self.run_full = self.make_run(batch_size, jit)
-        self.run_rest = self.make_run(self.rest, jit)  # the short last batch has its own shape
+        self.run_full = self.make_run(batch_size, jit) if self.full else None
+        # The short last batch has a shape of its own.
+        self.run_rest = self.make_run(self.rest, jit) if self.rest else None
 
     def make_run(self, rows: int, jit: bool):
         """The compiled function that takes steps first … stop − 1 on batches of so many rows."""
 
-        def run(order, first, stop, last_loss, fresh):
+        def run(order, request):
+            stop = tf.cast(request[1], tf.int32)
+
             def go_on(number, last_loss, finite):
                 return (number < stop) & finite
 
@@ -119,10 +127,11 @@ class _ArrayLoop(_Loop):
                 batch = tf.nest.map_structure(lambda array: tf.gather(array, chosen), self.arrays)
                 return self.take_step(batch, number, last_loss)
 
-            state = tf.while_loop(go_on, body, self.start(first, last_loss, fresh))
-            return *state, self.scores.stacked()
+            return self.answer(*tf.while_loop(go_on, body, self.start(request)))
 
-        return tf.function(run, jit_compile=jit, autograph=False)
+        compiled = tf.function(run, jit_compile=jit, autograph=False)
+        specs = tf.TensorSpec([self.examples], tf.int32), tf.TensorSpec([4], tf.float64)
+        return compiled.get_concrete_function(*specs)  # no search for the right trace at each call
 
     def run_epoch(self, order=None):
         """Yields (steps done, scores) a few times a second, and at the end of the epoch."""
@@ -146,7 +155,9 @@ class _DatasetLoop(_Loop):
             self.take_step = tf.function(self.take_step, jit_compile=True, autograph=False)
         self.run_compiled = tf.function(self.run, autograph=False)
 
-    def run(self, iterator, first, stop, last_loss, fresh):
+    def run(self, iterator, request):
+        stop = tf.cast(request[1], tf.int32)
+
         def go_on(number, last_loss, finite, more):
             return (number < stop) & finite & more
 
@@ -158,8 +169,8 @@ class _DatasetLoop(_Loop):
                 lambda: (number, last_loss, finite, False),
             )
 
-        state = (*self.start(first, last_loss, fresh), tf.constant(True))
-        return *tf.while_loop(go_on, body, state)[:3], self.scores.stacked()
+        state = (*self.start(request), tf.constant(True))
+        return self.answer(*tf.while_loop(go_on, body, state)[:3])
 
     def run_epoch(self, order=None):
         """The same for one pass over the dataset, which brings its own order."""
