@@ -42,17 +42,12 @@ def test_the_command_writes_its_figures(tmp_path, monkeypatch, capsys):
         bench.main(["none"])
 
 
-def test_the_hand_written_lstm_trains_to_the_weights_of_keras():
-    def model(cell):
-        return keras.Sequential([keras.Input((5, 3)), cell(4, True), cell(4), layers.Dense(10)])
-
-    def theirs(units, return_sequences=False):
-        return layers.LSTM(units, return_sequences=return_sequences)
-
-    data = lambda: bench.noise(24, 5, 3)  # noqa: E731
-    options = {"ours": lambda: model(bench.HandWrittenLSTM), "jit": "off"}
-    row = bench.Row("lstm", data, lambda: model(theirs), bench.cross_entropy, 8, 2, **options)
-    assert bench.compare(row, rounds=1)["weights_differ_by"] < 1e-5
+def test_the_blocks_of_chapter_6_have_the_outputs_of_keras():
+    ours = bench.book_transformer(width=8, heads=2, depth=2)
+    theirs = bench.transformer(width=8, heads=2, hidden=32, depth=2)
+    theirs.set_weights(bench.weights_of_transformer(ours))
+    x = bench.noise(4, 64, 8)[0]
+    np.testing.assert_allclose(ours(x), theirs(x), atol=1e-5)
 
 
 @needs_torch

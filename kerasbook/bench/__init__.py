@@ -3,11 +3,11 @@
     python -m kerasbook.bench --json bench.json
 
 PyTorch (eager) takes part in the recurrent and the Transformer rows where it is installed. The
-LSTM of our side is chapter 5's, whose way back is written by hand. All train the same model from
-the same weights with Adam, in the same process, in turns: a few epochs of one, a few of the
-other, several rounds. The first epoch of every turn is left out: it pays for tracing and
-compiling. A row's ratio is taken round by round; its median is the headline, and the smallest and
-largest stand beside it.
+blocks of our side's Transformer are chapter 6's, with the weights of Keras' layers. All train the
+same model from the same weights with Adam, in the same process, in turns: a few epochs of one, a
+few of the other, several rounds. The first epoch of every turn is left out: it pays for tracing
+and compiling. A row's ratio is taken round by round; its median is the headline, and the smallest
+and largest stand beside it.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kerasbook.chapter5 import fast_lstm
+from kerasbook.chapter6 import Block, as_keras
 from kerasbook.checkpoint import atomic_path
 from kerasbook.data import load_auto_mpg, load_fashion
 from kerasbook.training import fit
@@ -48,7 +48,8 @@ class Row:
     batch_size: int
     epochs: int  # per turn; the first is not timed
     peer: Callable | None = None  # peers, weights → the same model in PyTorch
-    ours: Callable[[], keras.Model] | None = None  # the same model for our side, if another
+    ours: Callable[[], keras.Model] | None = None  # the book's own layers, in place of Keras'
+    as_keras: Callable[[keras.Model], list] = keras.Model.get_weights  # its weights in Keras' order
     jit: str = "auto"
 
 
@@ -86,33 +87,34 @@ def recurrent(cell: type[layers.Layer], inputs: int, units: int, depth: int) -> 
     return keras.Sequential([keras.Input((100, inputs)), *stack, layers.Dense(10)])
 
 
-class HandWrittenLSTM(layers.Layer):
-    """Chapter 5's LSTM as a layer, with the weights of Keras'."""
-
-    def __init__(self, units: int, return_sequences: bool = False):
-        super().__init__()
-        self.units, self.return_sequences = units, return_sequences
-
-    def build(self, shape):
-        """Makes kernel, recurrent kernel and bias, each for the four gates."""
-        shapes = (shape[-1], 4 * self.units), (self.units, 4 * self.units), (4 * self.units,)
-        self.parts = [self.add_weight(shape=shape) for shape in shapes]
-
-    def call(self, x):
-        """Returns the outputs of all steps (n, time, units), or the last one (n, units)."""
-        outputs = fast_lstm(x, [tf.convert_to_tensor(weight) for weight in self.parts])
-        return outputs if self.return_sequences else outputs[:, -1]
-
-
 def transformer(width=128, heads=4, hidden=512, depth=2) -> keras.Model:
     """Pre-norm blocks over 64 steps; the mean over time goes into a dense layer."""
     x = inputs = keras.Input((64, width))
     for _ in range(depth):
-        normed = layers.LayerNormalization()(x)
+        normed = layers.LayerNormalization(epsilon=1e-6)(x)
         x = x + layers.MultiHeadAttention(heads, width // heads)(normed, normed)
-        normed = layers.LayerNormalization()(x)
+        normed = layers.LayerNormalization(epsilon=1e-6)(x)
         x = x + layers.Dense(width)(layers.Dense(hidden, "relu")(normed))
     return keras.Model(inputs, layers.Dense(10)(layers.GlobalAveragePooling1D()(x)))
+
+
+def book_transformer(width=128, heads=4, depth=2) -> keras.Model:
+    """The same of chapter 6's blocks, whose dense layers are four times as wide."""
+    x = inputs = keras.Input((64, width))
+    for _ in range(depth):
+        x, _ = Block(width, heads)(x)
+    return keras.Model(inputs, layers.Dense(10)(layers.GlobalAveragePooling1D()(x)))
+
+
+def weights_of_transformer(model: keras.Model) -> list:
+    """Returns the weights of `book_transformer` in the order of `transformer`."""
+    weights = []
+    for block in model.layers:
+        if isinstance(block, Block):
+            weights += [*block.norms[0].get_weights(), *as_keras(block.self_attention)]
+            for layer in (block.norms[1], block.widen, block.narrow):
+                weights += layer.get_weights()
+    return [np.asarray(weight) for weight in weights] + model.layers[-1].get_weights()
 
 
 def noise(count: int, *shape: int) -> tuple:
@@ -161,8 +163,6 @@ ROWS = {
         64,
         3,
         lambda peers, weights: peers.reader(weights, "lstm", 100, 128, 2, 10),
-        ours=lambda: recurrent(HandWrittenLSTM, 100, 128, 2),
-        jit="on",
     ),
     "transformer": Row(
         "Transformer, 2 blocks of 128, 64 steps, batch 64",
@@ -172,6 +172,9 @@ ROWS = {
         64,
         3,
         lambda peers, weights: peers.encoder(weights, 128, 4, 512, 2, 10),
+        ours=book_transformer,
+        as_keras=weights_of_transformer,
+        jit="off",
     ),
 }
 
@@ -195,8 +198,8 @@ def compare(row: Row, rounds: int) -> dict:
     """Runs both in turns; returns milliseconds per step and ratios, round by round."""
     x, y = row.data()
     models: dict[str, Any] = {"ours": (row.ours or row.model)(), "fit": row.model()}
-    models["ours"].set_weights(models["fit"].get_weights())
-    torch, torch_difference = _peer(row, models["ours"], x)
+    models["fit"].set_weights(row.as_keras(models["ours"]))
+    torch, torch_difference = _peer(row, models["fit"], x)
     optimizers = {name: keras.optimizers.Adam() for name in models}
     models["fit"].compile(optimizers["fit"], row.loss_fn)  # everything else at its default
 
@@ -213,7 +216,7 @@ def compare(row: Row, rounds: int) -> dict:
 
     watches = {name: turn(name, epochs=1, shuffle=False) for name in models}
     first_epoch = {name: float(np.diff(watch.times)[0]) for name, watch in watches.items()}
-    weights = zip(*(model.get_weights() for model in models.values()), strict=True)
+    weights = zip(row.as_keras(models["ours"]), models["fit"].get_weights(), strict=True)
     difference = max(float(np.abs(a - b).max()) for a, b in weights)
 
     def seconds(name: str) -> float:

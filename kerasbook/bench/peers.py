@@ -87,7 +87,7 @@ def encoder(weights, width: int, heads: int, hidden: int, depth: int, classes: i
         dense(block.linear1)
         dense(block.linear2)
         for layer in (block.norm1, block.norm2):
-            layer.eps = 1e-3  # Keras' default
+            layer.eps = 1e-6
     dense(model.dense)
     return model
 
