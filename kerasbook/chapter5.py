@@ -863,23 +863,24 @@ if __name__ == "__main__":
     print(compare_loops())
 
 # %% [markdown]
-# And how fast is it? Two layers of 128 units, 100 steps, 64 sequences to a batch. Here is how many
-# times faster than `model.fit` a step was, by the medians of five rounds in turns, on two cores
-# that had other work to do as well:
+# And how fast is it? Two layers of 128 units, 100 steps, 64 sequences to a batch, on two cores, the
+# medians of three rounds in turns:
 #
-# | | times |
+# | | ms per step |
 # |---|---|
-# | our loop, Keras' layers | 1.45 |
-# | our loop, Keras' layers, XLA (`jit="on"`) | 0.9 |
-# | our loop, the way back by hand | 1.5 |
-# | our loop, the way back by hand, XLA | 2.1 |
+# | our loop, Keras' layers | 132 |
+# | our loop, the way back by hand | 209 |
+# | our loop, the way back by hand, XLA (`jit="on"`) | 227 |
+# | PyTorch, eager | 114 |
 #
-# Most of the work is matrix products, and these no loop makes faster. What helps is to do fewer and
-# larger ones: the input product of all steps at once, and one product for each gradient of a
-# weight, in place of one per step. XLA joins the many small operations of the gates into few. With
-# Keras' own layers it made the step slower here, at this size; with the small ones of this chapter
-# it cut a step for the speakers from 22 ms of processor time to 13, and compiling cost 5 seconds
-# more, as much as 500 steps save. So `jit="auto"` leaves it off for Keras' LSTMs on a CPU.
+# The way back by hand is the slowest: it computes the gates a second time, and keeps no slopes. We
+# also tried to keep them, and to compute all slopes and each weight's gradient for all steps at
+# once: 185 ms, with XLA 153, still behind Keras' layer. The matrix products of a step make 9.5
+# thousand million operations. The rest of the time goes into 200 small steps forwards and 200 back,
+# each of a dozen operations on 64 × 512 numbers, one after the other. PyTorch does such a step in
+# one piece of hand-written machine code. XLA, which joins operations too, does not help here, so
+# `jit="auto"` leaves it off for Keras' LSTMs on a CPU. `python -m kerasbook.bench lstm` measures
+# our loop beside `model.fit` and, where it is installed, PyTorch.
 #
 # ## Result
 #
