@@ -167,7 +167,12 @@ def program(folder, *flags):
     """The chapter as a reader starts it."""
     command = [sys.executable, "-m", "kerasbook.chapter1", "--output", str(folder), "--jit", "off"]
     return subprocess.Popen(
-        [*command, *map(str, flags)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*command, *map(str, flags)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # Where the tests are a shell's job in the background, its children are deaf to Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 

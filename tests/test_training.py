@@ -216,8 +216,16 @@ def test_nan_in_a_dataset_stops_too():
         train(data=tf.data.Dataset.from_tensor_slices((x, Y)).batch(8))
 
 
+@pytest.fixture
+def ctrl_c():
+    """Ctrl-C is heard, even where the tests are a shell's job in the background, which is deaf."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize("loop", ["tape", "fit"])
-def test_ctrl_c_keeps_history_and_model(loop):
+def test_ctrl_c_keeps_history_and_model(loop, ctrl_c):
     def press(epoch, logs):
         if epoch == 1:
             os.kill(os.getpid(), signal.SIGINT)
