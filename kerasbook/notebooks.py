@@ -149,8 +149,11 @@ def clean(notebook: Any) -> None:
 
 
 def _is_shown(output: Any) -> bool:
-    """Not a widget, such as a progress bar, which shows only while its kernel lives."""
-    return "application/vnd.jupyter.widget-view+json" not in output.get("data", {})
+    """Not a widget, which shows only while its kernel lives; not the name of a drawn object."""
+    data = output.get("data", {})
+    if "application/vnd.jupyter.widget-view+json" in data:
+        return False
+    return "image/png" in data or not re.match(r"[\[(ary]*<", data.get("text/plain", ""))
 
 
 def _joined(outputs: list) -> list:

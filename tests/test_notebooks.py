@@ -49,17 +49,27 @@ def stream(text, name="stdout"):
     return new.new_output("stream", name=name, text=text)
 
 
+PLAIN = [
+    "<Axes: xlabel='x'>",
+    "array([<Axes: >], dtype=object)",
+    "[<a.B at 0x7f>]",
+    "array([1, 2])",
+]
+
+
 def test_widgets_and_times_are_not_kept():
     widget = {"application/vnd.jupyter.widget-view+json": {}, "text/plain": "Output()"}
     notebook = new.new_notebook(
         cells=[
             cell("a", stream("1\n"), new.new_output("display_data", widget), stream("2\n")),
+            cell("c", *(new.new_output("execute_result", {"text/plain": text}) for text in PLAIN)),
             cell("b", stream("3.7 ms"), tags=["timing"], execution={"begin": "1"}),
         ],
         metadata={"widgets": {}},
     )
     notebooks.clean(notebook)
-    first, second = notebook.cells
+    first, drawn, second = notebook.cells
+    assert [output.data["text/plain"] for output in drawn.outputs] == ["array([1, 2])"]
     assert [output.text for output in first.outputs] == ["1\n2\n"]
     assert "3.7" not in second.outputs[0].text
     assert "execution" not in second.metadata
