@@ -1,5 +1,7 @@
 """Notebooks are made from the chapters, cleaned, and checked against them."""
 
+from pathlib import Path
+
 from kerasbook import notebooks
 
 import nbformat
@@ -164,3 +166,10 @@ def test_the_index_shows_every_notebook_with_its_cover(tmp_path):
     text = (tmp_path / "README.md").read_text()
     assert "[1. Linear regression](chapter1_linear_regression.ipynb)" in text
     assert "Chapter 2" not in text
+
+
+def test_the_notebooks_that_are_committed_are_those_of_their_sources():
+    folder = Path(__file__).resolve().parent.parent / "chapters"
+    built = [page for page in PAGES if notebooks.path_of(page, folder).exists()]
+    assert built
+    assert notebooks.check(built, folder) == []
