@@ -1317,7 +1317,7 @@ if __name__ == "__main__":
 # unit of the width.
 
 
-# %%
+# %% tags=["timing"]
 def step_operations(model, rows, time):
     """Returns the operations of one training step's matrix products, for tokens (rows, time)."""
     kernels = [w for w in model.trainable_variables if w.name == "kernel"]

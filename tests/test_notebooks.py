@@ -63,7 +63,12 @@ def test_widgets_and_times_are_not_kept():
     widget = {"application/vnd.jupyter.widget-view+json": {}, "text/plain": "Output()"}
     notebook = new.new_notebook(
         cells=[
-            cell("a", stream("1\n"), new.new_output("display_data", widget), stream("2\n")),
+            cell(
+                "a",
+                stream("loss 1  20 steps/s\n"),
+                new.new_output("display_data", widget),
+                stream("2\n"),
+            ),
             cell("c", *(new.new_output("execute_result", {"text/plain": text}) for text in PLAIN)),
             cell("b", stream("3.7 ms"), tags=["timing"], execution={"begin": "1"}),
         ],
@@ -72,7 +77,7 @@ def test_widgets_and_times_are_not_kept():
     notebooks.clean(notebook)
     first, drawn, second = notebook.cells
     assert [output.data["text/plain"] for output in drawn.outputs] == ["array([1, 2])"]
-    assert [output.text for output in first.outputs] == ["1\n2\n"]
+    assert [output.text for output in first.outputs] == ["loss 1\n2\n"]
     assert "3.7" not in second.outputs[0].text
     assert "execution" not in second.metadata
     assert "widgets" not in notebook.metadata
