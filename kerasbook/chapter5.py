@@ -987,9 +987,9 @@ if __name__ == "__main__":
     result.figures["ladder"].figure
 
 # %% [markdown]
-# Three epochs are enough for a picture; after ten the error was 20 bikes (the default is eight).
-# Weather and calendar help the ridge, and a network that can combine them (a rainy evening on a
-# working day) does better than both.
+# Three epochs are enough for a picture; after eight, the default, the error is 20.7 bikes, the mean
+# of five seeds. Weather and calendar help the ridge, and a network that can combine them (a rainy
+# evening on a working day) does better than both.
 
 # %%
 if __name__ == "__main__":
