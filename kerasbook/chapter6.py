@@ -596,7 +596,7 @@ class Stack(layers.Layer):
         self.settings = {"symbols": symbols, "width": width, "heads": heads, "blocks": blocks}
         self.settings |= {"causal": causal, "cross": cross, "positions": positions}
         self.settings |= {"pre_norm": pre_norm, "dropout": dropout}
-        # On a CPU, XLA runs all these small products on one core: slower (see "How fast?").
+        # On a CPU, XLA gains nothing here, and takes long to compile (see "How fast?").
         self.supports_jit = bool(tf.config.list_physical_devices("GPU"))
         self.width, self.causal, self.positions = width, causal, positions
         normal = keras.initializers.RandomNormal(stddev=width**-0.5)
@@ -1066,7 +1066,7 @@ def error_rates(said, after) -> dict[str, float]:
     edits = [edit_distance(a, b) for a, b in pairs]
     sounds = sum(len(b) for _, b in pairs)
     wrong = sum(distance > 0 for distance in edits)
-    return {"phoneme_error": float(sum(edits) / sounds), "word_error": wrong / len(edits)}
+    return {"phoneme_error": float(sum(edits) / sounds), "word_error": float(wrong / len(edits))}
 
 
 if __name__ == "__main__":
@@ -1362,9 +1362,9 @@ if __name__ == "__main__":
 # %% [markdown]
 # The rest goes into what is done number by number: softmax, masks, normalisation, biases. It grows
 # with the width, the products with its square, so that a wider model comes nearer to the highest
-# speed. XLA would fuse many of these small operations. On a CPU it also does them mostly on one
-# core, and on two cores a step took more than twice as long; so `Stack` says that XLA is not for it
-# there.
+# speed. XLA would fuse many of these small operations. On two cores it gained nothing: 118 ms a
+# step against 119, for the model of `python -m kerasbook.bench transformer`. And compiling takes
+# its time; so `Stack` says that XLA is not for it on a CPU.
 #
 # ## What the articles got wrong here
 #
