@@ -933,7 +933,7 @@ def main(
     units: int = 32,
     dropout: float = 0.5,
     seed: int = 0,
-    dataset: str = "film_sentences",
+    dataset: Literal["film_sentences", "imdb_reviews"] = "film_sentences",
     examples: int | None = None,
     **fit_options,
 ) -> Result:
@@ -952,8 +952,7 @@ def main(
         fit_options: handed on to kerasbook.training.fit
     """
     keras.utils.set_random_seed(seed)
-    splits = load(dataset)
-    splits = splits.take(examples) if examples else splits
+    splits = load(dataset).take(examples)
     print(splits)
 
     model = make_model(len(splits.vocabulary), variant, units=units, dropout=dropout)

@@ -1,11 +1,14 @@
 """A chapter as a program: flags, errors in one line, and the files that it leaves."""
 
+import importlib
+import inspect
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from typing import Literal, get_origin
 
 from kerasbook import chapter1, runner
 from kerasbook.data import DataError
@@ -81,6 +84,12 @@ def _main_that(action):
 
 def _stop(error):
     raise error
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 4])
+def test_a_chapter_names_the_data_sets_that_suit_it(number):
+    main = importlib.import_module(f"kerasbook.chapter{number}").main
+    assert get_origin(inspect.signature(main).parameters["dataset"].annotation) is Literal
 
 
 def test_quiet_prints_nothing(tmp_path, capfd):
