@@ -38,6 +38,7 @@ from kerasbook.data.text import TextSplits, encode, make_vocabulary, split_words
 
 import numpy as np
 import requests
+import rich
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core.download import downloader
 from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
@@ -272,7 +273,7 @@ def quiet_logs() -> Iterator[None]:
 def progress_bar() -> Iterator[None]:
     """Show the bars of TFDS in a terminal and in a notebook only, and its prints nowhere."""
     with contextlib.redirect_stdout(io.StringIO()):
-        if sys.stderr.isatty() or "ipykernel" in sys.modules:
+        if sys.stderr.isatty() or rich.get_console().is_jupyter:
             yield
             return
         tfds.disable_progress_bar()
