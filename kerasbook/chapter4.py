@@ -126,6 +126,8 @@ def scan(step, x, initial_state, mask=None, reverse=False):
     step: `step(x_t, state) -> state`, for x_t (n, inputs); a state is a tensor (n, units) or a
         tuple of them, of which the first goes into the outputs.
     x: (n, time, inputs).  mask: (n, time), False where nothing is to be read: the state stays.
+        Before the first step that is read, the outputs are the initial state. Keras' layers give
+        zeros there, also where the state is not zero; states and later outputs are the same.
     reverse: read from the last step to the first; the outputs stand at their own time.
     """
     state, outputs = initial_state, [None] * x.shape[1]

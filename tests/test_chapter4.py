@@ -100,6 +100,24 @@ def test_initial_state_and_its_gradient_equal_keras(reset_after):
         np.testing.assert_allclose(a, b, atol=EXACT)
 
 
+@pytest.mark.parametrize("make", [layers.SimpleRNN, layers.GRU])
+def test_before_the_first_word_keras_gives_zeros_and_scan_the_initial_state(make):
+    random = np.random.default_rng(3)
+    x, start = random.normal(size=(2, 4, 3)), random.normal(size=(2, 4))
+    mask = np.array([[False, True, True, False], [False] * 4])
+    layer = make(4, return_sequences=True, return_state=True, dtype="float64")
+    theirs, their_last = layer(x, initial_state=start, mask=mask)
+    cell = chapter4.gru_step if make is layers.GRU else chapter4.simple_rnn_step
+    weights = layer.trainable_variables
+    ours, last = chapter4.scan(lambda x, h: cell(x, h, weights), x, start, mask)
+    np.testing.assert_array_equal(ours[0, 0], start[0])
+    np.testing.assert_array_equal(ours[1], np.tile(start[1], (4, 1)))
+    np.testing.assert_array_equal(theirs[0, 0], np.zeros(4))
+    np.testing.assert_array_equal(theirs[1], np.zeros((4, 4)))
+    np.testing.assert_allclose(ours[0, 1:], theirs[0, 1:], atol=EXACT)
+    np.testing.assert_allclose(last, their_last, atol=EXACT)
+
+
 def test_a_state_can_be_a_tuple():
     """As in an LSTM: all parts are masked, the first is the output."""
     x, start = np.ones((1, 3, 2)), (np.zeros((1, 2)), np.zeros((1, 2)))
