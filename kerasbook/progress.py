@@ -3,7 +3,7 @@
 The loop hands over numbers a few times a second; what is drawn, and how often, is decided here.
 """
 
-import importlib.util
+import html
 import sys
 import time
 
@@ -17,20 +17,33 @@ from rich.text import Text
 def make_progress(kind: str, epochs: int, steps: int | None):
     """Returns a context manager with `update(epoch, step, logs)` and `epoch_end(epoch, logs)`.
 
-    `kind` is "bar" (a widget in a notebook), "lines", "none", or "auto": a bar where
-    someone can watch it, lines where the output goes into a file.
+    `kind` is "bar" (in a notebook with a plot of the loss), "lines", "none", or "auto": a bar
+    where someone can watch it, lines where the output goes into a file.
     """
     one_of("progress", kind, ("auto", "bar", "lines", "none"))
+    kernel = _kernel()
     if kind == "auto":
-        kind = "bar" if _can_draw(Console()) else "lines"
-    return {"bar": _Bar, "lines": _Lines, "none": _Nothing}[kind](epochs, steps)
+        watched = Console().is_terminal if kernel is None else _is_watched(kernel)
+        kind = "bar" if watched else "lines"
+    bar = _Bar if kernel is None else _Plot
+    return {"bar": bar, "lines": _Lines, "none": _Nothing}[kind](epochs, steps)
 
 
-def _can_draw(console: Console) -> bool:
-    """Whether someone watches: a terminal, or a notebook that can show widgets."""
-    if console.is_jupyter:
-        return importlib.util.find_spec("ipywidgets") is not None
-    return console.is_terminal
+def _kernel():
+    """The Jupyter kernel that runs this code; None in a terminal or a script."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    return getattr(shell, "kernel", None)
+
+
+def _is_watched(kernel) -> bool:
+    """Whether a person sits before the notebook.
+
+    nbclient, nbconvert and papermill run a notebook for later. They say with every cell that
+    nobody can be asked for input.
+    """
+    request = kernel.get_parent() or {}
+    return "google.colab" in sys.modules or request.get("content", {}).get("allow_stdin", True)
 
 
 def describe(logs: dict) -> str:
@@ -131,3 +144,74 @@ class _Bar(_Nothing):
         if time.perf_counter() - self.drawn_at < 0.1:
             return
         self.bar.update(self.task, completed=done, epoch=epoch + 1, scores=describe(logs))
+
+
+class _Plot(_Nothing):
+    """In a notebook: a bar, a line of scores, and the loss so far, all in one output.
+
+    Saved, it is a still picture: there is no widget behind it that must be alive.
+    """
+
+    most_often = 0.5  # seconds from one drawing to the next, at least
+    share = 0.01  # of the time may go into drawing
+
+    def __init__(self, epochs, steps, clock=time.perf_counter):
+        super().__init__(epochs, steps)
+        self.clock, self.not_before, self.point_at = clock, -1.0, -1.0
+        self.training, self.validation = [], []
+        self.done, self.line, self.handle = 0.0, "", None
+        self.first = None  # (epochs done, time) at the first call: compiling is not speed
+
+    def __exit__(self, *error):
+        if self.training:
+            self.draw()
+
+    def update(self, epoch, step, logs):
+        now = self.clock()
+        if self.steps is None or now - self.point_at < 0.1:
+            return
+        self.point_at = now
+        self.add(now, epoch + step / self.steps, epoch, logs)
+
+    def epoch_end(self, epoch, logs):
+        if "val_loss" in logs:
+            self.validation.append((epoch + 1, logs["val_loss"]))
+        self.add(self.clock(), epoch + 1, epoch, logs)
+
+    def add(self, now, done, epoch, logs):
+        """Notes the scores, and draws if it is time."""
+        self.training.append((done, float(logs["loss"])))
+        if len(self.training) > 1000:
+            self.training = self.training[::2]
+        self.first = self.first or (done, now)
+        self.done = done
+        speed = (done - self.first[0]) / max(now - self.first[1], 1e-9)  # epochs per second
+        left = f"  about {(self.epochs - done) / speed:.0f} s left" if speed else ""
+        steps = f"  {speed * self.steps:.0f} steps/s" if speed and self.steps else ""
+        left = left if done < self.epochs else ""
+        self.line = f"epoch {epoch + 1}/{self.epochs}{steps}{left}\n{describe(logs)}"
+        if now >= self.not_before:
+            self.draw()
+
+    def draw(self):
+        """Draws, and sets the earliest next time so that drawing keeps to its share."""
+        from kerasbook.plotting.live import draw_loss
+
+        started = self.clock()
+        self.show(
+            f'<progress value="{self.done:.3f}" max="{self.epochs}" style="width: 30em"></progress>'
+            f"<pre>{html.escape(self.line)}</pre>"
+            + draw_loss(self.training, self.validation, self.epochs)
+        )
+        ended = self.clock()
+        self.not_before = ended + max(self.most_often, (ended - started) / self.share)
+
+    def show(self, page: str):
+        """Puts the page into the notebook, in place of the last one."""
+        from IPython.display import display
+
+        data = {"text/html": page, "text/plain": self.line}
+        if self.handle is None:
+            self.handle = display(data, raw=True, display_id=True)
+        else:
+            self.handle.update(data, raw=True)

@@ -1,9 +1,15 @@
 """How a run shows itself: lines into a file, a bar in a terminal, nothing when asked."""
 
 import io
+import math
+import sys
+from types import SimpleNamespace
+from xml.etree import ElementTree
 
 from kerasbook import progress
+from kerasbook.plotting import live
 
+import numpy as np
 import pytest
 from rich.console import Console
 
@@ -40,12 +46,101 @@ def test_the_bar_shows_scores_and_time_left(steps, monkeypatch):
     assert "loss 0.5  val_loss 0.25" in drawn
 
 
-def test_auto_is_lines_where_nobody_watches_and_in_a_notebook_without_widgets(monkeypatch):
-    assert not progress._can_draw(Console(file=io.StringIO()))
-    assert progress._can_draw(Console(file=io.StringIO(), force_terminal=True))
-    notebook = Console(file=io.StringIO(), force_jupyter=True)
-    monkeypatch.setattr(progress.importlib.util, "find_spec", lambda name: None)
-    assert not progress._can_draw(notebook)
+def in_a_notebook(monkeypatch, allow_stdin):
+    """As if a kernel ran this, for a frontend that lets it ask for input, or does not."""
+    request = {"content": {"allow_stdin": allow_stdin}}
+    kernel = SimpleNamespace(get_parent=lambda: request)
+    shell = SimpleNamespace(kernel=kernel)
+    fake = SimpleNamespace(get_ipython=lambda: shell)
+    monkeypatch.setitem(sys.modules, "IPython", fake)
+
+
+def test_auto_is_a_plot_in_a_watched_notebook_and_lines_elsewhere(monkeypatch):
+    monkeypatch.setitem(sys.modules, "IPython", None)
+    assert type(progress.make_progress("auto", 1, 1)) is progress._Lines  # pytest's output
+    monkeypatch.setattr(progress, "Console", lambda: SimpleNamespace(is_terminal=True))
+    assert type(progress.make_progress("auto", 1, 1)) is progress._Bar
+    in_a_notebook(monkeypatch, allow_stdin=True)
+    assert type(progress.make_progress("auto", 1, 1)) is progress._Plot
+    in_a_notebook(monkeypatch, allow_stdin=False)  # nbconvert
+    assert type(progress.make_progress("auto", 1, 1)) is progress._Lines
+    assert type(progress.make_progress("bar", 1, 1)) is progress._Plot
+
+
+class Clock:
+    """A clock that goes only when it is told to."""
+
+    now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """A plot by a clock of ours; a drawing takes `drawn.cost` seconds, `drawn.at` has them."""
+    clock = Clock()
+    drawn = SimpleNamespace(clock=clock, at=[], pages=[], cost=0.001)
+    drawn.plot = progress._Plot(epochs=2, steps=1000, clock=clock)
+
+    def show(page):
+        drawn.at.append(clock.now)
+        drawn.pages.append(page)
+        clock.now += drawn.cost
+
+    drawn.plot.show = show
+    return drawn
+
+
+def train(drawn, seconds):
+    """Calls `update` every 10 ms, faster than the loop does."""
+    with drawn.plot:
+        end = drawn.clock.now + seconds
+        while drawn.clock.now < end:
+            drawn.clock.now += 0.01
+            drawn.plot.update(0, 5, {"loss": 1.0})
+
+
+def test_the_plot_is_drawn_at_most_twice_a_second(drawn):
+    train(drawn, 10)
+    *in_training, _ = drawn.at  # the last one is drawn at the end, whenever that is
+    assert 17 <= len(in_training) <= 20
+    assert np.diff(in_training).min() >= 0.5
+
+
+@pytest.mark.parametrize("cost", [0.03, 0.2])
+def test_slow_drawings_come_less_often_and_never_take_two_percent(drawn, cost):
+    drawn.cost = cost
+    train(drawn, 300)
+    assert len(drawn.at) * cost <= 0.01 * 300 + 2 * cost
+
+
+def test_the_plot_shows_both_losses_the_scores_and_how_far_it_is(drawn):
+    with drawn.plot:
+        drawn.plot.update(0, 500, {"loss": 3.0, "accuracy": 0.2})
+        drawn.clock.now += 1
+        drawn.plot.epoch_end(0, {"loss": 2.0, "val_loss": 2.5})
+        drawn.clock.now += 0.2
+        drawn.plot.update(1, 500, {"loss": math.nan})
+    first, second, last = drawn.pages
+    assert 'value="0.500" max="2"' in first
+    assert "loss 3  accuracy 0.2" in first
+    assert "validation" not in first
+    assert "1000" not in first
+    assert "500 steps/s" in second
+    assert "about 2 s left" in second
+    assert second.count("<circle") == 1
+    assert "loss nan" in last
+    assert "nan," not in last
+
+
+def test_a_loss_over_decades_has_a_log_scale_and_a_flat_one_a_height():
+    decades = live.draw_loss([(0.5, 1000.0), (1, 0.5)], [], 1)
+    assert "log scale" in decades
+    flat = live.draw_loss([(0.5, 1.0), (1, 1.0)], [(1, 1.0)], 1)
+    assert "log scale" not in flat
+    ElementTree.fromstring(flat)
+    assert live.draw_loss([(1, math.nan)], [], 1) == ""
 
 
 def test_none_prints_nothing(capsys):
