@@ -7,9 +7,12 @@ numbers, we draw the straight line (in several dimensions: the plane) that errs 
 smallest network there is: one layer, one unit, no activation. Everything a deep network needs is
 already here: a model, a loss, a gradient, a step downhill, and a test on data it has not seen.
 
-After this chapter you can derive the gradient of a squared error and check it, choose a learning
-rate and see why features are scaled, tell batch, stochastic and mini-batch descent apart, and
-write a training loop with `GradientTape` that does what `model.fit` does.
+After this chapter you can
+
+- derive the gradient of a squared error, and check it in two ways;
+- choose a learning rate, and say why features are scaled;
+- tell batch, stochastic and mini-batch descent apart;
+- write a training loop with `GradientTape` that does what `model.fit` does.
 """
 
 # %% tags=["script"]
@@ -491,3 +494,16 @@ if __name__ == "__main__":
 #   called as `loss_fn(y_true, y_pred)`; for the squared error the order does not show, for others
 #   it does.
 # - One validation set serves both to choose and to report. We keep a test part for the report.
+
+# % [markdown]
+# ## Exercises
+#
+# Six exercises go with this chapter. `kerasbook start DIR` copies their stubs, and the notebooks,
+# into a folder; `kerasbook check` says which of your answers are right, and what to look at in the
+# others.
+#
+# ## Where to go next
+#
+# Chapter 2 puts a bend behind the weighted sum. With one bend the line becomes a classifier, with
+# several layers a network that can follow the cloud of the first picture. The gradient check, the
+# loop and the four lines of its step go along.

@@ -7,10 +7,14 @@ score becomes a probability, and that is logistic regression. Ten scores side by
 garments apart. Put one layer of scores on top of another, with a bend in between, and the network
 is deep.
 
-After this chapter you can write a cross-entropy that never overflows, derive backpropagation and
-prove it for every weight, begin a network at the right scale, write SGD, momentum, RMSProp and
-Adam in a few lines each, see a network learn by heart and hold it back, and read a confusion
-matrix and a reliability diagram.
+After this chapter you can
+
+- write a cross-entropy that never overflows;
+- derive backpropagation, and prove it for every weight;
+- begin a network at the right scale;
+- write SGD, momentum, RMSProp and Adam in a few lines each;
+- see a network learn by heart, and hold it back;
+- read a confusion matrix and a reliability diagram.
 """
 
 # %% tags=["script"]
@@ -1125,3 +1129,16 @@ if __name__ == "__main__":
 # - Logistic regression is called deep learning. It has one layer; depth begins with the second.
 # - A model of "millions of parameters" is called large. BERT-base has 110 million, GPT-3 175
 #   billion. The network of this chapter has a hundred thousand, and nobody calls it large.
+
+# % [markdown]
+# ## Exercises
+#
+# Six exercises go with this chapter. `kerasbook start DIR` copies their stubs, and the notebooks,
+# into a folder; `kerasbook check` says which of your answers are right, and what to look at in the
+# others.
+#
+# ## Where to go next
+#
+# Chapter 3 takes the pictures as pictures: it tells the network which pixels are neighbours.
+# Whoever would rather read than look can go on to chapter 4, and needs of chapter 3 only its
+# learning rate schedule.

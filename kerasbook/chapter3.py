@@ -8,9 +8,13 @@ as well as before. And what it has learned about a sleeve at the left tells it n
 sleeve at the right. A convolutional network looks through a small window, and uses the same
 weights wherever the window lies. Its two ideas are *near belongs together* and *everywhere alike*.
 
-After this chapter you can compute a convolution by loops and as one matrix product, say how large
-its output is and how many weights it has, tell it from the true convolution of mathematics, pool,
-augment pictures, and see what the layers of a trained network look at.
+After this chapter you can
+
+- compute a convolution by loops and as one matrix product;
+- say how large its output is, and how many weights it has;
+- tell it from the true convolution of mathematics;
+- pool, and augment pictures;
+- see what the layers of a trained network look at.
 """
 
 # %% tags=["script"]
@@ -916,3 +920,15 @@ if __name__ == "__main__":
 #   28 × 28 the reshape fails, unless the number of pictures is a multiple of 36.
 # - A softmax at the end of the network is right only with a loss that takes probabilities. A loss
 #   with `from_logits=True` applies its own softmax again, as chapter 2 shows.
+
+# % [markdown]
+# ## Exercises
+#
+# Six exercises go with this chapter. `kerasbook start DIR` copies their stubs, and the notebooks,
+# into a folder; `kerasbook check` says which of your answers are right, and what to look at in the
+# others.
+#
+# ## Where to go next
+#
+# Chapter 4 turns from space to time: the same weights at every word, where here they were the same
+# at every place.

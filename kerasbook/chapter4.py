@@ -7,10 +7,13 @@ networks of the first three chapters could only count them, and they ask for inp
 recurrent network reads: one word after the other, with the same weights at every word, and a
 *state* that carries on what was read so far.
 
-After this chapter you can write a simple recurrent network and a gated recurrent unit (GRU), in
-each of the conventions in which the GRU is printed, and tell which is Keras'. You can leave out
-padding by a mask, send gradients back through time by hand, measure how they vanish or explode,
-and clip them. And you have trained readers of film reviews, beside one that only counts words.
+After this chapter you can
+
+- write a simple recurrent network and a gated recurrent unit (GRU), in each of the conventions in
+  which the GRU is printed, and tell which is Keras';
+- leave out padding by a mask;
+- send gradients back through time by hand, measure how they vanish or explode, and clip them;
+- train readers of film reviews, beside one that only counts words.
 """
 
 # %% tags=["script"]
@@ -1096,3 +1099,15 @@ if __name__ == "__main__":
 #   testing, and 50,000 more without one. The Penn Treebank, named beside it, does not hold "50,000
 #   news and 20,000 novels"; its usual part for language models is about a million words from the
 #   Wall Street Journal.
+
+# % [markdown]
+# ## Exercises
+#
+# Six exercises go with this chapter. `kerasbook start DIR` copies their stubs, and the notebooks,
+# into a folder; `kerasbook check` says which of your answers are right, and what to look at in the
+# others.
+#
+# ## Where to go next
+#
+# Chapter 5 gives the network a second memory beside its state, and asks how far back its gradients
+# reach. Chapter 6 reads without recurrence.

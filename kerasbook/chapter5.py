@@ -7,10 +7,12 @@ has read is worn away. The GRU keeps a part of it. The *long short-term memory* 
 answer, from 1997: beside the state it has a *cell*, which changes only by fading and by adding,
 each under the control of a gate.
 
-After this chapter you can compute an LSTM by hand, forwards, backwards and in layers; say why its
-gradients reach further back than a simple network's, and when they do not; feed it sequences of
-different lengths without telling it more than it should know; and forecast a time series without
-looking into the future.
+After this chapter you can
+
+- compute an LSTM by hand, forwards, backwards and in layers;
+- say why its gradients reach further back than a simple network's, and when they do not;
+- feed it sequences of different lengths without telling it more than it should know;
+- forecast a time series without looking into the future.
 """
 
 # %% tags=["script"]
@@ -1024,3 +1026,14 @@ if __name__ == "__main__":
 #   gates, and is not the weaker for every task, as we have seen.
 # - A recurrent network is fed with sequences of different lengths and no mask. The last step is
 #   then padding; what comes of it we have measured.
+
+# % [markdown]
+# ## Exercises
+#
+# Six exercises go with this chapter. `kerasbook start DIR` copies their stubs, and the notebooks,
+# into a folder; `kerasbook check` says which of your answers are right, and what to look at in the
+# others.
+#
+# ## Where to go next
+#
+# Chapter 6 does without the step after step: every symbol looks at all others at once.
