@@ -10,8 +10,13 @@ who may look at whom.
 
 We train two models. The first reads the spelling of an English word and says it: an encoder reads,
 a decoder speaks. The second writes, character by character, after six plays of Shakespeare: a
-decoder alone. After this chapter you can write attention with any mask, prove it equal to Keras',
-tell by a probe whether a model peeps into the future, and decode with a cache, greedily or by beam.
+decoder alone.
+
+After this chapter you can
+
+- write attention with any mask, and prove it equal to Keras';
+- tell by a probe whether a model peeps into the future;
+- decode with a cache, greedily or by beam.
 """
 
 # %% tags=["script"]
@@ -1458,3 +1463,16 @@ if __name__ == "__main__":
 # - Write names of your own into `encode_letters`. What does the model make of *Keira*, of *Xhosa*?
 # - Print the attention maps of the first block. Does it look at the same letters?
 # - `--task language --dropout 0.1`: which of the two curves changes?
+
+# % [markdown]
+# ## Exercises
+#
+# Six exercises go with this chapter. `kerasbook start DIR` copies their stubs, and the notebooks,
+# into a folder; `kerasbook check` says which of your answers are right, and what to look at in the
+# others.
+#
+# ## Where to go next
+#
+# Here the six chapters end that build a model from its formula. `kerasbook verify` compares all that
+# was built by hand with Keras, and `the_articles_mistakes.ipynb` has the mistakes of all the
+# articles in one place, each beside what is right.
