@@ -1,0 +1,325 @@
+"""What an exercise is: a stub, its cases, a reference, hints, and solutions right and wrong.
+
+An exercise is one Python file, which any teacher can write:
+
+    \"\"\"The Huber loss.\"\"\"
+
+    import numpy as np
+
+    from kerasbook.exercises import Case, Exercise
+
+    exercise = Exercise(chapter=1, minutes=15, difficulty=1, points=2, hints=["…", "…", "…"])
+
+    @exercise.stub
+    def huber_loss(targets, predictions, threshold):
+        \"\"\"The whole specification: shapes, dtypes, tolerance.\"\"\"
+        raise NotImplementedError
+
+    @exercise.public
+    def examples(random):
+        yield Case("two errors", {"targets": np.zeros(2), …})
+
+    @exercise.hidden
+    def drawn(random):
+        for number in range(5):
+            yield Case(f"random numbers {number}", {…})
+
+    @exercise.reference
+    def solution(targets, predictions, threshold): …
+
+    @exercise.right
+    def with_tensorflow(targets, predictions, threshold): …
+
+    @exercise.wrong("Is the ½ before the square?")
+    def half_forgotten(targets, predictions, threshold): …
+
+The functions of a file stand alone: each is graded with the file's imports and nothing else.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import inspect
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+Inputs = Mapping[str, Any]
+Outputs = dict[str, np.ndarray]
+PUBLIC_SEED = 20_260
+FEWEST_WRONG, FEWEST_MESSAGES, FEWEST_RIGHT = 8, 3, 3
+
+
+class ExerciseError(Exception):
+    """An exercise file that cannot be used, and why."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One thing that a solution is asked.
+
+    Attributes:
+        name: shown to the learner, of hidden cases too: it must not tell the answer.
+        inputs: name → array, number, string, boolean, None or list of these.
+        calls: instead of `inputs`, several calls of one solution in turn, for example training
+            data first and unseen inputs after it.
+        weight: share of this case in the points, against the other cases' weights.
+        unchanged: whether the input arrays must be as they were after the call.
+        secret: what `judge` needs and the solution never sees, for example true labels.
+    """
+
+    name: str
+    inputs: Inputs | None = None
+    calls: Sequence[Inputs] = ()
+    weight: float = 1.0
+    unchanged: bool = False
+    secret: Any = None
+
+    def all_calls(self) -> list[Inputs]:
+        """The inputs of each call, in turn."""
+        return list(self.calls) if self.calls else [self.inputs or {}]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One solution that an author wrote, and the message it deserves if it is wrong."""
+
+    name: str
+    function: Callable
+    source: str
+    message: str = ""
+
+
+def call(solution: Callable, inputs: dict[str, Any], memory: dict) -> Any:
+    """How a solution is used unless the exercise has a driver of its own."""
+    return solution(**inputs)
+
+
+@dataclass
+class Exercise:
+    """An exercise; its functions are registered by its decorators.
+
+    Attributes:
+        chapter: the chapter it belongs to.
+        minutes, difficulty, points: for the learner; difficulty 1 to 3.
+        hints: three, of rising help.
+        outputs: names of the arrays that a solution returns; more than one: a tuple in this order.
+            None: the driver returns a dictionary.
+        atol, rtol: a value passes if |got − expected| ≤ atol + rtol · |expected|.
+        dtypes: accepted dtypes; by default those of the same kind as the reference's: float32 and
+            float64 for floating point numbers, int32 and int64 for integers.
+        nan: whether NaN is right where the reference has NaN.
+        forbidden: dotted names that the worker takes away, for example "keras.layers.GRU".
+        seconds: limit for all cases together, wall clock.
+        kind: "function", "gradient", "layer", "training step" or "trained model".
+    """
+
+    chapter: int
+    minutes: int
+    difficulty: int
+    points: float
+    hints: Sequence[str]
+    kind: str = "function"
+    outputs: Sequence[str] | None = ("result",)
+    atol: float = 1e-5
+    rtol: float = 1e-4
+    dtypes: Sequence[str] | None = None
+    nan: bool = False
+    forbidden: Sequence[str] = ()
+    seconds: float = 10.0
+    path: Path = field(init=False, repr=False)
+    name: str = field(init=False, default="")
+    title: str = field(init=False, default="")
+    specification: str = field(init=False, default="", repr=False)
+    stub_source: str = field(init=False, default="", repr=False)
+    imports: str = field(init=False, default="", repr=False)
+    driver_source: str = field(init=False, default="", repr=False)
+    drive: Callable = field(init=False, default_factory=lambda: call, repr=False)
+    judge_function: Callable | None = field(init=False, default=None, repr=False)
+    solution: Variant = field(init=False, repr=False)
+    right_ones: list[Variant] = field(init=False, default_factory=list, repr=False)
+    wrong_ones: list[Variant] = field(init=False, default_factory=list, repr=False)
+    generators: dict[str, Callable] = field(init=False, default_factory=dict, repr=False)
+
+    def __post_init__(self):
+        """Read the title and the imports from the file that makes the exercise."""
+        self.path = Path(sys._getframe(2).f_code.co_filename)
+        text = self.path.read_text(encoding="utf-8")
+        tree = ast.parse(text)
+        self.title = (ast.get_docstring(tree) or "").partition("\n")[0].rstrip(".")
+        self.imports = "\n".join(imports_of(tree, text)) + "\n"
+
+    def stub(self, function: Callable) -> Callable:
+        """Register what the learner gets; its docstring is the whole specification."""
+        self.name = function.__name__
+        self.specification = inspect.cleandoc(function.__doc__ or "")
+        self.stub_source = source_of(function)
+        return function
+
+    def reference(self, function: Callable) -> Callable:
+        """Register the solution that all others are compared with."""
+        self.solution = self._variant(function)
+        return function
+
+    def right(self, function: Callable) -> Callable:
+        """Register another right solution."""
+        self.right_ones.append(self._variant(function))
+        return function
+
+    def wrong(self, message: str = "") -> Callable[[Callable], Callable]:
+        """Register a wrong solution; with a message, it is a misconception that is answered."""
+
+        def register(function: Callable) -> Callable:
+            self.wrong_ones.append(self._variant(function, message))
+            return function
+
+        return register
+
+    def public(self, generator: Callable) -> Callable:
+        """Register the generator of the cases that the learner sees: random → Iterator[Case]."""
+        self.generators["public"] = generator
+        return generator
+
+    def hidden(self, generator: Callable) -> Callable:
+        """Register the generator of the cases that count, drawn anew for each submission."""
+        self.generators["hidden"] = generator
+        return generator
+
+    def driver(self, function: Callable) -> Callable:
+        """Register how a solution is used: driver(solution, inputs, memory) → arrays.
+
+        It runs beside the learner's code, so it must hold nothing secret. `memory` is an empty
+        dictionary that lasts for the calls of one case.
+        """
+        self.drive = function
+        self.driver_source = self.imports + "\n\n" + source_of(function, "drive")
+        return function
+
+    def judge(self, function: Callable) -> Callable:
+        """Register judge(case, outputs) → None or a message, instead of comparing with a reference.
+
+        `outputs` has a dictionary of arrays for each call. It runs in the trusted grader.
+        """
+        self.judge_function = function
+        return function
+
+    def _variant(self, function: Callable, message: str = "") -> Variant:
+        body = source_of(function, self.name)
+        return Variant(function.__name__, function, f"{self.imports}\n\n{body}", message)
+
+    @property
+    def blank_source(self) -> str:
+        """The stub with its imports, as a learner's file has it."""
+        return f"{self.imports}\n\n{self.stub_source}"
+
+    @property
+    def misconceptions(self) -> list[Variant]:
+        """The wrong solutions that have a message of their own."""
+        return [one for one in self.wrong_ones if one.message]
+
+    def cases(self, which: str, seed: int = PUBLIC_SEED) -> list[Case]:
+        """The cases, "public" or "hidden"; those of the same seed are the same."""
+        random = np.random.default_rng([seed, len(which)])
+        return list(self.generators[which](random))
+
+    def problems(self) -> Iterator[str]:
+        """What is missing or wrong in the exercise's file."""
+        if not self.name or not self.specification:
+            yield "no stub with a docstring"
+        for which in ("public", "hidden"):
+            if which not in self.generators:
+                yield f"no generator of {which} cases"
+        if not hasattr(self, "solution"):
+            yield "no reference"
+        if len(self.hints) != 3 or not all(self.hints):
+            yield "not three hints"
+        if len(self.right_ones) < FEWEST_RIGHT:
+            yield f"{len(self.right_ones)} right solutions, not {FEWEST_RIGHT}"
+        if len(self.wrong_ones) < FEWEST_WRONG:
+            yield f"{len(self.wrong_ones)} wrong solutions, not {FEWEST_WRONG}"
+        if len(self.misconceptions) < FEWEST_MESSAGES:
+            yield f"{len(self.misconceptions)} misconceptions, not {FEWEST_MESSAGES}"
+        if self.difficulty not in (1, 2, 3) or self.points <= 0 or self.minutes <= 0:
+            yield "difficulty must be 1, 2 or 3; points and minutes above 0"
+
+
+def imports_of(tree: ast.Module, text: str) -> Iterator[str]:
+    """The import lines of a file, but those of this package, which learners do not have."""
+    for node in tree.body:
+        own = (
+            isinstance(node, ast.ImportFrom) and (node.module or "").startswith("kerasbook")
+        ) or (isinstance(node, ast.Import) and node.names[0].name.startswith("kerasbook"))
+        if isinstance(node, ast.Import | ast.ImportFrom) and not own:
+            yield ast.get_source_segment(text, node) or ""
+
+
+def source_of(function: Callable, name: str = "") -> str:
+    """The text of a function or class without its decorators, under another name if given."""
+    text = inspect.getsource(function)
+    node = ast.parse(text).body[0]
+    lines = text.splitlines()[node.lineno - 1 : node.end_lineno]
+    if name:
+        pattern = rf"^(def|class) {re.escape(function.__name__)}\b"
+        lines[0] = re.sub(pattern, rf"\1 {name}", lines[0])
+    return "\n".join(lines) + "\n"
+
+
+def load_file(path: Path) -> Exercise:
+    """The exercise of one file.
+
+    Raises:
+        ExerciseError: the file cannot be imported or has no `exercise`.
+    """
+    name = f"kerasbook_exercise_{path.parent.name}_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # inspect.getsource of classes looks there
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise ExerciseError(f"{path}: {type(error).__name__}: {error}") from error
+    exercise = getattr(module, "exercise", None)
+    if not isinstance(exercise, Exercise):
+        raise ExerciseError(f"{path}: the file has no `exercise = Exercise(…)`")
+    exercise.path = path
+    if first := next(exercise.problems(), None):
+        raise ExerciseError(f"{path}: {first}")
+    return exercise
+
+
+def load(folder: Path | None = None, chapter: int | None = None) -> dict[str, Exercise]:
+    """The exercises of a folder, name → Exercise; without a folder, the book's.
+
+    Args:
+        folder: has exercise files, in folders or not; names beginning with "_" are left out.
+        chapter: only those of this chapter; of the book, only that chapter's files are imported.
+
+    Raises:
+        ExerciseError: no exercise, a broken one, or two with one name.
+    """
+    root = folder or Path(__file__).parent
+    if folder is None:
+        pattern = "chapter*/*.py" if chapter is None else f"chapter{chapter}/*.py"
+    else:
+        pattern = "**/*.py"
+    found: dict[str, Exercise] = {}
+    for path in sorted(root.glob(pattern)):
+        if path.name.startswith("_"):
+            continue
+        exercise = load_file(path)
+        if chapter not in (None, exercise.chapter):
+            continue
+        if exercise.name in found:
+            raise ExerciseError(f"{path}: {found[exercise.name].path} has {exercise.name} too")
+        found[exercise.name] = exercise
+    if not found:
+        raise ExerciseError(f"no exercise in {root}")
+    return dict(sorted(found.items(), key=lambda item: (item[1].chapter, item[1].difficulty)))

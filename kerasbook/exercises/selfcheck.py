@@ -1,0 +1,99 @@
+"""Are the exercises themselves right? Every author's solution is graded, the wrong ones too.
+
+    kerasbook exercises selfcheck
+    kerasbook exercises selfcheck --chapter 4 --here   # in this process: quicker, for authors
+
+For each exercise the stub must fail; the reference and every right solution must get full points
+with three seeds; every wrong solution must lose points; and each misconception must get its own
+message, and no other its message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+from kerasbook.exercises.exercise import Exercise, Variant
+from kerasbook.grading.question import Asker, Here, QuestionResult, grade
+
+SEEDS = (1, 2, 3)
+AskerOf = Callable[[Exercise, str], Asker]
+
+
+@dataclass
+class Counts:
+    """What was graded, and what was wrong with it."""
+
+    exercises: int = 0
+    right: int = 0
+    wrong: int = 0
+    misconceptions: int = 0
+    problems: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        """The counts in a sentence."""
+        return (
+            f"{self.exercises} exercises: {self.right} right solutions got full points, "
+            f"{self.wrong} wrong ones lost points, {self.misconceptions} misconceptions got "
+            f"their own message; {len(self.problems)} problems"
+        )
+
+
+def selfcheck(
+    exercises: Iterable[Exercise], asker_of: AskerOf = Here, told: Callable[[str], None] = print
+) -> Counts:
+    """Grade every solution that the authors wrote.
+
+    Args:
+        exercises: those to check.
+        asker_of: exercise, source → Asker.
+        told: gets a line for each exercise.
+    """
+    counts = Counts()
+    for exercise in exercises:
+        found = list(problems(exercise, asker_of, counts))
+        counts.exercises += 1
+        counts.problems += found
+        told(f"{'problem' if found else 'fine':8} {exercise.name}")
+        for problem in found:
+            told(f"         {problem}")
+    return counts
+
+
+def problems(exercise: Exercise, asker_of: AskerOf, counts: Counts) -> Iterator[str]:
+    """What is wrong with one exercise, a sentence each."""
+    if grade(exercise, asker_of(exercise, exercise.blank_source)).points > 0:
+        yield f"{exercise.name}: the stub gets points"
+    for variant in [exercise.solution, *exercise.right_ones]:
+        bad = [p for seed in SEEDS for p in not_full(exercise, variant, asker_of, seed)]
+        yield from bad[:1]
+        counts.right += not bad
+    for variant in exercise.wrong_ones:
+        result = grade(exercise, asker_of(exercise, variant.source), SEEDS[0])
+        bad = list(not_caught(exercise, variant, result))
+        yield from bad
+        counts.wrong += not bad
+        counts.misconceptions += not bad and bool(variant.message)
+
+
+def not_full(exercise: Exercise, variant: Variant, asker_of: AskerOf, seed: int) -> Iterator[str]:
+    """A right solution must get full points."""
+    result = grade(exercise, asker_of(exercise, variant.source), seed)
+    if result.status != "pass" or result.points != exercise.points:
+        case = next(one for one in result.cases if one.status != "pass")
+        yield (
+            f"{exercise.name}: {variant.name} is right and got {result.points} of "
+            f"{exercise.points} points: {case.name}: {case.status}: {case.message}"
+        )
+
+
+def not_caught(exercise: Exercise, variant: Variant, result: QuestionResult) -> Iterator[str]:
+    """A wrong solution must lose points, and get its message if it has one."""
+    if result.points >= exercise.points:
+        yield f"{exercise.name}: {variant.name} is wrong and got full points"
+    elif variant.message and result.message != variant.message:
+        yield f"{exercise.name}: {variant.name} was told {result.message!r}, not its own message"
+    elif not variant.message and result.misconception:
+        yield f"{exercise.name}: {variant.name} got the message of {result.misconception}"
+    elif result.status == "internal":
+        yield f"{exercise.name}: {variant.name}: {result.message}"

@@ -1,0 +1,1 @@
+"""Grading: a trusted grader, an untrusted worker, and nothing but bytes between them."""

@@ -1,0 +1,258 @@
+"""One question of one learner: the cases asked in turn, the answers compared, the points counted.
+
+The answers come from an `Asker`: a worker process (see `pool`), or, for an author's quick try, a
+function in this process. This file never sees a learner's code run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from kerasbook.exercises.exercise import PUBLIC_SEED, Case, Exercise, Inputs, Outputs, Variant
+from kerasbook.grading.compare import Difference, first_difference
+from kerasbook.grading.worker.values import BadValue, as_outputs
+
+import numpy as np
+
+STATUSES = (
+    "pass", "fail", "error", "timeout", "memory", "crash", "protocol", "missing", "forbidden",
+    "internal",
+)  # fmt: skip
+
+
+@dataclass
+class Reply:
+    """What came back from one call: "ok" with outputs, or another status with a message."""
+
+    status: str
+    outputs: Outputs = field(default_factory=dict)
+    inputs_after: Outputs = field(default_factory=dict)
+    message: str = ""
+
+
+class Asker(Protocol):
+    """Calls one learner's solution."""
+
+    def ask(self, calls: Sequence[Inputs]) -> list[Reply]:
+        """The replies to the calls of one case, in turn; fewer if one was not "ok"."""
+        ...
+
+
+@dataclass
+class CaseResult:
+    """How one case ended."""
+
+    name: str
+    which: str  # "public" or "hidden"
+    status: str
+    weight: float
+    message: str = ""
+    case: Case | None = field(default=None, repr=False)
+    replies: list[Reply] = field(default_factory=list, repr=False)
+    expected: list[Outputs] = field(default_factory=list, repr=False)
+    difference: Difference | None = None
+
+
+@dataclass
+class QuestionResult:
+    """How one question ended: status of the first case that failed, points, and each case."""
+
+    name: str
+    status: str
+    points: float
+    max_points: float
+    message: str = ""  # what to tell the learner: a misconception, or the first failed case
+    misconception: str = ""  # name of the wrong solution that answers alike
+    cases: list[CaseResult] = field(default_factory=list)
+    output: str = ""  # what the learner's code printed, bounded
+
+
+def secret_seed(key: bytes, exercise: str, submission: bytes) -> int:
+    """The seed of a submission's hidden cases: unpredictable without the key, always the same."""
+    digest = hashlib.sha256(submission).digest()
+    return int.from_bytes(hmac.digest(key, exercise.encode() + b"\0" + digest, "sha256")[:8])
+
+
+def grade(exercise: Exercise, asker: Asker, seed: int = PUBLIC_SEED) -> QuestionResult:
+    """Ask every case, compare, and count the points.
+
+    Args:
+        exercise: the question; the number of points comes from here alone.
+        asker: calls the learner's solution.
+        seed: of the hidden cases. The public cases are the same for all.
+    """
+    results = []
+    for which in ("public", "hidden"):
+        cases = exercise.cases(which, PUBLIC_SEED if which == "public" else seed)
+        results += [run_case(exercise, asker, case, which) for case in cases]
+    failed = next((one for one in results if one.status != "pass"), None)
+    result = QuestionResult(
+        exercise.name,
+        failed.status if failed else "pass",
+        round(exercise.points * share_passed(results), 2),
+        exercise.points,
+        failed.message if failed else "",
+        cases=results,
+    )
+    if failed and (alike := misconception(exercise, results)):
+        result.misconception, result.message = alike.name, alike.message
+    return result
+
+
+def share_passed(results: Sequence[CaseResult]) -> float:
+    """The weight of the passed hidden cases, or of all cases if that is less, from 0 to 1."""
+
+    def share(chosen):
+        passed = sum(one.weight for one in chosen if one.status == "pass")
+        return passed / sum(one.weight for one in chosen)
+
+    return min(share([one for one in results if one.which == "hidden"]), share(results))
+
+
+def run_case(exercise: Exercise, asker: Asker, case: Case, which: str) -> CaseResult:
+    """One case: its calls, and what is wrong with the replies."""
+    result = CaseResult(case.name, which, "pass", case.weight, case=case)
+    result.replies = asker.ask(case.all_calls())
+    last = result.replies[-1]
+    if last.status != "ok":
+        result.status, result.message = last.status, last.message
+        return result
+    if exercise.judge_function:
+        message = exercise.judge_function(case, [reply.outputs for reply in result.replies])
+        result.status, result.message = ("fail", message) if message else ("pass", "")
+        return result
+    result.expected = answers(exercise, exercise.solution, case)
+    for inputs, reply, expected in zip(
+        case.all_calls(), result.replies, result.expected, strict=True
+    ):
+        difference = differs(exercise, reply.outputs, expected)
+        if not difference and case.unchanged:
+            difference = changed(inputs, reply.inputs_after)
+        if difference:
+            result.status, result.message = "fail", difference.message
+            result.difference = difference
+            return result
+    return result
+
+
+def differs(exercise: Exercise, got: Outputs, expected: Outputs) -> Difference | None:
+    """The first difference by the exercise's tolerance and dtypes."""
+    return first_difference(
+        got,
+        expected,
+        atol=exercise.atol,
+        rtol=exercise.rtol,
+        dtypes=exercise.dtypes,
+        nan=exercise.nan,
+    )
+
+
+def changed(before: Inputs, after: Outputs) -> Difference | None:
+    """Whether the solution wrote into its inputs."""
+    for name, array in before.items():
+        if isinstance(array, np.ndarray):
+            same = name in after and np.array_equal(array, after[name], equal_nan=True)
+            if not same:
+                return Difference(f"the input {name!r} was changed; work on a copy", name)
+    return None
+
+
+def answers(exercise: Exercise, variant: Variant, case: Case) -> list[Outputs]:
+    """What an author's own solution answers to the calls of a case, in this process."""
+    memory: dict[str, Any] = {}
+    outputs = []
+    for inputs in case.all_calls():
+        copies = {
+            name: value.copy() if isinstance(value, np.ndarray) else value
+            for name, value in inputs.items()
+        }
+        value = exercise.drive(variant.function, copies, memory)
+        outputs.append(as_outputs(value, exercise.outputs))
+    return outputs
+
+
+def misconception(exercise: Exercise, results: Sequence[CaseResult]) -> Variant | None:
+    """The wrong solution with a message that gives the learner's answers in every case."""
+    told = {one.message for one in results}
+    for variant in exercise.misconceptions:
+        if exercise.judge_function:
+            if variant.message in told:
+                return variant
+        elif all(answers_alike(exercise, variant, one) for one in results):
+            return variant
+    return None
+
+
+def answers_alike(exercise: Exercise, variant: Variant, result: CaseResult) -> bool:
+    """Whether a wrong solution ends a case as the learner's did."""
+    assert result.case
+    try:
+        outputs = answers(exercise, variant, result.case)
+    except BadValue as error:
+        return result.status == "fail" and result.message == str(error)
+    except Exception as error:
+        return result.status == "error" and result.message.startswith(type(error).__name__)
+    return result.replies[-1].status == "ok" and all(
+        same_kind(reply.outputs, mine) and differs(exercise, reply.outputs, mine) is None
+        for reply, mine in zip(result.replies, outputs, strict=True)
+    )
+
+
+def same_kind(got: Outputs, mine: Outputs) -> bool:
+    """Whether arrays of the same names have the same kinds of dtype."""
+    return set(got) == set(mine) and all(
+        got[name].dtype.kind == mine[name].dtype.kind for name in got
+    )
+
+
+class Here:
+    """An Asker for code that is trusted: it runs in this process, without limits.
+
+    Args:
+        exercise: gives the driver and the names of the outputs.
+        source: the text of a solution.
+    """
+
+    def __init__(self, exercise: Exercise, source: str):
+        self.exercise = exercise
+        self.namespace: dict[str, Any] = {"__name__": "submission"}
+        self.problem: Reply | None = None
+        try:
+            exec(compile(source, "solution", "exec"), self.namespace)
+        except Exception as error:
+            self.problem = Reply("error", message=told(error))
+
+    def ask(self, calls: Sequence[Inputs]) -> list[Reply]:
+        """See Asker."""
+        replies, memory = [], {}
+        for inputs in calls:
+            if self.problem:
+                return [self.problem]
+            replies.append(self._ask_one(inputs, memory))
+            if replies[-1].status != "ok":
+                break
+        return replies
+
+    def _ask_one(self, inputs: Inputs, memory: dict) -> Reply:
+        copies = {
+            name: value.copy() if isinstance(value, np.ndarray) else value
+            for name, value in inputs.items()
+        }
+        try:
+            value = self.exercise.drive(self.namespace[self.exercise.name], copies, memory)
+            outputs = as_outputs(value, self.exercise.outputs)
+        except BadValue as error:
+            return Reply("fail", message=str(error))
+        except Exception as error:
+            return Reply("error", message=told(error))
+        after = {name: value for name, value in copies.items() if isinstance(value, np.ndarray)}
+        return Reply("ok", outputs, after)
+
+
+def told(error: BaseException) -> str:
+    """An exception in one line."""
+    return f"{type(error).__name__}: {error}"[:500]

@@ -1,0 +1,90 @@
+"""Messages between grader and worker: a JSON header of known length, then the arrays' bytes.
+
+    4 bytes: length of the header, little end first
+    header:  {"arrays": [[name, dtype, shape], …], other fields}
+    bytes of the arrays, one after the other, each in C order
+
+What a worker sends is hostile. `parse` is total: for any bytes it gives a message, None (more is
+needed) or ProtocolError; nothing is allocated before the declared sizes are checked, and there is
+no pickle, no eval and no file format.
+"""
+
+import json
+import math
+import struct
+
+import numpy as np
+
+WHOLE = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
+DTYPES = (*WHOLE, "float16", "float32", "float64", "complex64", "complex128")
+MAX_HEADER = 64 * 1024
+MAX_BYTES = 64 * 1024 * 1024
+MAX_ARRAYS = 256
+MAX_DIMENSIONS = 8
+
+
+class ProtocolError(Exception):
+    """Bytes that are not a message."""
+
+
+def pack(fields: dict, arrays: dict[str, np.ndarray]) -> bytes:
+    """The bytes of a message with the given JSON fields and arrays."""
+    listed = [[name, str(a.dtype), list(a.shape)] for name, a in arrays.items()]
+    header = json.dumps({**fields, "arrays": listed}).encode()
+    body = b"".join(np.ascontiguousarray(a).tobytes() for a in arrays.values())
+    return struct.pack("<I", len(header)) + header + body
+
+
+def parse(received: bytes | bytearray) -> tuple[dict, dict[str, np.ndarray], int] | None:
+    """The first message in the received bytes: fields, arrays, bytes used; None: more is needed.
+
+    Raises:
+        ProtocolError: no message can begin so.
+    """
+    if len(received) < 4:
+        return None
+    (length,) = struct.unpack_from("<I", received)
+    if length > MAX_HEADER:
+        raise ProtocolError(f"a header of {length} bytes")
+    if len(received) < 4 + length:
+        return None
+    fields, listed = _header(bytes(received[4 : 4 + length]))
+    sizes = [_size(dtype, shape) for _, dtype, shape in listed]
+    if sum(sizes) > MAX_BYTES:
+        raise ProtocolError(f"{sum(sizes)} bytes of arrays, more than {MAX_BYTES}")
+    end = 4 + length + sum(sizes)
+    if len(received) < end:
+        return None
+    arrays, start = {}, 4 + length
+    for (name, dtype, shape), size in zip(listed, sizes, strict=True):
+        piece = bytes(received[start : start + size])
+        arrays[name] = np.frombuffer(piece, dtype).reshape(shape)
+        start += size
+    return fields, arrays, end
+
+
+def _header(text: bytes) -> tuple[dict, list]:
+    try:
+        fields = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ProtocolError("the header is not JSON") from error
+    if not isinstance(fields, dict) or not isinstance(listed := fields.pop("arrays", None), list):
+        raise ProtocolError("the header does not list its arrays")
+    if len(listed) > MAX_ARRAYS:
+        raise ProtocolError(f"{len(listed)} arrays")
+    for entry in listed:
+        if not (isinstance(entry, list) and len(entry) == 3 and isinstance(entry[0], str)):
+            raise ProtocolError("an array is [name, dtype, shape]")
+    if len({entry[0] for entry in listed}) < len(listed):
+        raise ProtocolError("two arrays of one name")
+    return fields, listed
+
+
+def _size(dtype, shape) -> int:
+    if dtype not in DTYPES:
+        raise ProtocolError(f"dtype {str(dtype)[:40]!r}")
+    if not isinstance(shape, list) or len(shape) > MAX_DIMENSIONS:
+        raise ProtocolError("a shape is a list of at most 8 numbers")
+    if not all(type(size) is int and 0 <= size <= MAX_BYTES for size in shape):
+        raise ProtocolError("a size in a shape is a whole number from 0 to the limit")
+    return math.prod(shape) * np.dtype(dtype).itemsize
