@@ -495,7 +495,7 @@ if __name__ == "__main__":
 #   it does.
 # - One validation set serves both to choose and to report. We keep a test part for the report.
 
-# % [markdown]
+# %% [markdown]
 # ## Exercises
 #
 # Six exercises go with this chapter. `kerasbook start DIR` copies their stubs, and the notebooks,

@@ -1130,7 +1130,7 @@ if __name__ == "__main__":
 # - A model of "millions of parameters" is called large. BERT-base has 110 million, GPT-3 175
 #   billion. The network of this chapter has a hundred thousand, and nobody calls it large.
 
-# % [markdown]
+# %% [markdown]
 # ## Exercises
 #
 # Six exercises go with this chapter. `kerasbook start DIR` copies their stubs, and the notebooks,

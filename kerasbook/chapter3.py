@@ -921,7 +921,7 @@ if __name__ == "__main__":
 # - A softmax at the end of the network is right only with a loss that takes probabilities. A loss
 #   with `from_logits=True` applies its own softmax again, as chapter 2 shows.
 
-# % [markdown]
+# %% [markdown]
 # ## Exercises
 #
 # Six exercises go with this chapter. `kerasbook start DIR` copies their stubs, and the notebooks,

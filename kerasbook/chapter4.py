@@ -1100,7 +1100,7 @@ if __name__ == "__main__":
 #   news and 20,000 novels"; its usual part for language models is about a million words from the
 #   Wall Street Journal.
 
-# % [markdown]
+# %% [markdown]
 # ## Exercises
 #
 # Six exercises go with this chapter. `kerasbook start DIR` copies their stubs, and the notebooks,

@@ -1027,7 +1027,7 @@ if __name__ == "__main__":
 # - A recurrent network is fed with sequences of different lengths and no mask. The last step is
 #   then padding; what comes of it we have measured.
 
-# % [markdown]
+# %% [markdown]
 # ## Exercises
 #
 # Six exercises go with this chapter. `kerasbook start DIR` copies their stubs, and the notebooks,

@@ -1464,7 +1464,7 @@ if __name__ == "__main__":
 # - Print the attention maps of the first block. Does it look at the same letters?
 # - `--task language --dropout 0.1`: which of the two curves changes?
 
-# % [markdown]
+# %% [markdown]
 # ## Exercises
 #
 # Six exercises go with this chapter. `kerasbook start DIR` copies their stubs, and the notebooks,

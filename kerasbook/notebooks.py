@@ -14,16 +14,22 @@ import json
 import re
 import sys
 import textwrap
+import time
 from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from kerasbook import __version__
 from kerasbook.checkpoint import atomic_path
 from kerasbook.cli import chapter_titles
 from kerasbook.runner import QUICK, load_results
 
 GUARD = re.compile(r'^if __name__ == "__main__":\n((?:(?:[ \t]+.*)?(?:\n|$))+)', re.MULTILINE)
+# The public repository, such as "https://github.com/OWNER/kerasbook". While it is empty, the
+# notebooks say how to bring them into Colab by hand; when it is set, they link there.
+REPOSITORY = ""
+
 LARGEST = 1_500_000  # bytes of a notebook with its outputs
 SECONDS_PER_CELL = 600
 
@@ -61,8 +67,11 @@ def path_of(page: str, folder: Path) -> Path:
 # --- from the source to a notebook --------------------------------------------------------
 
 
-def notebook_of(page: str) -> Any:
-    """Returns the page as a notebook that was not executed."""
+def notebook_of(page: str, minutes: int | None = None) -> Any:
+    """Returns the page as a notebook that was not executed.
+
+    minutes: how long all its cells took, to be told in the first cell.
+    """
     jupytext = _import("jupytext")
     notebook = jupytext.reads(source_of(page), fmt="py:percent")
     cells = [cell for cell in notebook.cells if "script" not in cell.metadata.get("tags", [])]
@@ -71,12 +80,12 @@ def notebook_of(page: str) -> Any:
         if cell.cell_type == "code":
             cell.source = without_guards(cell.source)
             cell.execution_count = None
-    cells.insert(1, _how_to_run(page))
+    cells[0].source += "\n\n" + how_to_run(page, cells, minutes)
     notebook.cells = cells
     notebook.metadata = {
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
         "language_info": {"name": "python"},
-        "kerasbook": {"source": f"kerasbook/{pages()[page]}.py"},
+        "kerasbook": {"source": f"kerasbook/{pages()[page]}.py", "minutes": minutes},
     }
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     return notebook
@@ -92,22 +101,35 @@ def without_guards(source: str) -> str:
     return re.sub(r"\n{4,}", "\n\n\n", plain).strip("\n")
 
 
-def _how_to_run(page: str) -> Any:
-    """The second cell: how long it takes, and what it needs."""
-    nbformat = _import("nbformat")
-    entries = load_results().get(pages()[page], {})
-    seconds = max((max(entry["seconds"]) for entry in entries.values()), default=0)
-    lines = [
-        f"*This notebook is made from `kerasbook/{pages()[page]}.py`; "
-        f"`python -m kerasbook.{pages()[page]}` runs it as a program. "
-        "It needs the package and no network: `pip install .` in a checkout of kerasbook, or in "
-        "Colab `%pip install` and the name of the wheel that you have put there."
-    ]
-    if seconds:
-        lines.append(f"Training takes about {max(1, round(seconds / 60))} min on two CPU cores.")
-    cell = nbformat.v4.new_markdown_cell(" ".join(lines) + "*")
-    cell.id = "how-to-run"
-    return cell
+def how_to_run(page: str, cells: list, minutes: int | None) -> str:
+    """Returns the end of the first cell: how long the page takes, and how to get it running."""
+    prose, code = (
+        "\n".join(cell.source for cell in cells if cell.cell_type == kind)
+        for kind in ("markdown", "code")
+    )
+    reading = round(len(prose.split()) / 200 + len(code.splitlines()) / 20)
+    running = f", {minutes} to run on two CPU cores" if minutes else ""
+    name = pages()[page]
+    return (
+        f"**Minutes:** about {reading} to read{running}.\n\n"
+        f"**To run it:** Python 3.11 to 3.13, and no network. In a checkout of kerasbook, "
+        f'`python -m pip install ".[notebook]"`, then `jupyter lab`. {_in_colab(page)} '
+        f"The source of this notebook is `kerasbook/{name}.py`; as a program it is "
+        f"`python -m kerasbook.{name}`."
+    )
+
+
+def _in_colab(page: str) -> str:
+    if REPOSITORY:
+        owner_and_name = REPOSITORY.removeprefix("https://github.com/")
+        path = f"{owner_and_name}/blob/main/chapters/{path_of(page, Path()).name}"
+        link = f"https://colab.research.google.com/github/{path}"
+        return f"[In Colab]({link}), begin with `%pip install git+{REPOSITORY}`."
+    wheel = f"kerasbook-{__version__}-py3-none-any.whl"
+    return (
+        f"In Colab, upload this notebook and the wheel that `python -m pip wheel --no-deps .` "
+        f"makes, and begin with `%pip install {wheel}`."
+    )
 
 
 # --- execution ----------------------------------------------------------------------------
@@ -184,7 +206,12 @@ def build(chosen: list[str], folder: Path) -> Iterator[Path]:
     nbformat = _import("nbformat")
     for page in chosen:
         path = path_of(page, folder)
+        started = time.monotonic()
         notebook = execute(notebook_of(page))
+        minutes = max(1, round((time.monotonic() - started) / 60))
+        finished = notebook_of(page, minutes)
+        notebook.cells[0].source = finished.cells[0].source
+        notebook.metadata.kerasbook = finished.metadata["kerasbook"]
         text = nbformat.writes(notebook) + "\n"
         problems = problems_of(page, notebook)
         if len(text.encode()) > LARGEST:
@@ -206,7 +233,7 @@ def check(chosen: list[str], folder: Path) -> list[str]:
             problems.append(f"{path} is missing: run `kerasbook notebooks build {page}`")
             continue
         found = nbformat.read(path, as_version=4)
-        expected = notebook_of(page)
+        expected = notebook_of(page, found.metadata.get("kerasbook", {}).get("minutes"))
         if [_content(cell) for cell in found.cells] != [_content(cell) for cell in expected.cells]:
             where = _first_difference(found.cells, expected.cells)
             problems.append(

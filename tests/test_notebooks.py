@@ -1,7 +1,9 @@
 """Notebooks are made from the chapters, cleaned, and checked against them."""
 
+import re
 from pathlib import Path
 
+import kerasbook
 from kerasbook import notebooks
 
 import nbformat
@@ -39,6 +41,33 @@ def test_a_notebook_has_the_page_without_its_script_cell_and_guards(page):
     for source in code:
         compile(source, page, "exec")
     assert notebook.cells == notebooks.notebook_of(page).cells
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_first_cell_says_what_for_how_long_and_how_to_run_it(page):
+    first = notebooks.notebook_of(page, minutes=7).cells[0].source
+    assert re.search(r"\*\*Minutes:\*\* about \d+ to read, 7 to run", first)
+    assert f"%pip install kerasbook-{kerasbook.__version__}-py3-none-any.whl" in first
+    assert "to run on" not in notebooks.notebook_of(page).cells[0].source
+    if page.isdigit():
+        assert "After this chapter you can\n\n- " in first
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.isdigit()])
+def test_the_last_cell_has_the_exercises_and_where_to_go_next(page):
+    last = notebooks.notebook_of(page).cells[-1].source
+    assert re.findall("^## (.*)", last, re.MULTILINE) == ["Exercises", "Where to go next"]
+    assert "kerasbook start DIR" in last
+
+
+def test_with_a_repository_there_is_a_link_to_colab(monkeypatch):
+    monkeypatch.setattr(notebooks, "REPOSITORY", "https://github.com/someone/kerasbook")
+    first = notebooks.notebook_of("1").cells[0].source
+    assert (
+        "(https://colab.research.google.com/github/someone/kerasbook/blob/main/chapters/"
+        "chapter1_linear_regression.ipynb)" in first
+    )
+    assert "%pip install git+https://github.com/someone/kerasbook`" in first
 
 
 def cell(source="1", *outputs, **metadata):
