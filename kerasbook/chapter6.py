@@ -84,6 +84,14 @@ if __name__ == "__main__":
 # There are $q$ queries and $k$ pairs of key and value. `query` is (queries, depth), `key` is (keys,
 # depth), and `value` (keys, width). How well a query fits a key is their scalar product. A softmax
 # over the keys makes weights of these scores: positive, and 1 in sum.
+
+# %%
+if __name__ == "__main__":
+    example = np.random.default_rng(0).normal(size=(3, 4, 3))  # query, key and value
+    plotting.plot_attention_steps(*example)
+
+# %% [markdown]
+# The darker, the larger. In a formula, with a division whose reason follows:
 #
 # $$\text{attention}(Q, K, V) = \text{softmax}\!\left(\frac{Q K^\top}{\sqrt d}\right) V .$$
 #
@@ -133,7 +141,13 @@ if __name__ == "__main__":
 # Three masks do all that this chapter needs.
 #
 # A decoder must not see what it is to predict. The *causal* mask lets place $i$ look at the places
-# $j \le i$ only: a triangle.
+# $j \le i$ only: a triangle. Here are the weights from above once more, with this mask.
+
+# %%
+if __name__ == "__main__":
+    plotting.plot_attention_steps(*example, mask=np.tri(4))
+
+# %% [markdown]
 #
 # Nobody shall look at padding. And, a little surprise: several words may lie in one row, one behind
 # the other, if none looks at another. Both are one mask. Number the words of a row 1, 2, …, and
@@ -165,7 +179,14 @@ if __name__ == "__main__":
 #
 # One softmax can look at one thing. A letter may want to know both its neighbour and whether there
 # is an `e` at the word's end. So there are several *heads*, each with queries, keys and values of
-# its own, made by matrices that are learned:
+# its own, made by matrices that are learned.
+
+# %%
+if __name__ == "__main__":
+    plotting.plot_heads()
+
+# %% [markdown]
+# For each head $h$ of $H$, and then for all of them,
 #
 # $$\text{head}_h = \text{attention}(X W^Q_h,\; Y W^K_h,\; Y W^V_h), \qquad
 #   Z = [\text{head}_1, \dots, \text{head}_H]\, W^O .$$
@@ -351,6 +372,14 @@ if __name__ == "__main__":
 # %% [markdown]
 # ## The model
 #
+# Two towers. The encoder reads the letters, and its output is a *memory*. The decoder reads the
+# sounds so far and looks at the memory, and says what comes next.
+
+# %%
+if __name__ == "__main__":
+    plotting.plot_encoder_decoder()
+
+# %% [markdown]
 # Now the functions become layers, which hold weights. Keras' own `MultiHeadAttention` would do for
 # training. But it cannot keep keys and values from one call to the next, which the decoding below
 # wants; so the layer is made of our functions, which are proved. One dense layer makes keys and
