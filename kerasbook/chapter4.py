@@ -92,6 +92,14 @@ if __name__ == "__main__":
 # %% [markdown]
 # ## A simple recurrent network, by hand
 #
+# A loop: what comes out of a step goes into the next one. Written out in time it is a row of steps,
+# and all of them are one and the same.
+
+# %%
+if __name__ == "__main__":
+    plotting.plot_unrolled()
+
+# %% [markdown]
 # At each step the network has read a word, $x_t$, (inputs,), and remembers the state $h_{t-1}$,
 # (units,). It makes the next state of both:
 #
@@ -171,10 +179,17 @@ if __name__ == "__main__":
 #
 # ## Back through time, by hand
 #
-# How does the loss depend on $U$, which was used at every word? Write the network out: $T$ layers,
-# one above the other, all with the same weights. Then it is the backpropagation of chapter 2, from
-# the last layer to the first, and a weight's gradient is the sum over all the places where it was
-# used. That is all there is to *backpropagation through time*.
+# How does the loss depend on $U$, which was used at every word? The gradient goes the way back: it
+# comes in at every output, $g_t$, and from every step to the one before, $b_t$.
+
+# %%
+if __name__ == "__main__":
+    plotting.plot_unrolled(backward=True)
+
+# %% [markdown]
+# The network written out has $T$ layers, one above the other, all with the same weights. Then it is
+# the backpropagation of chapter 2, from the last layer to the first, and a weight's gradient is the
+# sum over all the places where it was used. That is all there is to *backpropagation through time*.
 #
 # Let $g_t$, (n, units), be the gradient for the output at step $t$, and $b_t$ what arrives from the
 # later steps. With $\delta_t = (g_t + b_t) \odot (1 - h_t^2)$, for $1 - \tanh^2$ is the slope of
@@ -357,7 +372,12 @@ if __name__ == "__main__":
 # The simple network makes its whole state anew at every word. To keep something, it must compute it
 # again and again. A *gated* one decides, unit by unit, whether to keep or to renew. A *gate* is a
 # number between 0 and 1, and like everything else it is computed from the word and the state.
-#
+
+# %%
+if __name__ == "__main__":
+    plotting.plot_gru_cell()
+
+# %% [markdown]
 # In the words of the article, with $[h, x]$ for the two put side by side:
 #
 # $$z_t = \sigma([h_{t-1}, x_t]\, W_z + b_z), \qquad r_t = \sigma([h_{t-1}, x_t]\, W_r + b_r),$$

@@ -78,8 +78,15 @@ if __name__ == "__main__":
 #   "keep gate");
 # - the *output gate* $o$: how much of the cell is shown.
 #
-# The fourth is the *candidate* $g$, between −1 and 1: what is new. In formulas, with $\sigma$ for
-# the sigmoid and $\odot$ for the product number by number,
+# The fourth is the *candidate* $g$, between −1 and 1: what is new.
+
+# %%
+if __name__ == "__main__":
+    plotting.plot_lstm_cell()
+
+# %% [markdown]
+# On its way along the top the cell meets a product and a sum, and nothing else. In formulas, with
+# $\sigma$ for the sigmoid and $\odot$ for the product number by number,
 #
 # $$\begin{aligned}
 # i &= \sigma(x_t W_i + h_{t-1} U_i + b_i), & f &= \sigma(x_t W_f + h_{t-1} U_f + b_f), \\

@@ -420,3 +420,14 @@ def test_main_reaches_the_scores_that_the_book_promises():
     scores = chapter2.main(progress="none").scores["test"]
     assert scores["softmax_accuracy"] >= 0.82
     assert scores["accuracy"] >= 0.85
+
+
+def test_the_diagram_of_backpropagation_has_the_gradients_that_it_computes():
+    values, slopes = chapter2.small_network()
+    weights = [values["W1"], np.zeros(2), values["W2"], np.zeros(2)]
+    outputs = chapter2.forward(values["x"], weights)
+    expected = chapter2.backward(np.array([1]), outputs, weights)
+    for name, gradient in zip(("W1", "s1", "W2", "z"), expected, strict=True):  # one picture: b = δ
+        np.testing.assert_allclose(slopes[name].squeeze(), gradient, atol=1e-8, err_msg=name)
+    np.testing.assert_allclose(outputs[1], values["a1"])
+    assert values["loss"] == pytest.approx(chapter2.cross_entropy(np.array([1]), outputs[-1]))

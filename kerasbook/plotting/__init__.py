@@ -9,6 +9,15 @@ also differ in style or marker, and colour maps in lightness, so that a grey pri
 """
 
 from kerasbook.plotting.attention import plot_attention, plot_positions
+from kerasbook.plotting.diagrams import (
+    plot_attention_steps,
+    plot_backpropagation,
+    plot_encoder_decoder,
+    plot_gru_cell,
+    plot_heads,
+    plot_lstm_cell,
+    plot_unrolled,
+)
 from kerasbook.plotting.files import save
 from kerasbook.plotting.history import plot_history, plot_lines
 from kerasbook.plotting.images import plot_feature_maps, plot_images, plot_weights
@@ -19,20 +28,27 @@ from kerasbook.plotting.surface import plot_loss_surface
 
 __all__ = [
     "plot_attention",
+    "plot_attention_steps",
+    "plot_backpropagation",
     "plot_calibration",
     "plot_confusion",
+    "plot_encoder_decoder",
     "plot_feature_maps",
     "plot_gates",
     "plot_gradient_norms",
+    "plot_gru_cell",
+    "plot_heads",
     "plot_history",
     "plot_images",
     "plot_ladder",
     "plot_lines",
     "plot_loss_surface",
+    "plot_lstm_cell",
     "plot_positions",
     "plot_predictions",
     "plot_series",
     "plot_state_changes",
+    "plot_unrolled",
     "plot_weights",
     "save",
 ]

@@ -1,0 +1,95 @@
+"""Diagrams: their words do not touch, and their numbers are those they are given."""
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+from itertools import combinations
+
+from kerasbook import plotting
+from kerasbook.plotting import diagrams
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+EXAMPLE = np.random.default_rng(0).normal(size=(3, 4, 3))
+VALUES = {"x": [[1, -2]], "s1": [[1.5, -1.5]], "a1": [[1.5, 0]], "z": [[1, 2]], "loss": 3.05}
+VALUES |= {"W1": [[0.5, -1], [-0.5, 0.25]], "W2": [[1, -1], [0.5, -0.5]]}
+SLOPES = {name: np.array(VALUES[name]) * -1.001 for name in ("s1", "a1", "z", "W1", "W2")}
+DIAGRAMS = {
+    "unrolled": plotting.plot_unrolled,
+    "back through time": lambda ax=None: plotting.plot_unrolled(backward=True, ax=ax),
+    "GRU": plotting.plot_gru_cell,
+    "LSTM": plotting.plot_lstm_cell,
+    "attention": lambda ax=None: plotting.plot_attention_steps(*EXAMPLE, mask=np.tri(4), ax=ax),
+    "heads": plotting.plot_heads,
+    "encoder and decoder": plotting.plot_encoder_decoder,
+    "backpropagation": lambda ax=None: plotting.plot_backpropagation(VALUES, SLOPES, ax),
+}
+
+
+@pytest.fixture(autouse=True)
+def _close_figures():
+    yield
+    plt.close("all")
+
+
+@pytest.mark.parametrize("name", DIAGRAMS)
+def test_no_word_touches_another_or_leaves_the_picture(name):
+    ax = DIAGRAMS[name]()
+    figure = ax.figure
+    figure.canvas.draw()
+    page = figure.bbox
+    boxes = [(text.get_text(), text.get_window_extent()) for text in ax.texts if text.get_text()]
+    for words, box in boxes:
+        assert page.x0 <= box.x0 <= box.x1 <= page.x1, words
+        assert page.y0 <= box.y0 <= box.y1 <= page.y1, words
+    for (first, one), (second, other) in combinations(boxes, 2):
+        assert not one.overlaps(other), (first, second)
+
+
+@pytest.mark.parametrize("name", DIAGRAMS)
+def test_the_words_in_a_box_fit_into_it(name):
+    ax = DIAGRAMS[name]()
+    ax.figure.canvas.draw()
+    shapes = [patch.get_window_extent() for patch in ax.patches]
+    for text in ax.texts:
+        if text.get_color() == diagrams.ON_TINT:
+            words = text.get_window_extent()
+            around = [shape for shape in shapes if shape.contains(words.x0 + 1, words.y0 + 1)]
+            assert any(shape.contains(words.x1, words.y1) for shape in around), text.get_text()
+
+
+def test_diagrams_draw_on_given_axes_and_return_them():
+    for draw in DIAGRAMS.values():
+        _, ax = plt.subplots()
+        assert draw(ax=ax) is ax
+
+
+def test_hidden_weights_are_crossed_out_and_only_these():
+    words = [text.get_text() for text in plotting.plot_attention_steps(*EXAMPLE).texts]
+    assert words.count("–") == 0
+    assert any("weights: softmax" in word for word in words)
+    ax = plotting.plot_attention_steps(*EXAMPLE, mask=np.tri(4))
+    assert [text.get_text() for text in ax.texts].count("–") == 6
+
+
+def test_the_tints_are_those_of_the_weights():
+    query, key, value = EXAMPLE
+    ax = plotting.plot_attention_steps(query, key, value, mask=np.tri(4))
+    scores = np.where(np.tri(4), query @ key.T / 3**0.5, -np.inf)
+    weights = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+    cells = [patch.get_facecolor()[0] for patch in ax.patches]  # red, less of it where darker
+    drawn = np.array(cells[12 + 12 + 16 :][:16])  # after Q, K and the scores
+    seen = np.tri(4).ravel() > 0
+    slopes = np.corrcoef(drawn[seen], weights.ravel()[seen])[0, 1]
+    assert slopes == pytest.approx(-1)
+
+
+def test_backpropagation_shows_its_numbers_without_minus_zero():
+    slopes = SLOPES | {"z": [[-0.001, 1.004]]}
+    ax = plotting.plot_backpropagation(VALUES, slopes)
+    words = [text.get_text() for text in ax.texts]
+    assert " 0.50 −1.00\n−0.50  0.25" in words
+    assert " 0.00  1.00" in words
