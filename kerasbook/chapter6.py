@@ -1292,6 +1292,9 @@ if __name__ == "__main__":
     result.figures["history"][0].figure
 
 # %% [markdown]
+# (With all words, over five seeds, the phoneme error on the test part was 0.138 ± 0.002, and 0.133
+# ± 0.002 with beam search.)
+#
 # The phoneme error is the one to look at: edits per sound. The word error counts a word as wrong
 # for a single sound. Both are taken with the model's own sounds as input, and so they are worse
 # than the accuracy in training suggests: one mistake misleads what follows.
