@@ -1,0 +1,371 @@
+"""The grader's side of the workers: start the warm server, ask a solution, never wait for ever."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import selectors
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from kerasbook.exercises.exercise import Exercise, Inputs
+from kerasbook.grading.question import Reply
+from kerasbook.grading.worker.values import split_inputs
+from kerasbook.grading.worker.wire import ProtocolError, pack, parse
+
+MEMORY = 2 * 2**30
+LONGEST_OUTPUT = 4_000
+START_SECONDS = 120.0
+MOST_WORKERS = 3  # for one question
+ENDED = ("timeout", "memory", "crash", "protocol", "internal")
+LEVELS = {
+    1: "own namespaces, Landlock, seccomp",
+    2: "Landlock, seccomp",
+    5: "resource limits only: accidents, not attacks",
+}
+START = (
+    "import sys; sys.path.insert(0, sys.argv[1]); from worker import server; del sys.path[0]; "
+    "server.start(int(sys.argv[2]), sys.argv[3:])"
+)
+
+
+class WorkersError(Exception):
+    """The workers cannot be had, and why."""
+
+
+class Workers:
+    """A warm server that forks a worker for each question; a context manager.
+
+    Args:
+        level: of isolation; None takes the strongest that this machine gives.
+        hidden: folders that no worker may read; the book itself is always one of them.
+        memory: bytes that a worker may hold.
+
+    Raises:
+        WorkersError: no fork on this machine, or TensorFlow cannot be imported.
+    """
+
+    def __init__(self, level: int | None = None, hidden: Sequence[Path] = (), memory: int = MEMORY):
+        if not hasattr(os, "fork"):
+            raise WorkersError("answers are checked on Linux and macOS; on Windows, use WSL")
+        self.memory = memory
+        self._wanted = level
+        self._lock = threading.Lock()
+        self._probed: dict | None = None
+        self._home = tempfile.mkdtemp(prefix="kerasbook-")
+        self._log = Path(self._home, "server.log")
+        mine, theirs = socket.socketpair()
+        self._requests = mine
+        folder = Path(__file__).parent
+        secret = [str(one) for one in (folder.parent, *hidden)]
+        with theirs, self._log.open("wb") as log:
+            self._server = subprocess.Popen(
+                [sys.executable, "-I", "-B", "-X", "utf8", "-c", START]
+                + [str(folder), str(theirs.fileno()), *secret],
+                pass_fds=[theirs.fileno()],
+                env=environment(self._home),
+                cwd="/",
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def __enter__(self) -> Workers:
+        """Itself."""
+        return self
+
+    def __exit__(self, *error) -> None:
+        """Close."""
+        self.close()
+
+    def close(self) -> None:
+        """End the server and with it all workers."""
+        self._requests.close()
+        try:
+            self._server.wait(5)
+        except subprocess.TimeoutExpired:
+            self._server.kill()
+            self._server.wait()
+        remove(self._home)
+
+    def probed(self) -> dict:
+        """Waits for the server: {"level": strongest here, "reasons": why not the stronger ones}."""
+        with self._lock:
+            if self._probed is None:
+                self._requests.settimeout(START_SECONDS)
+                line = bytearray()
+                with contextlib.suppress(TimeoutError):
+                    while not line.endswith(b"\n") and (piece := self._requests.recv(4096)):
+                        line += piece
+                self._requests.settimeout(None)
+                if not line.endswith(b"\n"):
+                    told = self._log.read_text(errors="replace").strip().splitlines()
+                    reason = told[-1] if told else "no answer"
+                    raise WorkersError(f"the worker could not start: {reason}")
+                self._probed = json.loads(line)
+        return self._probed
+
+    @property
+    def level(self) -> int:
+        """The level of isolation that the workers have."""
+        strongest = self.probed()["level"]
+        return strongest if self._wanted is None else max(self._wanted, strongest)
+
+    def start(self, box: str, seconds: float) -> tuple[socket.socket, socket.socket, int]:
+        """Have a worker forked: the keeper's socket, the worker's socket, the output's pipe."""
+        request = {
+            "level": self.level,
+            "box": box,
+            "seconds": int(seconds) + 2,
+            "memory": self.memory,
+        }
+        control, far_control = socket.socketpair()
+        replies, far_replies = socket.socketpair()
+        output, far_output = os.pipe()
+        try:
+            with self._lock:
+                descriptors = [far_control.fileno(), far_replies.fileno(), far_output]
+                socket.send_fds(self._requests, [json.dumps(request).encode()], descriptors)
+                # One request is one message only if the server has taken the one before.
+                self._requests.recv(1)
+        except OSError as error:
+            raise WorkersError(f"the server of the workers has ended: {error}") from error
+        finally:
+            far_control.close()
+            far_replies.close()
+            os.close(far_output)
+        return control, replies, output
+
+
+def environment(home: str) -> dict[str, str]:
+    """The environment of the workers, made from nothing."""
+    return {
+        "PATH": "/usr/bin:/bin",
+        "LANG": "C.UTF-8",
+        "HOME": home,
+        "TMPDIR": home,
+        "KERAS_HOME": home,
+        "MPLCONFIGDIR": home,
+        "KERAS_BACKEND": "tensorflow",
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "CUDA_VISIBLE_DEVICES": "-1",
+        "PYTHONHASHSEED": "0",
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+        "TF_NUM_INTRAOP_THREADS": "1",
+        "TF_NUM_INTEROP_THREADS": "1",
+    }
+
+
+def remove(folder: str) -> None:
+    """Remove a folder in which a stranger's code could write, whatever it left there."""
+    shutil.rmtree(folder, ignore_errors=True)
+    if os.path.isdir(folder):  # too deep for rmtree, or folders that may not be entered
+        subprocess.run(["chmod", "-R", "u+rwx", folder], capture_output=True)
+        subprocess.run(["rm", "-rf", folder], capture_output=True)
+
+
+class Solution:
+    """An Asker whose answers come from a worker; a context manager.
+
+    A worker that has ended, or said what is no message, is replaced for the next case. The
+    exercise's seconds hold for all cases together.
+    """
+
+    def __init__(self, workers: Workers, exercise: Exercise, source: str):
+        self.workers = workers
+        self.exercise = exercise
+        self.source = source
+        self.output = bytearray()
+        self.cut = False
+        self._left = exercise.seconds
+        self._worker: _Worker | None = None
+        self._replaced = 0
+        self._unusable: Reply | None = None  # the answer to all other cases: loading failed, …
+
+    def __enter__(self) -> Solution:
+        """Itself."""
+        return self
+
+    def __exit__(self, *error) -> None:
+        """End the worker."""
+        self._end()
+
+    def ask(self, calls: Sequence[Inputs]) -> list[Reply]:
+        """See Asker."""
+        started = time.monotonic()
+        try:
+            return self._ask(calls, started + self._left)
+        finally:
+            self._left -= time.monotonic() - started
+
+    def _ask(self, calls, deadline) -> list[Reply]:
+        if self._unusable:
+            return [self._unusable]
+        if self._left <= 0:
+            return [self._timeout()]
+        if not self._worker:
+            self._worker = _Worker(self.workers, self.exercise.seconds)
+            loaded = self._exchange({"do": "load", **self._loading()}, {}, deadline)
+            if loaded.status != "ok":
+                if loaded.status not in ENDED:
+                    self._unusable = loaded
+                return [loaded]
+        replies = []
+        for number, inputs in enumerate(calls):
+            fields, arrays = split_inputs(inputs)
+            fields |= {"do": "call", "first": number == 0}
+            replies.append(self._exchange(fields, arrays, deadline))
+            if replies[-1].status != "ok":
+                break
+        return replies
+
+    def _loading(self) -> dict:
+        return {
+            "source": self.source,
+            "name": self.exercise.name,
+            "driver": self.exercise.driver_source,
+            "outputs": self.exercise.outputs,
+            "forbidden": list(self.exercise.forbidden),
+        }
+
+    def _timeout(self) -> Reply:
+        return Reply("timeout", message=f"took longer than {self.exercise.seconds:g} s")
+
+    def _exchange(self, fields, arrays, deadline) -> Reply:
+        assert self._worker is not None
+        try:
+            reply = self._worker.exchange(pack(fields, arrays), deadline)
+        except TimeoutError:
+            reply = self._timeout()
+        if reply.status in ENDED:
+            self._end()
+            self._replaced += 1
+            if self._replaced == MOST_WORKERS:
+                self._unusable = reply
+        return reply
+
+    def _end(self) -> None:
+        if self._worker:
+            self._worker.end()
+            self.output += self._worker.output[: LONGEST_OUTPUT - len(self.output)]
+            self.cut |= self._worker.cut
+            self._worker = None
+
+
+class _Worker:
+    """One forked worker: bytes to it, bytes from it, and its keeper's word on how it ended."""
+
+    def __init__(self, workers: Workers, seconds: float):
+        self.output = bytearray()
+        self.cut = False
+        self._box = tempfile.mkdtemp(prefix="kerasbook-box-")
+        self._control, self._replies, self._pipe = workers.start(self._box, seconds)
+        self._received = bytearray()
+        self._replies.setblocking(False)
+        os.set_blocking(self._pipe, False)
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._control, selectors.EVENT_READ)
+        self._selector.register(self._replies, selectors.EVENT_READ)
+        self._selector.register(self._pipe, selectors.EVENT_READ)
+
+    def exchange(self, message: bytes, deadline: float) -> Reply:
+        """Send a message and wait for the one reply to it.
+
+        Raises:
+            TimeoutError: the deadline (of time.monotonic) passed.
+        """
+        waiting = memoryview(message)
+        while True:
+            if self._received:
+                if waiting:
+                    return Reply("protocol", message="a reply before the call")
+                try:
+                    if parsed := parse(self._received):
+                        return self._as_reply(*parsed)
+                except ProtocolError as error:
+                    return Reply("protocol", message=f"not a reply: {error}")
+            events = selectors.EVENT_READ | (selectors.EVENT_WRITE if waiting else 0)
+            self._selector.modify(self._replies, events)
+            ready = self._selector.select(max(0.0, deadline - time.monotonic()))
+            if not ready and time.monotonic() >= deadline:
+                raise TimeoutError
+            files = {key.fileobj: mask for key, mask in ready}
+            if self._pipe in files:
+                self._drain()
+            if files.get(self._replies, 0) & selectors.EVENT_WRITE:
+                with contextlib.suppress(BlockingIOError, OSError):
+                    waiting = waiting[self._replies.send(waiting[: 1 << 20]) :]
+            if files.get(self._replies, 0) & selectors.EVENT_READ and not self._receive():
+                return self._how_it_ended(deadline)
+            if self._control in files:
+                return self._how_it_ended(deadline)
+
+    def _as_reply(self, fields, arrays, used) -> Reply:
+        if len(self._received) > used:
+            return Reply("protocol", message="more than one reply to a call")
+        self._received.clear()
+        status, message = fields.get("status"), fields.get("message", "")
+        if status not in ("ok", "fail", "error", "memory", "forbidden"):
+            return Reply("protocol", message="a reply without a status")
+        if not isinstance(message, str):
+            return Reply("protocol", message="a message that is no text")
+        after = {name[6:]: a for name, a in arrays.items() if name.startswith("input ")}
+        outputs = {name: a for name, a in arrays.items() if not name.startswith("input ")}
+        return Reply(status, outputs, after, message[:2000])
+
+    def _receive(self) -> bool:
+        try:
+            piece = self._replies.recv(1 << 20)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        self._received += piece
+        return bool(piece)
+
+    def _drain(self) -> None:
+        try:
+            piece = os.read(self._pipe, 1 << 16)
+        except (BlockingIOError, OSError):
+            return
+        if not piece:  # closed: it would be ready for ever
+            with contextlib.suppress(KeyError):
+                self._selector.unregister(self._pipe)
+        room = LONGEST_OUTPUT - len(self.output)
+        self.output += piece[:room]
+        self.cut |= len(piece) > room
+
+    def _how_it_ended(self, deadline: float) -> Reply:
+        self._control.settimeout(max(0.5, deadline - time.monotonic()))
+        try:
+            told = json.loads(self._control.recv(4096) or b"{}")
+        except TimeoutError:
+            raise
+        except (OSError, ValueError):
+            told = {}
+        ended = told.get("ended", "internal")
+        return Reply(ended, message=told.get("message", "the keeper of the worker is gone"))
+
+    def end(self) -> None:
+        """Have the worker killed, and wait until it is gone; then remove its box."""
+        with contextlib.suppress(OSError):
+            self._control.send(b"end")
+            self._control.settimeout(5)
+            while self._control.recv(4096):
+                pass
+        self._drain()
+        self._selector.close()
+        self._control.close()
+        self._replies.close()
+        os.close(self._pipe)
+        remove(self._box)
