@@ -27,6 +27,8 @@ if __name__ == "__main__":
 # %%
 import warnings
 from itertools import pairwise
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Literal
 
 from kerasbook import plotting
@@ -39,6 +41,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 from keras import layers
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 # %% [markdown]
 # ## The data
@@ -1008,6 +1011,38 @@ if __name__ == "__main__":
     )
 
 # %% [markdown]
+# ## Watching from elsewhere
+#
+# **TensorBoard** draws the curves of a run while it goes on, in a page of its own, and those of
+# earlier runs beside them. A callback writes its files, once per epoch; a chapter's program has the
+# flag `--tensorboard` for it. In a notebook two lines open the page:
+#
+#     %load_ext tensorboard
+#     %tensorboard --logdir runs/chapter2/tensorboard
+#
+# The page lives only as long as the notebook runs. So here we read back from the files what it
+# would draw under the name `epoch_loss`.
+
+
+# %%
+def logged_losses(folder) -> dict[str, list[float]]:
+    """Returns the curves `epoch_loss` in TensorBoard's files: of "train" and "validation"."""
+    curves = {}
+    for name in ("train", "validation"):
+        events = EventAccumulator(str(Path(folder) / name)).Reload()
+        losses = [tf.make_ndarray(event.tensor_proto) for event in events.Tensors("epoch_loss")]
+        curves[name] = [float(loss) for loss in losses]
+    return curves
+
+
+if __name__ == "__main__":
+    with TemporaryDirectory() as folder:
+        history = train_on_few(splits, epochs=5, callbacks=[keras.callbacks.TensorBoard(folder)])
+        curves = logged_losses(folder)
+    plotting.plot_lines(curves, x_label="epoch", y_label="epoch_loss")
+    print("the same as in History:", np.allclose(curves["train"], history.history["loss"]))
+
+# %% [markdown]
 # ## Result
 #
 # `main` trains softmax regression and then the deep network, on the same data with the same
@@ -1168,7 +1203,7 @@ if __name__ == "__main__":
 # - The regularisation term is "a penalty that adds complexity". It adds a cost for large weights
 #   and takes complexity away.
 # - A list `losses` is plotted that nobody filled, a transformation of the pictures is built and
-#   never applied, and TensorBoard is announced but not used. (With us: `--tensorboard`.)
+#   never applied, and TensorBoard is announced but not used.
 # - In another listing the pictures are never flattened and `F` is never imported, so it does not
 #   run. A listing in a book should be run by a machine before it is printed. This one is.
 # - Logistic regression is called deep learning. It has one layer; depth begins with the second.

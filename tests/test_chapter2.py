@@ -431,3 +431,12 @@ def test_the_diagram_of_backpropagation_has_the_gradients_that_it_computes():
         np.testing.assert_allclose(slopes[name].squeeze(), gradient, atol=1e-8, err_msg=name)
     np.testing.assert_allclose(outputs[1], values["a1"])
     assert values["loss"] == pytest.approx(chapter2.cross_entropy(np.array([1]), outputs[-1]))
+
+
+def test_what_tensorboard_would_draw_is_read_back(tmp_path):
+    splits = small_splits((4, 4, 1))
+    callback = chapter2.keras.callbacks.TensorBoard(str(tmp_path))
+    history = chapter2.train_on_few(splits, epochs=2, callbacks=[callback])
+    curves = chapter2.logged_losses(tmp_path)
+    np.testing.assert_allclose(curves["train"], history.history["loss"])
+    np.testing.assert_allclose(curves["validation"], history.history["val_loss"])
