@@ -155,6 +155,18 @@ def test_history_scales_the_loss_by_logarithm_beyond_two_decades():
     assert scale(101.0, 1.0, name="mae") == ("linear", False)
 
 
+def test_one_epoch_is_told_in_numbers():
+    def numbers(*histories):
+        (ax,) = plot_history(*histories, metric="loss")
+        return {text.get_text(): text.get_ha() for text in ax.texts if text.get_text()}
+
+    one = {"loss": [0.25], "val_loss": [1.5]}
+    assert numbers(one) == {"0.25": "left", "1.5": "right"}
+    assert numbers({"loss": [np.nan], "val_loss": [1.5]}) == {"1.5": "right"}
+    assert numbers(one, one) == {}
+    assert numbers(history(2)) == {}
+
+
 @pytest.mark.parametrize("epochs", [1, 15, 1000])
 def test_history_ticks_are_whole_epochs_from_1_and_long_runs_are_not_crowded(epochs):
     (loss,) = plot_history(history(epochs, slope=0.1 / epochs), metric="loss")

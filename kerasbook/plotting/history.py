@@ -35,7 +35,8 @@ def plot_history(
     A history is what `fit` returns, ours or Keras', or its dictionary of one number per epoch.
     Training is solid and validation (`val_…`) dashed; a star marks the best validation value
     when the metric's name tells whether high or low is good. Epochs count from 1. A loss over
-    more than two decades gets a log scale. NaN and infinity are gaps.
+    more than two decades gets a log scale. NaN and infinity are gaps. Where one run has one epoch,
+    its values are written beside the points.
 
     `labels` names the runs, `metric` chooses panels ("loss", ["loss", "mae"]) and `units` adds
     a unit to a panel's label ({"mae": "mpg"}).
@@ -189,6 +190,8 @@ def _draw_panel(
             shown = look if len(runs) == 1 else {"color": page.ink(ax), "linewidth": 1.5}
             shown = {**shown, "linestyle": style, "markerfacecolor": face, "label": kind}
             kinds[kind] = Line2D([], [], **shown)
+            if len(runs) == len(run[key]) == 1:  # a point without a curve: its value says more
+                _write_value(ax, epochs[0][0], run[key][0], left=kind == "validation")
         best = _best_epoch(name, run.get("val_" + name))
         if best is not None:
             epoch, value = epochs[number][best], run["val_" + name][best]
@@ -205,6 +208,19 @@ def _draw_panel(
     if star is not None and len(runs) > 1:
         star.set(color="white", label="best validation")
     page.legend_below(ax, list(kinds.values()), rows if star is None else [*rows, star])
+
+
+def _write_value(ax: Axes, x: float, y: float, left: bool) -> None:
+    """Write the value of a point beside it, to its left or its right."""
+    ax.annotate(
+        f"{y:.4g}" if np.isfinite(y) else "",
+        (x, y),
+        xytext=(-9 if left else 9, 0),
+        textcoords="offset points",
+        ha="right" if left else "left",
+        va="center",
+        fontsize=page.TEXT_SIZE,
+    )
 
 
 def _scale_loss(ax: Axes, name: str, runs: Sequence[Mapping[str, np.ndarray]]) -> None:
