@@ -434,7 +434,7 @@ def test_the_diagram_of_backpropagation_has_the_gradients_that_it_computes():
 
 
 def test_what_tensorboard_would_draw_is_read_back(tmp_path):
-    splits = small_splits((8, 8, 1))
+    splits = small_splits((2, 20, 1))
     callback = chapter2.keras.callbacks.TensorBoard(str(tmp_path))
     history = chapter2.train_on_few(splits, epochs=2, callbacks=[callback])
     curves = chapter2.logged_losses(tmp_path)
