@@ -8,9 +8,9 @@ know where to look? It asks: each symbol makes a question, each offers a key, an
 key agree, much is taken over. That is *attention*, and nearly all of the rest are masks that say
 who may look at whom.
 
-We train two models. The first reads the spelling of an English word and says it: an encoder reads,
-a decoder speaks. The second writes, character by character, after six plays of Shakespeare: a
-decoder alone.
+We train three models. The first reads the spelling of an English word and says it: an encoder
+reads, a decoder speaks. The second writes, character by character, after six plays of Shakespeare:
+a decoder alone. The third is the first again, and translates.
 
 After this chapter you can
 
@@ -27,14 +27,17 @@ if __name__ == "__main__":
     run("kerasbook.chapter6")
 
 # %%
+from collections import Counter
+from collections.abc import Callable
 from time import perf_counter
 from typing import Any, Literal, NamedTuple
 
 from kerasbook import plotting, probes
 from kerasbook.chapter3 import outputs_and_gradients
-from kerasbook.data import load, load_cmudict
+from kerasbook.data import load, load_cmudict, load_verses
 from kerasbook.data.cmudict import END, LETTERS, PAD, START, encode_letters, spelling
 from kerasbook.data.shakespeare import decode_text, encode_text
+from kerasbook.data.subwords import decode, split_pieces
 from kerasbook.runner import Result
 from kerasbook.training import evaluate, fit, make_train_step
 
@@ -702,19 +705,20 @@ def logits_layer(classes):
     return layers.Dense(classes, kernel_initializer=small, name="logits")
 
 
-def make_pronouncer(width=64, heads=4, blocks=2, sounds=42, **options) -> keras.Model:
+def make_pronouncer(width=64, heads=4, blocks=2, sounds=42, letters=27, **options) -> keras.Model:
     """Returns the encoder–decoder: (letters, their words, sounds, their words) → logits.
 
-    The inputs are whole numbers (n, time), the logits (n, time, sounds); `options` go to Stack.
+    The inputs are whole numbers (n, time) below `letters` and below `sounds`, the numbers of their
+    kinds; the logits are (n, time, sounds). `options` go to Stack.
     """
     names = ("letters", "letter_words", "before", "before_words")
     inputs = [keras.Input((None,), dtype="int32", name=name) for name in names]
-    letters, letter_words, before, before_words = inputs
-    encoder = Stack(len(LETTERS), width, heads, blocks, name="encoder", **options)
+    spelt, spelt_words, before, before_words = inputs
+    encoder = Stack(letters, width, heads, blocks, name="encoder", **options)
     options = {"causal": True, "cross": True} | options
     decoder = Stack(sounds, width, heads, blocks, name="decoder", **options)
-    memory = encoder(letters, letter_words)
-    said = decoder(before, before_words, memory, letter_words)
+    memory = encoder(spelt, spelt_words)
+    said = decoder(before, before_words, memory, spelt_words)
     return keras.Model(inputs, logits_layer(sounds)(said), name="pronouncer")
 
 
@@ -1170,9 +1174,72 @@ def write(model, beginning, characters, count=200, window=64, seed=0, **how):
 # The model has seen no position beyond the 64th, so it is given the last 64 characters only. When
 # they move on, every position changes, and a cache would be of no use.
 #
+# ## A model that translates
+#
+# The encoder–decoder that reads letters and says sounds can as well read Spanish and say English.
+# What are the symbols then? Whole words are too many, and the next text has words that this one did
+# not have. Characters are few, but make long rows. Between the two lie *pieces* of words. Begin
+# with characters. Again and again take the commonest pair of neighbours and make one piece of it,
+# until there are 2,000. Common words become one piece, rare ones several, and none is unknown.
+# (`kerasbook.data.subwords` does it, in a few seconds, and from the training part alone.)
+
+# %%
+if __name__ == "__main__":
+    verses = load_verses()
+    print(verses)
+    (spanish, _), english = (part[:1] for part in verses.test[0]), verses.test.y[:1]
+    for row in (spanish[0], english[0]):
+        text = decode(row, verses.classes)
+        print(text, split_pieces(text, verses.classes), sep="\n")
+
+# %% [markdown]
+# How good is a translation? There are many good ones, and only one stands beside it. *chrF* asks
+# which runs of one to six characters the two have in common, blanks left out. Its *precision* is
+# the share of the runs of ours that are in the other too, its *recall* the share of the runs of the
+# other that are in ours, each a mean over the six lengths. The score weighs recall twice:
+# $5 p r / (4 p + r)$. It is 1 for the same text. But no text has 0: English verses have much in
+# common whatever they say. So we state beside it what the right translation of *another* verse
+# would get.
+
+
+# %%
+def runs(text, length):
+    """Returns how often each run of so many characters occurs in a text, blanks left out."""
+    text = "".join(text.split())
+    return Counter(text[start : start + length] for start in range(len(text) - length + 1))
+
+
+def chrf(said, expected, longest=6):
+    """Returns the chrF score, 0 to 1, of the texts `said` beside those `expected` (Popović 2015).
+
+    The runs of all texts are counted together; a length of which there are none is left out.
+    """
+    precisions, recalls = [], []
+    for length in range(1, longest + 1):
+        pairs = [(runs(a, length), runs(b, length)) for a, b in zip(said, expected, strict=True)]
+        common = sum((a & b).total() for a, b in pairs)
+        ours, theirs = (sum(counts.total() for counts in side) for side in zip(*pairs, strict=True))
+        if ours and theirs:
+            precisions.append(common / ours)
+            recalls.append(common / theirs)
+    precision, recall = np.mean(precisions or [0]), np.mean(recalls or [0])
+    return float(5 * precision * recall / max(4 * precision + recall, 1e-9))
+
+
+def translate(model, source, pieces):
+    """Returns the texts that the model makes of rows (n, time), greedily."""
+    return [decode(row, pieces) for row in greedy(model, source, longest=source.shape[1])]
+
+
+if __name__ == "__main__":
+    for said in ("And God said: let there be light!", "He said nothing at all to them."):
+        print(f"{chrf([said], ['God said, “Let there be light.”']):.2f}", said)
+
+# %% [markdown]
 # ## Result
 #
-# `main` trains the one or the other. Both use the same loss, the same loop, the same schedule.
+# `main` trains one of the three. All use the same loss, the same loop, the same schedule. What a
+# task has of its own are its data, its model, and how it is judged.
 
 
 # %%
@@ -1194,16 +1261,101 @@ def plot_word(model, word, sounds):
     return plotting.plot_attention(weights, names, list(word), "says", "looks at")
 
 
-def scores_of_pronouncer(model, part, loss_fn) -> dict[str, float]:
-    """Returns the loss and accuracy, and the error rates of the greedy search."""
-    options = {"metrics": [TokenAccuracy()], "batch_size": 1000}
-    scores = evaluate(model, as_rows(part), loss_fn=loss_fn, **options)
-    return scores | error_rates(greedy(model, part.x[0]), part.y)
+def losses(model, splits, rows=tuple) -> dict[str, dict[str, float]]:
+    """Returns loss and accuracy, by part; `rows` makes (x, y) or (x, y, weight) of a part."""
+    options = {"metrics": [TokenAccuracy()], "batch_size": 250, "loss_fn": SmoothedCrossEntropy()}
+    parts = {"validation": splits.validation, "test": splits.test}
+    return {name: evaluate(model, rows(part), **options) for name, part in parts.items()}
+
+
+def judge_pronouncer(model, splits):
+    """Returns the scores, by part: error rates too, of the test also by beam; and a picture."""
+    scores = losses(model, splits, as_rows)
+    for name, values in scores.items():
+        part = getattr(splits, name)
+        values |= error_rates(greedy(model, part.x[0]), part.y)
+    by_beam = error_rates(beam_search(model, splits.test.x[0])[0], splits.test.y)
+    scores["test"] |= {f"beam_{name}": value for name, value in by_beam.items()}
+    return scores, {"attention": plot_word(model, "thoughtfully", splits.classes)}
+
+
+def judge_writer(model, splits):
+    """Returns the scores, by part, and no picture; prints what the model writes."""
+    window = splits.train.x.shape[1]
+    print(write(model, "KING.\n", splits.classes, window=window, temperature=0.8))
+    return losses(model, splits), {}
+
+
+def judge_translator(model, splits, shown=4):
+    """Returns the scores, by part: chrF too; and no picture; prints the first translations."""
+    scores, pieces = losses(model, splits, as_rows), splits.classes
+    for name, values in scores.items():
+        source, after = getattr(splits, name).x[0], getattr(splits, name).y
+        said, right = translate(model, source, pieces), [decode(row, pieces) for row in after]
+        values |= {"chrf": chrf(said, right), "chrf_of_another": chrf(right[1:], right[:-1])}
+        if name == "test":
+            for row, *texts in zip(source[:shown], said, right, strict=False):
+                print(decode(row, pieces), f"  says:  {texts[0]}", f"  right: {texts[1]}", sep="\n")
+    return scores, {}
+
+
+# %%
+class Task(NamedTuple):
+    """What a task has of its own."""
+
+    datasets: tuple[str, ...]  # that suit it, the embedded one first
+    epochs: int
+    width: int
+    make_model: Callable[..., keras.Model]  # (number of classes, **options)
+    rows: Callable  # a part → what the model is trained on
+    judge: Callable  # (model, splits) → scores by part, pictures
+
+
+TASKS = {
+    "pronunciation": Task(
+        datasets=("cmudict",),
+        epochs=1,
+        width=64,
+        make_model=lambda sounds, **options: make_pronouncer(sounds=sounds, **options),
+        rows=pack,
+        judge=judge_pronouncer,
+    ),
+    "language": Task(
+        datasets=("shakespeare", "tiny_shakespeare"),
+        epochs=2,
+        width=128,
+        make_model=make_writer,
+        rows=tuple,
+        judge=judge_writer,
+    ),
+    "translation": Task(
+        datasets=("verses", "ted_hrlr_translate"),
+        epochs=4,
+        width=128,
+        make_model=lambda pieces, **options: make_pronouncer(
+            sounds=pieces, letters=pieces, **options
+        ),
+        rows=lambda part: pack(part, room=64),
+        judge=judge_translator,
+    ),
+}
+
+
+def task_and_dataset(task, dataset) -> tuple[str, str]:
+    """Returns both names, each from the other where it is None; ValueError if they do not fit."""
+    if task is None:
+        suited = [name for name in TASKS if dataset in TASKS[name].datasets]
+        task = suited[0] if suited else "pronunciation"
+    dataset = dataset or TASKS[task].datasets[0]
+    if dataset not in TASKS[task].datasets:
+        known = " or ".join(TASKS[task].datasets)
+        raise ValueError(f"the task {task} takes the data set {known}, not {dataset}")
+    return task, dataset
 
 
 # %%
 def main(
-    task: Literal["pronunciation", "language"] = "pronunciation",
+    task: Literal["pronunciation", "language", "translation"] | None = None,
     epochs: int | None = None,
     batch_size: int = 24,
     learning_rate: float = 0.004,
@@ -1213,43 +1365,42 @@ def main(
     dropout: float = 0.0,
     label_smoothing: float = 0.0,
     seed: int = 0,
+    dataset: Literal["cmudict", "shakespeare", "tiny_shakespeare", "verses", "ted_hrlr_translate"]
+    | None = None,
     examples: int | None = None,
     **fit_options,
 ) -> Result:
-    """Trains a Transformer to say English words, or to write like Shakespeare.
+    """Trains a Transformer to say English words, to write like Shakespeare, or to translate.
 
     Args:
-        task: pronunciation is an encoder–decoder on CMUdict, language a decoder on Shakespeare
-        epochs: passes over the training part; else 1 for pronunciation, 2 for language
+        task: pronunciation, if neither this nor a data set is named
+        epochs: passes over the training part; else 1 for pronunciation, 2 for language, 4
         batch_size: rows per step
         learning_rate: of Adam after the warm-up; it falls to zero along half a cosine
-        width: numbers per token; else 64 for pronunciation, 128 for language
+        width: numbers per token; else 64 for pronunciation, 128
         heads: of each attention
         blocks: of the encoder and of the decoder
         dropout: share of what each part adds to a token that is dropped
         label_smoothing: share of the target that all classes have in equal parts
         seed: of the first weights, the shuffling and the dropout
+        dataset: cmudict, shakespeare or verses by the task; the others are of TensorFlow Datasets
         examples: use the first so many examples of each part
         fit_options: handed on to kerasbook.training.fit
     """
     keras.utils.set_random_seed(seed)
-    speaks = task == "pronunciation"
-    splits = load("cmudict" if speaks else "shakespeare").take(examples)
+    task_name, dataset_name = task_and_dataset(task, dataset)
+    own = TASKS[task_name]
+    splits = load(dataset_name).take(examples)
     print(splits)
-    epochs, width = epochs or (1 if speaks else 2), width or (64 if speaks else 128)
-    make_model = make_pronouncer if speaks else make_writer
+    epochs, width = epochs or own.epochs, width or own.width
     options = {"width": width, "heads": heads, "blocks": blocks, "dropout": dropout}
-    classes = len(splits.classes)
-    model = make_model(**options, **({"sounds": classes} if speaks else {"characters": classes}))
+    model = own.make_model(len(splits.classes), **options)
     model.summary()
 
-    train, validation = (
-        pack(part) if speaks else tuple(part) for part in (splits.train, splits.validation)
-    )
+    train, validation = own.rows(splits.train), own.rows(splits.validation)
     full = max(1, len(train[1]) // batch_size) * batch_size  # a short last batch has another shape
     train = tf.nest.map_structure(lambda a: a[:full], train)  # and would be compiled by itself
     schedule = make_schedule(learning_rate, len(train[1]), batch_size, epochs)
-    plain = SmoothedCrossEntropy()
     history = fit(
         model,
         train,
@@ -1262,22 +1413,9 @@ def main(
         seed=seed,
         **fit_options,
     )
-    figures = {"history": plotting.plot_history(history), "learning_rate": plot_rates(schedule)}
+    scores, figures = own.judge(model, splits)
+    figures |= {"history": plotting.plot_history(history), "learning_rate": plot_rates(schedule)}
     figures["positions"] = plotting.plot_positions(sinusoids(tf.range(32), width))
-    parts = {"validation": splits.validation, "test": splits.test}
-    if speaks:
-        scores = {name: scores_of_pronouncer(model, part, plain) for name, part in parts.items()}
-        by_beam = error_rates(beam_search(model, splits.test.x[0])[0], splits.test.y)
-        scores["test"] |= {f"beam_{name}": value for name, value in by_beam.items()}
-        figures["attention"] = plot_word(model, "thoughtfully", splits.classes)
-    else:
-        metrics = [TokenAccuracy()]
-        scores = {
-            name: evaluate(model, tuple(part), loss_fn=plain, metrics=metrics)
-            for name, part in parts.items()
-        }
-        window = splits.train.x.shape[1]
-        print(write(model, "KING.\n", splits.classes, window=window, temperature=0.8))
     return Result(splits, model, history, scores, figures)
 
 
@@ -1331,7 +1469,8 @@ if __name__ == "__main__":
         print(f"{word:14}", *(splits.classes[sound] for sound in sounds_of(row)))
 
 # %% [markdown]
-# And the other task, on a small scale; `--task language` takes all six plays and a wider model.
+# And the model that writes, on a small scale; `--task language` takes all six plays and a wider
+# model.
 
 # %%
 if __name__ == "__main__":
@@ -1505,6 +1644,6 @@ if __name__ == "__main__":
 #
 # ## Where to go next
 #
-# Here the six chapters end that build a model from its formula. `kerasbook verify` compares all that
-# was built by hand with Keras, and `the_articles_mistakes.ipynb` has the mistakes of all the
+# Here the six chapters end that build a model from its formula. `kerasbook verify` compares all
+# that was built by hand with Keras, and `the_articles_mistakes.ipynb` has the mistakes of all the
 # articles in one place, each beside what is right.

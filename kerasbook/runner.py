@@ -90,7 +90,7 @@ def _parser(chapter) -> tuple[argparse.ArgumentParser, list[str]]:
     helps = dict(re.findall(r"^\s+(\w+): (.+)", inspect.getdoc(chapter.main), re.MULTILINE))
     for name, parameter in inspect.signature(chapter.main).parameters.items():
         if parameter.kind is not inspect.Parameter.VAR_KEYWORD:
-            kind = {int | None: int}.get(parameter.annotation, parameter.annotation)
+            kind = _without_none(parameter.annotation)
             choices = get_args(kind) if get_origin(kind) is Literal else None
             bounds = BOUNDS.get(name, (0, math.inf))
             own.add_argument(
@@ -118,6 +118,12 @@ def _parser(chapter) -> tuple[argparse.ArgumentParser, list[str]]:
     common.add_argument("--quick", **on, help="one epoch on 512 examples, to try things out")
     common.add_argument("--quiet", **on, help="print nothing but errors")
     return parser, [action.dest for action in parser._actions if action.dest not in before]
+
+
+def _without_none(kind):
+    """`int` for `int | None`; a kind that does not allow None is unchanged."""
+    kinds = get_args(kind)
+    return kinds[kinds[0] is type(None)] if type(None) in kinds else kind
 
 
 def _bounded(kind, lowest, highest):

@@ -1,9 +1,11 @@
 """Chapter 6: attention and blocks against Keras, masks, packing, decoding, errors, `main`."""
 
+import inspect
 import itertools
+from typing import get_args
 
 from kerasbook import chapter6, probes
-from kerasbook.data import Part, Splits, cmudict
+from kerasbook.data import Part, Splits, cmudict, subwords
 from kerasbook.data.cmudict import END, PAD, START
 
 import keras
@@ -406,6 +408,19 @@ def test_error_rates():
     assert rates == {"phoneme_error": pytest.approx(2 / 6), "word_error": pytest.approx(2 / 3)}
 
 
+def test_chrf_by_hand():
+    assert chapter6.chrf(["a b c"], ["abc"]) == 1  # blanks do not count
+    # of a, b, c, ab, bc, abc and a, b, d, ab, bd, abd: 2 of 3, 1 of 2, 0 of 1
+    assert chapter6.chrf(["abc"], ["abd"]) == pytest.approx((2 / 3 + 1 / 2) / 3)
+    # runs of 1 and 2: precision (1 + 1) / 2, recall (2 / 4 + 1 / 3) / 2
+    precision, recall = 1, 5 / 12
+    expected = 5 * precision * recall / (4 * precision + recall)
+    assert chapter6.chrf(["ab"], ["abcd"]) == pytest.approx(expected)
+    assert chapter6.chrf(["abcd"], ["ab"]) > chapter6.chrf(["ab"], ["abcd"])  # recall counts more
+    assert chapter6.chrf(["", "xyz"], ["abc", "def"]) == 0
+    assert chapter6.chrf(["aaa"], ["a"]) == pytest.approx(5 / 3 / (4 / 3 + 1))  # one a is common
+
+
 # --- sampling -----------------------------------------------------------------------------
 
 
@@ -506,6 +521,65 @@ def test_main_writes(monkeypatch, capsys):
     assert "KING.\naKING.\naKING" in capsys.readouterr().out
 
 
+def verse_splits(count=48):
+    """A language in which each word has one translation, in the same order."""
+    random = np.random.default_rng(0)
+    words = {"uno": "one", "dos": "two", "rey": "king", "casa": "house"}
+    chosen = [random.choice(list(words), random.integers(1, 4)) for _ in range(count)]
+    pairs = [(" ".join(row), " ".join(words[word] for word in row)) for row in chosen]
+    pieces = subwords.make_pieces([text for pair in pairs for text in pair], 40)
+    part = subwords.encode_pairs(pairs, pieces, longest=9)
+    return Splits(*[part] * 3, "verses", "Made up", "English", "embedded", pieces)
+
+
+def test_main_translates(monkeypatch, capsys):
+    monkeypatch.setattr(chapter6, "load", lambda name: verse_splits(12))
+    options = {"width": 16, "blocks": 1, "jit": "off", "progress": "none"}
+    result = chapter6.main("translation", epochs=2, batch_size=1, **options)
+    assert result.splits.name == "verses"
+    names = {"loss", "accuracy", "chrf", "chrf_of_another"}
+    assert [set(scores) for scores in result.scores.values()] == [names, names]
+    losses = result.history.history["loss"]
+    assert losses[1] < losses[0]
+    assert set(result.figures) == {"history", "learning_rate", "positions"}
+    source, after = (rows[0] for rows in (result.splits.test.x[0], result.splits.test.y))
+    printed = capsys.readouterr().out
+    assert f"\n{subwords.decode(source, result.splits.classes)}\n  says:  " in printed
+    assert f"\n  right: {subwords.decode(after, result.splits.classes)}\n" in printed
+
+
+@pytest.mark.slow
+def test_main_learns_to_translate(monkeypatch):
+    monkeypatch.setattr(chapter6, "load", lambda name: verse_splits())
+    options = {"width": 32, "blocks": 1, "jit": "off", "progress": "none", "learning_rate": 0.01}
+    scores = chapter6.main("translation", epochs=60, batch_size=1, **options).scores["test"]
+    assert scores["chrf"] > 0.9 > scores["chrf_of_another"]
+
+
+@pytest.mark.parametrize(
+    ("task", "dataset", "chosen"),
+    [
+        (None, None, ("pronunciation", "cmudict")),
+        ("language", None, ("language", "shakespeare")),
+        (None, "tiny_shakespeare", ("language", "tiny_shakespeare")),
+        ("translation", "ted_hrlr_translate", ("translation", "ted_hrlr_translate")),
+    ],
+)
+def test_task_and_dataset_follow_from_each_other(task, dataset, chosen):
+    assert chapter6.task_and_dataset(task, dataset) == chosen
+
+
+def test_main_names_its_data_sets_and_refuses_those_of_another_task():
+    for annotation, names in (
+        ("dataset", [name for task in chapter6.TASKS.values() for name in task.datasets]),
+        ("task", list(chapter6.TASKS)),
+    ):
+        kind = inspect.signature(chapter6.main).parameters[annotation].annotation
+        assert list(get_args(get_args(kind)[0])) == names
+    with pytest.raises(ValueError, match="language takes the data set shakespeare or tiny_shakesp"):
+        chapter6.main("language", dataset="verses")
+
+
 def test_main_starts_from_its_seed(monkeypatch):
     class Started(Exception):
         pass
@@ -537,6 +611,12 @@ def test_unshifted_targets_are_copied(monkeypatch):
 @pytest.mark.slow
 def test_errors_at_the_defaults():
     assert chapter6.main(progress="none").scores["test"]["phoneme_error"] <= 0.14
+
+
+@pytest.mark.slow
+def test_translation_at_the_defaults():
+    scores = chapter6.main("translation", progress="none").scores["test"]
+    assert scores["chrf"] > scores["chrf_of_another"] + 0.05
 
 
 @pytest.mark.slow

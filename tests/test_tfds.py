@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from kerasbook import data
-from kerasbook.data import builders, fashion
+from kerasbook.data import builders, fashion, verses
 from kerasbook.data import tfds as online
 
 import numpy as np
@@ -278,9 +278,9 @@ def test_the_command_ends_with_the_error_and_no_traceback(proxy, tmp_path, capsy
 
 @pytest.fixture(scope="module")
 def data_dir(tmp_path_factory):
-    """Both embedded data sets, prepared."""
+    """The embedded data sets, prepared."""
     folder = tmp_path_factory.mktemp("tensorflow_datasets")
-    for name in ("kerasbook_auto_mpg", "kerasbook_fashion"):
+    for name in ("kerasbook_auto_mpg", "kerasbook_fashion", "kerasbook_verses"):
         with online.quiet_logs(), online.progress_bar():
             tfds.builder(name, data_dir=folder).download_and_prepare()
     return folder
@@ -303,6 +303,16 @@ def test_kerasbook_fashion_is_load_fashion(data_dir, split):
     assert x.dtype == np.uint8
     np.testing.assert_array_equal(x, expected.x)
     np.testing.assert_array_equal(y, expected.y)
+
+
+@pytest.mark.parametrize("split", ["train", "validation", "test"])
+def test_kerasbook_verses_is_read_verses(data_dir, split):
+    examples = tfds.load("kerasbook_verses", split=split, as_supervised=True, data_dir=data_dir)
+    batches = list(tfds.as_numpy(examples.batch(1000)))
+    spanish, english = (np.concatenate(side) for side in zip(*batches, strict=True))
+    parts = dict(zip(("train", "validation", "test"), verses.read_verses(), strict=True))
+    assert [text.decode() for text in spanish] == [verse.spanish for verse in parts[split]]
+    assert [text.decode() for text in english] == [verse.english for verse in parts[split]]
 
 
 def test_the_builders_say_what_they_hold(data_dir):

@@ -1,6 +1,9 @@
-"""IMDB reviews through TensorFlow Datasets, on made-up reviews."""
+"""Texts through TensorFlow Datasets' own builders, on made-up examples."""
 
-from kerasbook import data
+import json
+
+from kerasbook import chapter6, data, runner
+from kerasbook.data import subwords
 from kerasbook.data import tfds as online
 
 import numpy as np
@@ -65,3 +68,103 @@ def test_without_a_network_the_embedded_sentences_are_named(monkeypatch, tmp_pat
     monkeypatch.setattr(online, "reaches", lambda url: False)
     with pytest.raises(data.DataError, match="--dataset film_sentences"):
         data.load("imdb_reviews", data_dir=tmp_path)
+
+
+# A play, as one long text
+
+
+PLAY = {"train": "To be, or not to be. " * 20, "validation": "To bé. " * 20, "test": "Or? " * 40}
+TALKS = [
+    ("olá mundo .", "hello world ."),
+    ("mundo novo", "new world"),
+    ("um " * 90, "far too long"),
+]
+
+
+@pytest.fixture
+def made_up_texts(monkeypatch):
+    """Let TFDS make a play of one example in each split, and 30 pairs from TALKS."""
+    monkeypatch.setattr(online, "reaches", lambda url: True)
+
+    def as_dataset(self, split, *args, **kwargs):
+        import tensorflow as tf
+
+        if self.name == "tiny_shakespeare":
+            return tf.data.Dataset.from_tensors({"text": PLAY[split]})
+        assert self.builder_config.name == "pt_to_en"
+        strange = " ç" if split == "test" else ""
+        pairs = [[text + strange for text in TALKS[number % 3]] for number in range(30)]
+        sides = dict(zip(("pt", "en"), zip(*pairs, strict=True), strict=True))
+        return tf.data.Dataset.from_tensor_slices(
+            {name: list(side) for name, side in sides.items()}
+        )
+
+    with tfds.testing.mock_data(num_examples=30, as_dataset_fn=as_dataset):
+        yield
+
+
+@pytest.mark.usefixtures("made_up_texts")
+def test_a_play_becomes_windows():
+    splits = data.load("tiny_shakespeare")
+    sizes = [part.x.shape for part in (splits.train, splits.validation, splits.test)]
+    assert sizes == [(6, 64), (2, 64), (2, 64)]
+    assert (splits.name, splits.source) == ("tiny_shakespeare", "tfds")
+    assert splits.classes == ("<unknown>", *sorted(set(PLAY["train"])))
+    assert (splits.validation.x == 0).any(), "é is in the validation part alone"
+    for x, y in (splits.train, splits.validation, splits.test):
+        assert x.dtype == y.dtype == np.int32
+        np.testing.assert_array_equal(x[:, 1:], y[:, :-1])
+
+
+@pytest.mark.usefixtures("made_up_texts")
+def test_talks_become_pieces_made_from_the_training_part():
+    splits = data.load("ted_hrlr_translate")
+    (source, before), after = splits.train
+    assert source.shape == before.shape == after.shape == (20, 64)  # one in three is too long
+    assert (splits.name, splits.source, splits.target) == ("ted_hrlr_translate", "tfds", "English")
+    assert subwords.decode(source[0], splits.classes) == "olá mundo ."
+    assert subwords.decode(after[0], splits.classes) == "hello world ."
+    assert " world" in splits.classes
+    assert not any("ç" in piece for piece in splits.classes)
+    assert subwords.decode(splits.test.y[1], splits.classes) == "new world �"
+
+
+@pytest.mark.parametrize(
+    ("name", "instead"), [("tiny_shakespeare", "shakespeare"), ("ted_hrlr_translate", "verses")]
+)
+def test_without_a_network_the_embedded_text_is_named(monkeypatch, tmp_path, name, instead):
+    monkeypatch.setattr(online, "reaches", lambda url: False)
+    with pytest.raises(data.DataError, match=f"--dataset {instead}, which is embedded") as caught:
+        data.load(name, data_dir=tmp_path)
+    assert f"Copy the folder {name} it makes to {tmp_path / name}," in str(caught.value)
+
+
+# Through chapter 6
+
+
+@pytest.mark.usefixtures("made_up_texts")
+@pytest.mark.parametrize("name", ["tiny_shakespeare", "ted_hrlr_translate"])
+def test_chapter_6_takes_them(name, tmp_path, monkeypatch):
+    flags = ["--dataset", name, "--width", "16", "--blocks", "1", "--epochs", "1", "--quiet"]
+    monkeypatch.setattr(chapter6, "write", lambda *args, **kwargs: "")  # 200 steps
+    with pytest.raises(SystemExit) as caught:
+        runner.run("kerasbook.chapter6", [*flags, "--jit", "off", "--output", str(tmp_path)])
+    assert caught.value.code == 0
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["dataset"] == name
+    assert ("chrf" in report["scores"]["test"]) == (name == "ted_hrlr_translate")
+
+
+@pytest.mark.parametrize(
+    ("name", "instead"), [("tiny_shakespeare", "shakespeare"), ("ted_hrlr_translate", "verses")]
+)
+def test_chapter_6_without_a_network_is_one_line(name, instead, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(online, "reaches", lambda url: False)
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "data"))
+    with pytest.raises(SystemExit) as caught:
+        runner.run("kerasbook.chapter6", ["--dataset", name, "--output", str(tmp_path)])
+    assert caught.value.code == 2
+    message = capsys.readouterr().err
+    assert message.startswith(f"error: {name} is not prepared")
+    assert f"--dataset {instead}" in message
+    assert message.count("\n") == 1

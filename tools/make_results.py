@@ -28,7 +28,7 @@ RESULTS = ROOT / "kerasbook" / "results.json"
 # The flags of each task of a chapter, where it has more than one.
 TASKS = {
     5: ["", "--task bikes", "--task bikes --horizon 24"],
-    6: ["", "--task language"],
+    6: ["", "--task language", "--task translation"],
 }
 # The scores that stand in the README, by data set: (part, metric, its name there).
 ACCURACY = [("test", "accuracy", "accuracy")]
@@ -45,6 +45,7 @@ HEADLINES = {
         ("test", "beam_word_error", "word error"),
     ],
     "shakespeare": [("validation", "loss", "validation loss, nats per character")],
+    "verses": [("test", "chrf", "chrF"), ("test", "chrf_of_another", "of another verse")],
 }
 
 

@@ -28,6 +28,7 @@ from kerasbook.data.fashion import load_fashion
 from kerasbook.data.film import load_film_sentences
 from kerasbook.data.shakespeare import load_shakespeare
 from kerasbook.data.splits import DataError, Part, Splits
+from kerasbook.data.verses import load_verses
 from kerasbook.data.vowels import load_japanese_vowels
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "load_film_sentences",
     "load_japanese_vowels",
     "load_shakespeare",
+    "load_verses",
 ]
 
 EMBEDDED: dict[str, Callable[..., Splits]] = {
@@ -50,11 +52,15 @@ EMBEDDED: dict[str, Callable[..., Splits]] = {
     "film_sentences": load_film_sentences,
     "cmudict": load_cmudict,
     "shakespeare": load_shakespeare,
+    "verses": load_verses,
     "japanese_vowels": load_japanese_vowels,
     "bikeshare_1h": load_bike_rentals,
     "bikeshare_24h": functools.partial(load_bike_rentals, horizon=24),
 }
-ONLINE = ("mnist", "fashion_mnist", "cifar10", "imdb_reviews")
+ONLINE = (
+    *("mnist", "fashion_mnist", "cifar10"),
+    *("imdb_reviews", "tiny_shakespeare", "ted_hrlr_translate"),
+)
 
 
 def load(name: str, **options: Any) -> Splits:

@@ -1,8 +1,9 @@
 """The embedded data sets as TensorFlow Datasets: `tfds.load("kerasbook_fashion")`.
 
 Importing kerasbook.data.tfds registers them. Their splits train, validation and test hold the
-examples of load_auto_mpg and load_fashion, in the same order, with the values as they are in the
-files: nothing is standardised, pictures are bytes. They are prepared without a network.
+examples of load_auto_mpg, load_fashion and load_verses, in the same order, with the values as they
+are in the files: nothing is standardised, pictures are bytes, verses are text. They are prepared
+without a network.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import ClassVar
 from kerasbook.data.auto_mpg import FEATURES, load_auto_mpg
 from kerasbook.data.fashion import CLASSES, read_fashion
 from kerasbook.data.splits import Part
+from kerasbook.data.verses import Verse, read_verses
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -112,3 +114,41 @@ class KerasbookFashion(
     def _generate_examples(self, part: Part) -> Iterator[tuple[int, dict]]:
         for number, (x, y) in enumerate(zip(part.x, part.y)):
             yield number, {"image": x, "label": y}
+
+
+class KerasbookVerses(
+    tfds.core.GeneratorBasedBuilder, skip_registration="kerasbook_verses" in KNOWN
+):
+    """12,286 Bible verses in Spanish and English."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    RELEASE_NOTES: ClassVar[dict[str, str]] = {"1.0.0": "As embedded in kerasbook."}
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        return tfds.core.DatasetInfo(
+            builder=self,
+            description="Verses of at most 20 words of Reina-Valera 1909 and an altered World "
+            "English Bible, both in the public domain, split by chapter.",
+            features=tfds.features.FeaturesDict(
+                {
+                    "es": tfds.features.Text(),
+                    "en": tfds.features.Text(),
+                    "reference": tfds.features.Text(),
+                }
+            ),
+            supervised_keys=("es", "en"),
+            homepage="https://ebible.org/web/",
+            disable_shuffling=True,  # keeps the order of load_verses
+        )
+
+    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator]:
+        train, validation, test = read_verses()
+        return {
+            "train": self._generate_examples(train),
+            "validation": self._generate_examples(validation),
+            "test": self._generate_examples(test),
+        }
+
+    def _generate_examples(self, verses: list[Verse]) -> Iterator[tuple[int, dict]]:
+        for number, (reference, english, spanish) in enumerate(verses):
+            yield number, {"es": spanish, "en": english, "reference": reference}

@@ -33,7 +33,9 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from kerasbook.data import builders  # noqa: F401  registers the embedded data sets
+from kerasbook.data.shakespeare import encode_text, windows
 from kerasbook.data.splits import DataError, Part, Splits, mean_and_std, standardised
+from kerasbook.data.subwords import encode_pairs, make_pieces
 from kerasbook.data.text import TextSplits, encode, make_vocabulary, split_words
 
 import numpy as np
@@ -56,14 +58,16 @@ class Choice(NamedTuple):
     target: str
     read: Callable[[tfds.core.DatasetBuilder, Choice], Splits]
     instead: str  # the embedded data set that serves where there is no network
+    config: str = ""  # which of its variants, as in ted_hrlr_translate/pt_to_en
 
 
 def load_tfds(name: str, *, data_dir: str | os.PathLike | None = None) -> Splits:
     """Return a data set of TensorFlow Datasets, preparing it first where it is not.
 
-    The last tenth of the training split becomes the validation part. Pictures are standardised
-    by the training part: x (n, height, width, channels) float32, y (n,) int32. Reviews become
-    word numbers, of a vocabulary made from the training part: x (n, 200) int32, y (n,) int32.
+    Where it has no validation part, the last tenth of the training split becomes one. Pictures
+    are standardised by the training part: x (n, height, width, channels) float32, y (n,) int32.
+    Reviews become word numbers, of a vocabulary made from the training part: x (n, 200) int32,
+    y (n,) int32. A play becomes what load_shakespeare returns, translations what load_verses does.
     data_dir: the folder of prepared data sets (~/tensorflow_datasets, or TFDS_DATA_DIR).
     Raises DataError, with the remedy, where the name is unknown, the network does not answer
     within two seconds, or the download fails.
@@ -89,7 +93,8 @@ def find(name: str, data_dir: str | os.PathLike | None) -> tuple[Choice, tfds.co
         known = ", ".join(CHOICES)
         raise DataError(f"kerasbook does not read {name!r} of TensorFlow Datasets, only {known}.")
     try:
-        return CHOICES[name], tfds.builder(name, data_dir=data_dir)
+        choice = CHOICES[name]
+        return choice, tfds.builder(f"{name}/{choice.config}".strip("/"), data_dir=data_dir)
     except Exception as error:  # its description, dataset_info.json, is damaged
         folder = Path(data_dir or tfds.core.constants.DATA_DIR) / name
         raise DataError(
@@ -171,11 +176,58 @@ def split_reviews(texts: np.ndarray) -> list[list[str]]:
     return [split_words(text.decode().replace("<br />", " ")) for text in texts]
 
 
+def read_play(builder: tfds.core.DatasetBuilder, choice: Choice, window: int = 64) -> Splits:
+    """Return the splits of a data set that is one long text, as windows of character numbers.
+
+    The parts follow each other in the text; the characters are those of the training part.
+    """
+    texts = {}
+    for split in ("train", "validation", "test"):
+        (example,) = tfds.as_numpy(builder.as_dataset(split=split))
+        texts[split] = example["text"].decode()
+    characters = ("<unknown>", *sorted(set(texts["train"])))
+    return Splits(
+        **{split: windows(encode_text(text, characters), window) for split, text in texts.items()},
+        name=builder.name,
+        title=choice.title,
+        target=choice.target,
+        source="tfds",
+        classes=characters,
+    )
+
+
+def read_translations(
+    builder: tfds.core.DatasetBuilder, choice: Choice, size: int = 4000, longest: int = 64
+) -> Splits:
+    """Return the splits of a data set whose examples are (text, its translation), as subwords.
+
+    Both languages share `size` pieces, made from the training part alone. Pairs with `longest`
+    pieces or more on a side are left out, in the test part too.
+    """
+    pairs = {}
+    for split in ("train", "validation", "test"):
+        part = read_part(builder, split)
+        pairs[split] = [(x.decode(), y.decode()) for x, y in zip(*part)]
+    pieces = make_pieces((text for pair in pairs["train"] for text in pair), size)
+    return Splits(
+        **{split: encode_pairs(part, pieces, longest) for split, part in pairs.items()},
+        name=builder.name,
+        title=choice.title,
+        target=choice.target,
+        source="tfds",
+        classes=pieces,
+    )
+
+
 CHOICES = {
     "mnist": Choice("MNIST", "digit", read_pictures, "fashion"),
     "fashion_mnist": Choice("Fashion-MNIST", "kind of clothing", read_pictures, "fashion"),
     "cifar10": Choice("CIFAR-10", "kind of thing", read_pictures, "fashion"),
     "imdb_reviews": Choice("IMDB reviews", "negative or positive", read_reviews, "film_sentences"),
+    "tiny_shakespeare": Choice("Tiny Shakespeare", "next character", read_play, "shakespeare"),
+    "ted_hrlr_translate": Choice(
+        "TED talks, Portuguese to English", "English", read_translations, "verses", "pt_to_en"
+    ),
 }
 
 
@@ -187,7 +239,8 @@ def require_network(builder: tfds.core.DatasetBuilder, choice: Choice) -> None:
     url = min(builder.url_infos)
     if reaches(url):
         return
-    name, host, folder = builder.name, urlsplit(url).hostname, builder.data_path.parent
+    name, host = builder.name, urlsplit(url).hostname
+    folder = builder.data_path.parents[1 if choice.config else 0]  # above the version
     lines = [
         f"{name} is not prepared in {folder}, and {host} did not answer.",
         f"Without a network: --dataset {choice.instead}, which is embedded.",
