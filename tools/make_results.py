@@ -2,6 +2,7 @@
 
     python tools/make_results.py            # every chapter, five seeds each
     python tools/make_results.py 3 --seeds 5
+    python tools/make_results.py 6 --only language   # of its tasks, those with that word
     python tools/make_results.py --readme   # only rewrite the table
 
 A chapter with several tasks runs each of them. Every seed is a run of
@@ -133,6 +134,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("chapters", nargs="*", type=int, help="all, if none is named")
     parser.add_argument("--seeds", type=int, default=5, help="runs of each (default 5, at least 2)")
+    parser.add_argument("--only", default="", help="tasks whose flags have this text in them")
     parser.add_argument("--readme", action="store_true", help="only rewrite the README's table")
     options = parser.parse_args()
     if options.seeds < 2:
@@ -140,7 +142,7 @@ def main() -> None:
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     if not options.readme:
         for chapter in options.chapters or list(chapter_titles()):
-            for flags in TASKS.get(chapter, [""]):
+            for flags in [flags for flags in TASKS.get(chapter, [""]) if options.only in flags]:
                 entry = results.setdefault(f"chapter{chapter}", {})
                 entry |= results_of(chapter, flags, options.seeds)
                 with atomic_path(RESULTS) as temporary:
