@@ -6,7 +6,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated
 
-from kerasbook import __version__
+from kerasbook import __version__, commands
 
 import typer
 
@@ -112,9 +112,8 @@ def check(
     chosen = pages or list(notebooks.pages())
     try:
         problems = notebooks.check(chosen, folder)
-        for page in chosen if execute else ():
-            print(f"running the cells of {notebooks.pages()[page]}", flush=True)
-            notebooks.execute(notebooks.notebook_of(page), quick=True)
+        for page, seconds in notebooks.run_quickly(chosen if execute else []):
+            print(f"{notebooks.pages()[page]}: all cells ran, in {seconds:.0f} s", flush=True)
     except notebooks.NotebookError as error:
         runner.fail(error, 1)
     for problem in problems:
@@ -122,6 +121,9 @@ def check(
     if problems:
         raise typer.Exit(1)
     print(f"{len(chosen)} notebooks are as they should be")
+
+
+commands.register(app)
 
 
 def main():

@@ -53,6 +53,7 @@ import numpy as np
 Inputs = Mapping[str, Any]
 Outputs = dict[str, np.ndarray]
 PUBLIC_SEED = 20_260
+STUB = re.compile(r"^@exercise\.stub\n(?:def|class) (\w+)", re.MULTILINE)
 FEWEST_WRONG, FEWEST_MESSAGES, FEWEST_RIGHT = 8, 3, 3
 
 
@@ -295,31 +296,44 @@ def load_file(path: Path) -> Exercise:
     return exercise
 
 
+def files_of(folder: Path | None = None) -> list[Path]:
+    """The exercise files of a folder, or the book's; names beginning with "_" are none."""
+    root, pattern = (folder, "**/*.py") if folder else (Path(__file__).parent, "chapter*/*.py")
+    return [path for path in sorted(root.glob(pattern)) if not path.name.startswith("_")]
+
+
+def stub_files(folder: Path | None = None) -> dict[str, Path]:
+    """Name of each exercise → its file, without importing any.
+
+    Raises:
+        ExerciseError: no exercise, or two with one name.
+    """
+    found: dict[str, Path] = {}
+    for path in files_of(folder):
+        for name in STUB.findall(path.read_text(encoding="utf-8")):
+            if name in found:
+                raise ExerciseError(f"{path}: {found[name]} has {name} too")
+            found[name] = path
+    if not found:
+        raise ExerciseError(f"no exercise in {folder or Path(__file__).parent}")
+    return found
+
+
 def load(folder: Path | None = None, chapter: int | None = None) -> dict[str, Exercise]:
     """The exercises of a folder, name → Exercise; without a folder, the book's.
 
     Args:
-        folder: has exercise files, in folders or not; names beginning with "_" are left out.
+        folder: has exercise files, in folders or not.
         chapter: only those of this chapter; of the book, only that chapter's files are imported.
 
     Raises:
         ExerciseError: no exercise, a broken one, or two with one name.
     """
-    root = folder or Path(__file__).parent
-    if folder is None:
-        pattern = "chapter*/*.py" if chapter is None else f"chapter{chapter}/*.py"
-    else:
-        pattern = "**/*.py"
-    found: dict[str, Exercise] = {}
-    for path in sorted(root.glob(pattern)):
-        if path.name.startswith("_"):
-            continue
-        exercise = load_file(path)
-        if chapter not in (None, exercise.chapter):
-            continue
-        if exercise.name in found:
-            raise ExerciseError(f"{path}: {found[exercise.name].path} has {exercise.name} too")
-        found[exercise.name] = exercise
-    if not found:
-        raise ExerciseError(f"no exercise in {root}")
-    return dict(sorted(found.items(), key=lambda item: (item[1].chapter, item[1].difficulty)))
+    paths = stub_files(folder).values()
+    if folder is None and chapter is not None:
+        paths = [path for path in paths if path.parent.name == f"chapter{chapter}"]
+    found = [load_file(path) for path in paths]
+    chosen = [one for one in found if chapter in (None, one.chapter)]
+    if not chosen:
+        raise ExerciseError(f"no exercise of chapter {chapter}")
+    return {one.name: one for one in sorted(chosen, key=lambda one: (one.chapter, one.difficulty))}

@@ -10,14 +10,17 @@ message, and no other its message.
 
 from __future__ import annotations
 
+import contextlib
+import json
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 from kerasbook.exercises.exercise import Exercise, Variant
-from kerasbook.grading.question import Asker, Here, QuestionResult, grade
+from kerasbook.grading.question import PUBLIC_SEED, Asker, Here, QuestionResult, grade
+from kerasbook.grading.workers import Solution, Workers
 
 SEEDS = (1, 2, 3)
-AskerOf = Callable[[Exercise, str], Asker]
+AskerOf = Callable[[Exercise, str], contextlib.AbstractContextManager[Asker]]
 
 
 @dataclass
@@ -30,6 +33,10 @@ class Counts:
     misconceptions: int = 0
     problems: list[str] = field(default_factory=list)
 
+    def as_json(self) -> str:
+        """The counts as JSON."""
+        return json.dumps(asdict(self), indent=1) + "\n"
+
     def __str__(self) -> str:
         """The counts in a sentence."""
         return (
@@ -40,16 +47,27 @@ class Counts:
 
 
 def selfcheck(
-    exercises: Iterable[Exercise], asker_of: AskerOf = Here, told: Callable[[str], None] = print
+    exercises: Iterable[Exercise],
+    workers: Workers | None = None,
+    told: Callable[[str], None] = print,
 ) -> Counts:
     """Grade every solution that the authors wrote.
 
     Args:
         exercises: those to check.
-        asker_of: exercise, source → Asker.
+        workers: run the solutions; without them, this process does.
         told: gets a line for each exercise.
     """
     counts = Counts()
+
+    @contextlib.contextmanager
+    def asker_of(exercise: Exercise, source: str) -> Iterator[Asker]:
+        if workers is None:
+            yield Here(exercise, source)
+        else:
+            with Solution(workers, exercise, source) as solution:
+                yield solution
+
     for exercise in exercises:
         found = list(problems(exercise, asker_of, counts))
         counts.exercises += 1
@@ -62,14 +80,21 @@ def selfcheck(
 
 def problems(exercise: Exercise, asker_of: AskerOf, counts: Counts) -> Iterator[str]:
     """What is wrong with one exercise, a sentence each."""
-    if grade(exercise, asker_of(exercise, exercise.blank_source)).points > 0:
+
+    def graded(source: str, seed: int = PUBLIC_SEED) -> QuestionResult:
+        with asker_of(exercise, source) as asker:
+            return grade(exercise, asker, seed)
+
+    if graded(exercise.blank_source).points > 0:
         yield f"{exercise.name}: the stub gets points"
     for variant in [exercise.solution, *exercise.right_ones]:
-        bad = [p for seed in SEEDS for p in not_full(exercise, variant, asker_of, seed)]
+        bad = [
+            p for seed in SEEDS for p in not_full(exercise, variant, graded(variant.source, seed))
+        ]
         yield from bad[:1]
         counts.right += not bad
     for variant in exercise.wrong_ones:
-        result = grade(exercise, asker_of(exercise, variant.source), SEEDS[0])
+        result = graded(variant.source, SEEDS[0])
         bad = list(not_caught(exercise, variant, result))
         yield from bad
         counts.wrong += not bad

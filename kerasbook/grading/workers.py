@@ -66,10 +66,10 @@ class Workers:
         self._requests = mine
         folder = Path(__file__).parent
         secret = [str(one) for one in (folder.parent, *hidden)]
+        python = [sys.executable, "-I", "-B", "-X", "utf8", "-c", START]
         with theirs, self._log.open("wb") as log:
             self._server = subprocess.Popen(
-                [sys.executable, "-I", "-B", "-X", "utf8", "-c", START]
-                + [str(folder), str(theirs.fileno()), *secret],
+                [*python, str(folder), str(theirs.fileno()), *secret],
                 pass_fds=[theirs.fileno()],
                 env=environment(self._home),
                 cwd="/",
@@ -112,7 +112,7 @@ class Workers:
                     reason = told[-1] if told else "no answer"
                     raise WorkersError(f"the worker could not start: {reason}")
                 self._probed = json.loads(line)
-        return self._probed
+        return self._probed or {}
 
     @property
     def level(self) -> int:

@@ -18,6 +18,7 @@ import signal
 import socket
 import sys
 import time
+from pathlib import Path
 
 from . import sandbox
 from .solution import serve_question
@@ -103,7 +104,8 @@ def _behind_walls(level: int, box: str, readable: list[str]) -> str:
         sandbox.enclose(level, box, readable)
     except (sandbox.Unavailable, OSError) as error:
         return str(error)
-    for forbidden in (lambda: open("/etc/passwd"), lambda: socket.socket(), os.fork):
+    passwords = Path("/etc/passwd")
+    for forbidden in (passwords.read_bytes, socket.socket, os.fork):
         try:
             if forbidden() == 0:  # a fork that should not be
                 os._exit(0)

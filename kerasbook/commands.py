@@ -1,0 +1,243 @@
+"""The verbs for learners: start, check, watch, hint, solution, progress, exercises."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Folder = Annotated[
+    Path | None,
+    typer.Option("--exercises", help="A folder with a teacher's own exercises."),
+]
+Level = Annotated[
+    int | None,
+    typer.Option("--level", min=1, max=5, help="Isolation: 1, 2 or 5; else the best there is."),
+]
+
+
+@contextlib.contextmanager
+def clear_errors() -> Iterator[None]:
+    """End with one line where something is wrong with what the user gave."""
+    from kerasbook import runner
+    from kerasbook.exercises import ExerciseError
+    from kerasbook.exercises.learner import LearnerError
+    from kerasbook.grading.workers import WorkersError
+
+    try:
+        yield
+    except (ExerciseError, LearnerError, WorkersError) as error:
+        runner.fail(error)
+    except OSError as error:
+        runner.fail(f"{error.filename}: {error.strerror}" if error.filename else error)
+    except KeyboardInterrupt:
+        runner.fail("interrupted", 130)
+
+
+def chosen(folder: Path | None, chapter: int | None = None):
+    """The exercises of a folder, or the book's; a word while TensorFlow is being imported."""
+    from kerasbook.exercises import load
+
+    from rich.console import Console
+
+    with Console(stderr=True).status("loading the exercises"):
+        return load(folder, chapter)
+
+
+def start(
+    folder: Annotated[Path, typer.Argument(help="Where to put them; made if it is not there.")],
+    exercises: Folder = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace files, keeping each as NAME.bak.")
+    ] = False,
+):
+    """Copy the chapters' notebooks and the exercises' stubs into a folder of your own."""
+    with clear_errors():
+        from kerasbook.exercises import learner
+
+        found = chosen(exercises)
+        written, kept = learner.start(folder, found.values(), overwrite)
+        for path in written:
+            print(path)
+        for path in kept:
+            print(f"{path} is there and differs: left as it is (--overwrite replaces it)")
+        first = next(iter(found.values()))
+        print(f"\n{len(found)} exercises. The first: {first.title}. Next:")
+        print(f"    kerasbook watch {folder}")
+
+
+def check(
+    file: Annotated[Path, typer.Argument(help="A file with answers.")],
+    question: Annotated[str | None, typer.Option(help="Only this one.")] = None,
+    exercises: Folder = None,
+    level: Level = None,
+):
+    """Check the answers of a file: exit status 1 if one that was begun is not right."""
+    with clear_errors():
+        from kerasbook.exercises import learner
+        from kerasbook.exercises.feedback import render
+        from kerasbook.grading.workers import Workers
+
+        from rich.console import Console
+
+        console = Console()
+        # The workers import TensorFlow while this process does.
+        with Workers(level) as workers:
+            with console.status("loading the exercises"):
+                found = learner.exercises_of(file, exercises)
+
+            def told(answer, result):
+                if result is None:
+                    console.print(f"· {answer.exercise.name}  not begun", style="dim")
+                else:
+                    console.print(render(answer.exercise, result, file, answer.line))
+
+            results = learner.check_file(file, found, workers, question, told)
+            passed = sum(result.status == "pass" for result in results)
+            points = sum(result.points for result in results)
+            most = sum(result.max_points for result in results)
+            print(f"{passed} of {len(results)} passed, {points:g} of {most:g} points", end="")
+            print(f" (isolation level {workers.level})")
+    if passed < len(results):
+        raise typer.Exit(1)
+
+
+def watch(
+    folder: Annotated[Path, typer.Argument(help="The folder of your answers.")] = Path(),
+    exercises: Folder = None,
+    level: Level = None,
+):
+    """Check answers at every save; h shows a hint, q ends."""
+    with clear_errors():
+        from kerasbook.exercises import learner
+        from kerasbook.exercises.watch import watch as watching
+        from kerasbook.grading.workers import Workers
+
+        from rich.console import Console
+
+        if not folder.is_dir():
+            raise learner.LearnerError(f"{folder} is no folder: `kerasbook start {folder}`")
+        with Workers(level) as workers:
+            found = chosen(exercises)
+            with Console(stderr=True).status("warming up"):
+                workers.probed()
+            with contextlib.suppress(KeyboardInterrupt):
+                watching(folder, found, workers, Console())
+
+
+def hint(name: str, exercises: Folder = None):
+    """Show the next hint to an exercise; there are three."""
+    with clear_errors():
+        from kerasbook.exercises import learner
+
+        one = learner.named(name, exercises)
+        number, text = learner.next_hint(one, learner.Progress.of(Path.cwd()))
+        print(f"hint {number} of {len(one.hints)} to {one.name}\n\n{text}")
+
+
+def solution(
+    name: str,
+    give_up: Annotated[bool, typer.Option("--give-up", help="Though it is not passed.")] = False,
+    exercises: Folder = None,
+):
+    """Show the solution of an exercise that was passed."""
+    with clear_errors():
+        from kerasbook.exercises import learner
+
+        one = learner.named(name, exercises)
+        print(learner.solution_of(one, learner.Progress.of(Path.cwd()), give_up), end="")
+
+
+def progress(exercises: Folder = None):
+    """Show which exercises were passed, with points and hints; in the folder of your answers."""
+    with clear_errors():
+        from kerasbook.exercises import learner
+        from kerasbook.exercises.feedback import stars
+
+        from rich.console import Console
+        from rich.table import Table
+
+        found = chosen(exercises)
+        kept = learner.Progress.of(Path.cwd())
+        table = Table("", "exercise", "chapter", "", "points", "checked", "hints", box=None)
+        for one in found.values():
+            entry = kept.entry(one.name)
+            table.add_row(
+                "✓" if entry["passed"] else "·",
+                one.name,
+                str(one.chapter),
+                stars(one),
+                f"{entry['points']:g} of {one.points:g}",
+                str(entry["checked"]),
+                str(entry["hints"]),
+            )
+        Console().print(table)
+        print(f"{kept.passed(found.values())} of {len(found)} passed")
+
+
+exercises = typer.Typer(help="The exercises themselves.", no_args_is_help=True)
+
+
+@exercises.command("list")
+def list_exercises(folder: Folder = None):
+    """Show all exercises with difficulty, minutes and points."""
+    with clear_errors():
+        from kerasbook.exercises.feedback import head
+
+        found = chosen(folder)
+        for one in found.values():
+            print(f"{one.chapter}  {one.name}: {head(one)}")
+        minutes, points = (
+            sum(getattr(one, what) for one in found.values()) for what in ("minutes", "points")
+        )
+        print(f"{len(found)} exercises, {minutes / 60:.0f} hours, {points:g} points")
+
+
+@exercises.command()
+def selfcheck(
+    chapter: Annotated[int | None, typer.Option(help="Only this chapter's.")] = None,
+    folder: Folder = None,
+    here: Annotated[bool, typer.Option("--here", help="In this process, without walls.")] = False,
+    level: Level = None,
+    json: Annotated[Path | None, typer.Option(help="Write the figures there.")] = None,
+):
+    """Grade the authors' right and wrong solutions: exit status 1 if one is not as it should be."""
+    with clear_errors():
+        from kerasbook.exercises import selfcheck as checking
+        from kerasbook.grading.workers import Workers
+
+        if here:
+            counts = checking.selfcheck(chosen(folder, chapter).values())
+        else:
+            with Workers(level) as workers:
+                found = chosen(folder, chapter)
+                counts = checking.selfcheck(found.values(), workers=workers)
+        print(counts)
+        if json:
+            json.write_text(counts.as_json(), encoding="utf-8")
+    if counts.problems:
+        raise typer.Exit(1)
+
+
+@exercises.command()
+def notebooks(
+    folder: Annotated[Path, typer.Option("--folder", help="Where to write them.")] = Path(
+        "chapters"
+    ),
+):
+    """Write a notebook with the stubs for every chapter."""
+    with clear_errors():
+        from kerasbook.exercises.notebook import write_notebooks
+
+        for path in write_notebooks(folder, chosen(None).values()):
+            print(path)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs to the command `kerasbook`."""
+    for verb in (start, check, watch, hint, solution, progress):
+        app.command()(verb)
+    app.add_typer(exercises, name="exercises")

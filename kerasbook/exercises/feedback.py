@@ -1,0 +1,130 @@
+"""What a learner reads about an answer: the first case that failed, side by side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from kerasbook.exercises.exercise import Exercise, Inputs
+from kerasbook.grading.question import CaseResult, QuestionResult
+
+import numpy as np
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+MOST_LINES, MOST_OUTPUT = 8, 1500
+SHOWN = {
+    "fail": "not right",
+    "error": "an exception",
+    "timeout": "too slow",
+    "memory": "too much memory",
+    "crash": "the process ended",
+    "protocol": "no proper answer",
+    "missing": "not found",
+    "forbidden": "not allowed here",
+    "internal": "a fault of the grader, not yours",
+}
+
+
+def stars(exercise: Exercise) -> str:
+    """The difficulty: ★☆☆ to ★★★."""
+    return "★" * exercise.difficulty + "☆" * (3 - exercise.difficulty)
+
+
+def head(exercise: Exercise) -> str:
+    """Title, difficulty, minutes, points in a line."""
+    points = f"{exercise.points:g} point{'s' if exercise.points != 1 else ''}"
+    return f"{exercise.title} · {stars(exercise)} · {exercise.minutes} minutes · {points}"
+
+
+def one_line(result: QuestionResult) -> Text:
+    """Name, points, and in a word how it went."""
+    passed = result.status == "pass"
+    text = Text("✓ " if passed else "✗ ", style="green" if passed else "red")
+    text.append(result.name, style="bold")
+    text.append(f"  {result.points:g} of {result.max_points:g}", style="default")
+    if not passed:
+        text.append(f"  {SHOWN[result.status]}", style="default")
+    return text
+
+
+def render(
+    exercise: Exercise, result: QuestionResult, path: Path | None = None, line: int = 0
+) -> RenderableType:
+    """The feedback to one question, for rich.
+
+    Args:
+        exercise, result: the question, and how the answer did.
+        path, line: where the answer stands, for a link.
+    """
+    parts: list[RenderableType] = [one_line(result)]
+    if path:
+        place = Text(f"  {path}:{line}", style=f"link {path.resolve().as_uri()}")
+        parts.append(place)
+    case = next((one for one in result.cases if one.status != "pass"), None)
+    if result.misconception:
+        parts.append(Panel(Text(result.message), title="what may have happened", style="yellow"))
+    if case:
+        parts.append(Text(f"  first case that fails: {case.name}"))
+        if case.message != result.message or not result.misconception:
+            parts.append(Text(indented(case.message)))
+        parts += _compared(exercise, case)
+    if result.output.strip():
+        parts.append(Panel(Text(cut(result.output)), title="printed", style="dim"))
+    return Group(*parts)
+
+
+def _compared(exercise: Exercise, case: CaseResult) -> list[RenderableType]:
+    """The inputs; then got and expected, and the tolerance."""
+    assert case.case
+    calls = case.case.all_calls()
+    number = len(case.replies) - 1
+    parts: list[RenderableType] = [_inputs(calls[number])]
+    if case.difference and case.difference.output in case.replies[number].outputs:
+        name = case.difference.output
+        got, expected = case.replies[number].outputs[name], case.expected[number][name]
+        table = Table("", "got", "expected", box=None, padding=(0, 2))
+        table.add_row(name, described(got), described(expected))
+        table.add_row("", lines_of(got), lines_of(expected))
+        parts.append(table)
+        parts.append(
+            Text(f"  tolerance: {exercise.atol:g} + {exercise.rtol:g} · |expected|", style="dim")
+        )
+    return parts
+
+
+def _inputs(inputs: Inputs) -> Table:
+    table = Table(box=None, padding=(0, 2), show_header=False)
+    for name, value in inputs.items():
+        table.add_row(name, described(value), lines_of(value))
+    return table
+
+
+def described(value: Any) -> str:
+    """Shape and dtype of an array, "" for anything else."""
+    return f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else ""
+
+
+def lines_of(value: Any) -> str:
+    """A value in at most a few lines."""
+    if isinstance(value, np.ndarray):
+        text = np.array2string(value, precision=5, threshold=40, edgeitems=3, max_line_width=60)
+    else:
+        text = repr(value)
+    lines = text.splitlines()
+    return "\n".join(lines[:MOST_LINES] + (["…"] if len(lines) > MOST_LINES else []))
+
+
+def cut(text: str) -> str:
+    """Text without control characters, and with a word where it was cut."""
+    plain = "".join(c if c.isprintable() or c == "\n" else "·" for c in text.replace("\t", "    "))
+    if len(plain) > MOST_OUTPUT:
+        plain = f"{plain[:MOST_OUTPUT]}\n… cut: {len(plain) - MOST_OUTPUT} more characters"
+    return plain
+
+
+def indented(text: str) -> str:
+    """Each line two to the right."""
+    return "\n".join(f"  {line}" for line in cut(text).splitlines())

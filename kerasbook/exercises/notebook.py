@@ -1,0 +1,146 @@
+"""Exercises in a notebook: `check(my_function)`, and the notebooks with the stubs."""
+
+from __future__ import annotations
+
+import atexit
+import inspect
+import json
+import types
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from kerasbook.exercises import learner
+from kerasbook.exercises.exercise import Exercise, ExerciseError
+from kerasbook.exercises.feedback import head, render
+from kerasbook.grading.workers import Workers
+
+from rich.console import Console
+
+_warm: dict[str, Workers] = {}
+
+
+def check(function: Callable, folder: Path | None = None) -> bool:
+    """Check a function or class of a notebook, show what is wrong, and tell whether it passed.
+
+    It goes to a worker as text, with the imports, functions and numbers of the notebook that it
+    uses, and is run there as a file's answer is.
+
+    Args:
+        function: has the name of an exercise.
+        folder: has the exercises; the book's, if none is given.
+
+    Raises:
+        ExerciseError: no exercise of that name, or its text cannot be had.
+    """
+    exercise = learner.named(getattr(function, "__name__", "?"), folder)
+    if "workers" not in _warm:
+        _warm["workers"] = Workers()
+        atexit.register(_warm["workers"].close)
+    source = "\n\n".join(text_of(function))
+    answer = learner.Answer(exercise, source, source, 1)
+    result = learner.check_answer(_warm["workers"], answer)
+    progress = learner.Progress.of(Path.cwd())
+    progress.note(result)
+    progress.save()
+    Console().print(render(exercise, result))
+    return result.status == "pass"
+
+
+def text_of(thing: Callable, seen: set[str] | None = None) -> list[str]:
+    """The texts that a function needs: imports, what it uses of its module, then its own.
+
+    Raises:
+        ExerciseError: its source cannot be found.
+    """
+    seen = set() if seen is None else seen
+    name = thing.__name__
+    seen.add(name)
+    try:
+        own = inspect.getsource(thing)
+    except (OSError, TypeError) as error:
+        raise ExerciseError(f"the text of {name} cannot be found: define it in a cell") from error
+    texts = []
+    module = inspect.getmodule(thing)
+    surroundings = getattr(thing, "__globals__", None) or vars(module) if module else {}
+    for used in _names(own):
+        if used in seen or used not in surroundings:
+            continue
+        seen.add(used)
+        value = surroundings[used]
+        if isinstance(value, types.ModuleType):
+            texts.append(f"import {value.__name__} as {used}")
+        elif getattr(value, "__module__", None) == getattr(thing, "__module__", "?") and (
+            inspect.isfunction(value) or inspect.isclass(value)
+        ):
+            texts += text_of(value, seen)
+        elif isinstance(value, bool | int | float | str | None):
+            texts.append(f"{used} = {value!r}")
+        elif hasattr(value, "__module__") and hasattr(value, "__qualname__"):
+            texts.append(f"from {value.__module__} import {value.__qualname__} as {used}")
+    return [*texts, inspect.cleandoc(own) if own[:1].isspace() else own]
+
+
+def _names(text: str) -> list[str]:
+    import ast
+    import textwrap
+
+    nodes = ast.walk(ast.parse(textwrap.dedent(text)))
+    return sorted({node.id for node in nodes if isinstance(node, ast.Name)})
+
+
+# The notebooks
+
+
+def exercise_notebook(chapter: int, exercises: Iterable[Exercise]) -> str:
+    """The text of a notebook with a chapter's stubs, each with its specification and a check."""
+    exercises = list(exercises)
+    imports = sorted({line for one in exercises for line in one.imports.splitlines() if line})
+    imports = ["from kerasbook.exercises import check", "", *imports]
+    cells = [
+        _cell(
+            "title",
+            "markdown",
+            f"# Exercises of chapter {chapter}\n\nWrite each function's body in place of its last "
+            "line and run the cell, then the one below it. A check that fails shows the first "
+            "case, what was got and what was expected. `kerasbook hint NAME` in a terminal gives "
+            "a hint.",
+        ),
+        _cell(
+            "imports", "code", "\n".join([*imports, "", "from kerasbook.exercises import check"])
+        ),
+    ]
+    for number, one in enumerate(exercises, 1):
+        cells += [
+            _cell(f"{one.name}-title", "markdown", f"## {number}. {head(one)}"),
+            _cell(one.name, "code", one.stub_source.rstrip(), question=one.name),
+            _cell(f"{one.name}-check", "code", f"check({one.name})"),
+        ]
+    notebook = {
+        "cells": cells,
+        "metadata": {
+            "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+            "language_info": {"name": "python"},
+        },
+        "nbformat": 4,
+        "nbformat_minor": 5,
+    }
+    return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
+
+
+def _cell(name: str, kind: str, text: str, question: str = "") -> dict:
+    metadata = {"kerasbook": {"question": question}} if question else {}
+    cell = {"cell_type": kind, "id": name[:64], "metadata": metadata, "source": text}
+    return cell | ({"execution_count": None, "outputs": []} if kind == "code" else {})
+
+
+def write_notebooks(folder: Path, exercises: Iterable[Exercise]) -> list[Path]:
+    """Write chapterN_exercises.ipynb for every chapter that has exercises; the files."""
+    by_chapter: dict[int, list[Exercise]] = {}
+    for one in exercises:
+        by_chapter.setdefault(one.chapter, []).append(one)
+    paths = []
+    for chapter, its in sorted(by_chapter.items()):
+        path = folder / f"chapter{chapter}_exercises.ipynb"
+        path.write_text(exercise_notebook(chapter, its), encoding="utf-8")
+        paths.append(path)
+    return paths
