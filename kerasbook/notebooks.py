@@ -16,6 +16,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -135,17 +136,40 @@ def _in_colab(page: str) -> str:
 # --- execution ----------------------------------------------------------------------------
 
 
+# What quick mode puts before the first cell: every run of `fit` and of a chapter's `main` is short.
+QUICK_SETUP = f"""
+import kerasbook.training
+from kerasbook.checks import examples as _examples
+
+_fit, _quick = kerasbook.training.fit, {QUICK}
+
+def _quick_fit(model, train, *, epochs=1, **options):
+    if _examples(train) is not None:
+        import tensorflow as tf
+        train = tf.nest.map_structure(lambda array: array[: _quick["examples"]], train)
+    return _fit(model, train, epochs=min(epochs, _quick["epochs"]), **options)
+
+kerasbook.training.fit = _quick_fit
+"""
+QUICK_MAIN = """
+_main = main
+
+def main(*arguments, **options):
+    return _main(*arguments, **{**options, **_quick})
+"""
+
+
 def execute(notebook: Any, quick: bool = False) -> Any:
     """Runs all cells in a kernel of its own; returns the notebook with clean outputs.
 
-    quick: a chapter's `main()` trains for one epoch on 512 examples.
+    quick: all training is one epoch on 512 examples.
     """
     nbclient = _import("nbclient")
     if quick:
-        arguments = ", ".join(f"{name}={value}" for name, value in QUICK.items())
         for cell in notebook.cells:
-            if cell.cell_type == "code":
-                cell.source = re.sub(r"\bmain\(\)", f"main({arguments})", cell.source)
+            if cell.cell_type == "code" and "def main(" in cell.source:
+                cell.source += "\n" + QUICK_MAIN
+        notebook.cells.insert(0, _import("nbformat").v4.new_code_cell(QUICK_SETUP))
     client = nbclient.NotebookClient(notebook, timeout=SECONDS_PER_CELL, kernel_name="python3")
     try:
         client.execute()
@@ -154,6 +178,8 @@ def execute(notebook: Any, quick: bool = False) -> Any:
         raise NotebookError(
             f"a cell of {notebook.metadata.kerasbook.source} fails: {last}"
         ) from error
+    if quick:
+        notebook.cells.pop(0)
     clean(notebook)
     return notebook
 
@@ -223,6 +249,20 @@ def build(chosen: list[str], folder: Path) -> Iterator[Path]:
         yield path
 
 
+def run_quickly(chosen: list[str]) -> Iterator[tuple[str, float]]:
+    """Executes the pages in quick mode, two at a time; yields each page and its seconds."""
+
+    def seconds(page: str) -> float:
+        started = time.monotonic()
+        problems = problems_of(page, execute(notebook_of(page), quick=True), scores=False)
+        if problems:
+            raise NotebookError(f"{pages()[page]}: " + "; ".join(problems))
+        return time.monotonic() - started
+
+    with ThreadPoolExecutor(2) as two:
+        yield from zip(chosen, two.map(seconds, chosen), strict=True)
+
+
 def check(chosen: list[str], folder: Path) -> list[str]:
     """Returns what is wrong with the notebooks in the folder; nothing is executed."""
     nbformat = _import("nbformat")
@@ -255,7 +295,7 @@ def _first_difference(found: list, expected: list) -> int:
     return min(len(found), len(expected)) + 1
 
 
-def problems_of(page: str, notebook: Any) -> list[str]:
+def problems_of(page: str, notebook: Any, scores: bool = True) -> list[str]:
     """Returns what must not stand in the outputs: errors, paths, log lines, scores out of band."""
     problems = []
     code = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
@@ -271,7 +311,7 @@ def problems_of(page: str, notebook: Any) -> list[str]:
             plain = output.get("text", "") + output.get("data", {}).get("text/plain", "")
             if any(place in plain for place in places):
                 problems.append(f"cell {number} shows a path of this machine")
-            if at_defaults and "result.scores" in cell.source:
+            if scores and at_defaults and "result.scores" in cell.source:
                 problems += out_of_band(page, plain)
     return problems
 

@@ -175,19 +175,43 @@ def test_scores_must_lie_in_their_bands(monkeypatch):
     assert "mae 2.45" in problem
 
 
+QUICK_CELLS = [
+    "def main(task='a', epochs=9, examples=None):\n    return task, epochs, examples",
+    "print(main(), main('b', epochs=3))",
+    """\
+import keras, numpy as np
+from kerasbook.training import fit
+model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+x = np.ones((600, 1), "float32")
+def steps(epoch, logs): print(model.optimizer.iterations.numpy().item())
+each = keras.callbacks.LambdaCallback(on_epoch_end=steps)
+options = {"epochs": 3, "batch_size": 1, "progress": "none", "callbacks": [each]}
+fit(model, (x, x), loss_fn=keras.losses.MeanSquaredError(),
+    optimizer=keras.optimizers.SGD(0.0), **options)""",
+]
+
+
 def test_cells_run_in_quick_mode_and_a_failing_one_is_named():
     notebook = new.new_notebook(
-        cells=[
-            cell("def main(epochs=9, examples=None):\n    return epochs, examples"),
-            cell("print(main())"),
-        ],
+        cells=[cell(source) for source in QUICK_CELLS],
         metadata={"kerasbook": {"source": "kerasbook/chapter1.py"}},
     )
     notebooks.execute(notebook, quick=True)
-    assert notebook.cells[1].outputs[0].text == "(1, 512)\n"
-    notebook.cells.append(cell("1 / 0"))
+    assert notebook.cells[1].outputs[0].text == "('a', 1, 512) ('b', 1, 512)\n"
+    assert notebook.cells[2].outputs[0].text == "512\n"
+    notebook.cells[:] = [cell("1 / 0")]
     with pytest.raises(notebooks.NotebookError, match=r"chapter1.py fails: .*division"):
         notebooks.execute(notebook)
+
+
+def test_pages_are_run_quickly_and_what_they_complain_of_is_told(monkeypatch):
+    complaint = new.new_notebook(cells=[cell("1", stream("a warning", "stderr"))])
+    made = {"1": new.new_notebook(cells=[]), "2": complaint}
+    monkeypatch.setattr(notebooks, "notebook_of", lambda page: made[page])
+    monkeypatch.setattr(notebooks, "execute", lambda notebook, quick: notebook)
+    assert [page for page, _ in notebooks.run_quickly(["1"])] == ["1"]
+    with pytest.raises(notebooks.NotebookError, match="chapter2: cell 1 complains: a warning"):
+        list(notebooks.run_quickly(["1", "2"]))
 
 
 def test_the_index_shows_every_notebook_with_its_cover(tmp_path):
