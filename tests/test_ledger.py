@@ -5,6 +5,7 @@ import json
 
 from kerasbook import ledger
 from kerasbook.cli import app
+from kerasbook.ledger.core import slopes
 
 import numpy as np
 import pytest
@@ -46,6 +47,33 @@ def test_differences_are_measured_against_the_largest_of_their_kind():
     assert found["ulps"] == 1
 
 
+def test_slopes_have_a_tolerance_of_their_own_and_name_their_source():
+    pairs = {"values": (1.0, 1.0), "slopes of x": (1.0, 1.0 + 1e-8)}
+    row = ledger.verify(ledger.Claim(1, "sloped", lambda draw: pairs), dtypes=("float64",))
+    assert row["green"] is True
+    assert row["sources"] == ["TensorFlow", "Keras", "finite differences"]
+    pairs["slopes of x"] = (1.0, 1.0 + 1e-4)
+    assert not ledger.verify(ledger.Claim(1, "sloped", lambda draw: pairs))["green"]
+
+
+def test_slopes_see_a_wrong_gradient():
+    def pairs_of(gradient):
+        x = np.array([1.0, 2.0, 3.0])
+        return slopes(lambda x: np.sum(x**2), {"x": x}, [gradient * x])
+
+    (found, expected) = pairs_of(2)["slopes of x"]
+    assert found == pytest.approx(expected, rel=1e-8)
+    (found, expected) = pairs_of(1)["slopes of x"]
+    assert found == pytest.approx(2 * expected, rel=1e-8)
+
+
+def test_every_file_of_claims_has_planted_mistakes_for_its_rows():
+    files = {one.pairs.__module__ for one in ledger.CLAIMS}
+    assert len(files) == 10
+    assert len(ledger.CLAIMS) > 100
+    assert len(ledger.MUTANTS) > 150
+
+
 def test_the_same_seed_draws_the_same_and_another_other_sizes():
     one = next(each for each in ledger.CLAIMS if each.name == "linear layer = Dense")
     shapes = []
@@ -70,7 +98,7 @@ def test_every_mutant_can_be_planted_and_is_removed_again(mutant):
 
 
 def test_there_are_many_mutants_and_none_is_there_twice():
-    planted = {(m.chapter, m.function, m.old, m.new) for m in ledger.MUTANTS}
+    planted = {(m.module_name, m.function, m.old, m.new) for m in ledger.MUTANTS}
     assert len(planted) == len(ledger.MUTANTS) >= 60
 
 

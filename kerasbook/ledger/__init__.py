@@ -1,0 +1,203 @@
+"""The equality ledger: what the book builds by hand, beside what Keras computes.
+
+    kerasbook verify            # every claim, in 32 and in 64 bits
+    kerasbook verify 4 5        # of these chapters
+    kerasbook verify --mutants  # is the ledger itself awake? plant mistakes, count what it catches
+
+A claim draws random numbers of random sizes, and gives pairs: ours, theirs. It is green if every
+pair has the same shape, no NaN, and the largest difference is within the tolerance. Values,
+gradients for every input and weight, slopes by finite differences, and weights after steps of
+training are told apart by the pair's name; a difference is measured against the largest number of
+its kind in the claim, for a gradient that is zero by nature, such as that of the keys' bias in
+attention, is rounding only.
+
+The claims of a chapter, and the mistakes that are planted into it, stand in a file of their own;
+`by_hand` has the formulas that no chapter writes out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from kerasbook.checkpoint import atomic_path
+from kerasbook.ledger import (  # noqa: F401  # noqa: F401
+    chapter1,
+    chapter2,
+    chapter3,
+    chapter4,
+    chapter5,
+    chapter6,
+    loop,
+    losses,
+    models,
+    optimisers,
+)
+from kerasbook.ledger.core import CLAIMS, MUTANTS, Claim, Draw, Mutant, Pairs
+
+import keras
+import numpy as np
+import tensorflow as tf
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+TOLERANCE = {"float32": 1e-5, "float64": 1e-10}
+SLOPES_TOLERANCE = 1e-6  # finite differences have no more digits
+KINDS = ("values", "gradients", "slopes", "weights")
+SOURCES = {"N": "NumPy", "T": "TensorFlow", "K": "Keras", "Δ": "finite differences"}
+__all__ = ["CLAIMS", "MUTANTS", "Claim", "Mutant", "run", "verify"]
+
+
+def difference(ours: Any, theirs: Any) -> float:
+    """Returns the largest absolute difference; infinite for other shapes and for NaN."""
+    ours, theirs = np.asarray(ours, np.float64), np.asarray(theirs, np.float64)
+    if ours.shape != theirs.shape or not np.all(np.isfinite(ours)):
+        return np.inf
+    return float(np.abs(ours - theirs).max(initial=0.0))
+
+
+def kind_of(pair: str) -> str:
+    """Returns which of KINDS the pair belongs to, by the first word of its name."""
+    first = pair.split()[0].rstrip(",")
+    return "gradients" if first == "gradient" else first
+
+
+def verify(one: Claim, seed: int = 0, dtypes: tuple[str, ...] | None = None) -> dict:
+    """Returns the claim's row: per dtype and kind the largest differences; whether it is green."""
+    row: dict[str, Any] = {"chapter": one.chapter, "claim": one.name, "green": True}
+    sources = one.sources
+    for dtype in dtypes or one.dtypes:
+        draw = Draw(np.random.default_rng((seed, len(one.name))), dtype)
+        pairs = one.pairs(draw)
+        row[dtype] = {}
+        for kind in KINDS:
+            found = {name: pair for name, pair in pairs.items() if kind_of(name) == kind}
+            if found:
+                row[dtype][kind] = worst_of(found, dtype)
+                tolerance = SLOPES_TOLERANCE if kind == "slopes" else TOLERANCE[dtype]
+                row["green"] &= row[dtype][kind]["relative"] <= tolerance
+        if "slopes" in row[dtype]:
+            sources = one.sources + "Δ"
+    return row | {"sources": [SOURCES[letter] for letter in sources]}
+
+
+def worst_of(pairs: Pairs, dtype: str) -> dict:
+    """Returns the largest difference of the pairs: absolute, relative to the largest, in ulps."""
+    differences = {name: difference(*pair) for name, pair in pairs.items()}
+    worst = max(differences, key=differences.__getitem__)
+    largest = max(
+        float(np.abs(np.asarray(theirs)).max(initial=0.0)) for _, theirs in pairs.values()
+    )
+    ulp = float(np.spacing(np.dtype(dtype).type(largest or 1)))
+    absolute = differences[worst]
+    relative = absolute / (largest or 1)
+    return {"absolute": absolute, "relative": relative, "ulps": absolute / ulp, "pair": worst}
+
+
+def verify_all(chapters: list[int] | None = None, seed: int = 0) -> Iterator[dict]:
+    """Yields the row of every claim of the chapters, and of the loop (chapter 0), in order."""
+    for one in sorted(CLAIMS, key=lambda each: each.chapter):
+        if not chapters or one.chapter in chapters:
+            yield verify(one, seed)
+
+
+def table_of(rows: list[dict]) -> Table:
+    """Returns the ledger as a table for people: relative differences in 32 and 64 bits."""
+    table = Table(
+        title="largest difference, relative to the largest number of its kind: 32 bits, 64 bits",
+        caption="compared: "
+        + ", ".join(f"{letter} {source}" for letter, source in SOURCES.items())
+        + f"; tolerances {TOLERANCE['float32']:.0e}, {TOLERANCE['float64']:.0e}, "
+        f"slopes {SLOPES_TOLERANCE:.0e}",
+    )
+    for heading in ("", "", "claim", "of", *KINDS):
+        table.add_column(heading)
+    for row in rows:
+        mark = "[green]✓[/green]" if row["green"] else "[red]✗[/red]"
+        where = str(row["chapter"]) if row["chapter"] else "loop"
+        cells = [_cell(row, kind) for kind in KINDS]
+        letters = "".join(letter for letter, name in SOURCES.items() if name in row["sources"])
+        table.add_row(mark, where, row["claim"], letters, *cells)
+    return table
+
+
+def _cell(row: dict, kind: str) -> str:
+    found = [row.get(dtype, {}).get(kind) for dtype in TOLERANCE]
+    shown = ["–" if each is None else f"{each['relative']:.0e}" for each in found]
+    if kind == "slopes":  # in 64 bits only
+        shown = shown[1:]
+    return "" if found == [None, None] else ", ".join(shown)
+
+
+# --- mutants ------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def planted(mutant: Mutant) -> Iterator[None]:
+    """Puts the mutant in the function's place, and the function back at the end."""
+    module = mutant.module
+    original = getattr(module, mutant.function)
+    source = inspect.getsource(original)
+    if mutant.old not in source:
+        raise LookupError(f"{mutant.function} in {mutant.module_name} has no {mutant.old!r}")
+    registered = dict(keras.saving.get_custom_objects())  # a class registers itself anew
+    try:
+        exec(source.replace(mutant.old, mutant.new, 1), vars(module))
+        yield
+    finally:
+        setattr(module, mutant.function, original)
+        keras.saving.get_custom_objects().update(registered)
+
+
+def is_caught(mutant: Mutant, seed: int = 0) -> bool:
+    """Returns whether a claim of the mutant's chapter turns red, or cannot even be computed."""
+    with planted(mutant), np.errstate(all="ignore"):
+        claims = [one for one in CLAIMS if one.chapter == mutant.chapter]
+        for one in sorted(claims, key=lambda one: mutant.by not in one.name):
+            try:
+                if not verify(one, seed, one.dtypes[-1:])["green"]:
+                    return True
+            except (ValueError, TypeError, ArithmeticError, tf.errors.OpError):
+                return True
+    return False
+
+
+# --- the command --------------------------------------------------------------------------
+
+
+def run(chapters: list[int] | None, seed: int, json_file: Path | None, mutants: bool) -> bool:
+    """Prints the ledger, or what it catches of the mutants; returns whether all is well."""
+    console, started = Console(), time.perf_counter()
+    if mutants:
+        chosen = [m for m in MUTANTS if not chapters or m.chapter in chapters]
+        missed = [
+            mutant
+            for mutant in track(chosen, "planting", console=console, transient=True)
+            if not is_caught(mutant, seed)
+        ]
+        for mutant in missed:
+            console.print(f"[red]missed[/red] {mutant.function}: {mutant.what}")
+        console.print(f"{len(chosen) - len(missed)} of {len(chosen)} planted mistakes caught")
+        result: dict[str, Any] = {"planted": len(chosen), "caught": len(chosen) - len(missed)}
+        well = not missed
+    else:
+        number = sum(not chapters or one.chapter in chapters for one in CLAIMS)
+        rows = list(
+            track(verify_all(chapters, seed), "comparing", number, console=console, transient=True)
+        )
+        console.print(table_of(rows))
+        red = [row for row in rows if not row["green"]]
+        seconds = time.perf_counter() - started
+        console.print(f"{len(rows) - len(red)} of {len(rows)} claims hold ({seconds:.0f} s)")
+        result = {"seed": seed, "tolerance": TOLERANCE, "seconds": seconds, "rows": rows}
+        well = not red
+    if json_file:
+        with atomic_path(json_file) as temporary:
+            temporary.write_text(json.dumps(result, indent=1, default=str) + "\n")
+    return well
