@@ -231,3 +231,11 @@ def test_the_notebooks_that_are_committed_are_those_of_their_sources():
     built = [page for page in PAGES if notebooks.path_of(page, folder).exists()]
     assert built
     assert notebooks.check(built, folder) == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("page", PAGES)
+def test_at_full_size_all_cells_run_and_the_scores_lie_in_their_bands(page):
+    notebook = notebooks.execute(notebooks.notebook_of(page))
+    assert notebooks.problems_of(page, notebook) == []
