@@ -535,12 +535,12 @@ def verse_splits(count=48):
 def test_main_translates(monkeypatch, capsys):
     monkeypatch.setattr(chapter6, "load", lambda name: verse_splits(12))
     options = {"width": 16, "blocks": 1, "jit": "off", "progress": "none"}
-    result = chapter6.main("translation", epochs=2, batch_size=1, **options)
+    result = chapter6.main("translation", epochs=8, batch_size=1, **options)
     assert result.splits.name == "verses"
     names = {"loss", "accuracy", "chrf", "chrf_of_another"}
     assert [set(scores) for scores in result.scores.values()] == [names, names]
     losses = result.history.history["loss"]
-    assert losses[1] < losses[0]
+    assert losses[-1] < losses[0] - 0.1
     assert set(result.figures) == {"history", "learning_rate", "positions"}
     source, after = (rows[0] for rows in (result.splits.test.x[0], result.splits.test.y))
     printed = capsys.readouterr().out
