@@ -1,4 +1,4 @@
-"""The verbs for learners: start, check, watch, hint, solution, progress, exercises."""
+"""The verbs for learners and teachers: start, check, watch, hint, solution, grade, …"""
 
 from __future__ import annotations
 
@@ -25,16 +25,17 @@ def clear_errors() -> Iterator[None]:
     from kerasbook import runner
     from kerasbook.exercises import ExerciseError
     from kerasbook.exercises.learner import LearnerError
+    from kerasbook.grading.classroom import GradingError
     from kerasbook.grading.workers import WorkersError
 
     try:
         yield
-    except (ExerciseError, LearnerError, WorkersError) as error:
+    except (ExerciseError, GradingError, LearnerError, WorkersError) as error:
         runner.fail(error)
     except OSError as error:
         runner.fail(f"{error.filename}: {error.strerror}" if error.filename else error)
     except KeyboardInterrupt:
-        runner.fail("interrupted", 130)
+        runner.fail("interrupted; the same command goes on from here", 130)
 
 
 def chosen(folder: Path | None, chapter: int | None = None):
@@ -178,6 +179,73 @@ def progress(exercises: Folder = None):
         print(f"{kept.passed(found.values())} of {len(found)} passed")
 
 
+def grade(
+    submissions: Annotated[Path, typer.Argument(help="A folder with an entry per learner.")],
+    out: Annotated[Path, typer.Option(help="Where records, feedback and tables go.")],
+    chapter: Annotated[int | None, typer.Option(help="Only this chapter's questions.")] = None,
+    questions: Annotated[str | None, typer.Option(help="Only these, with commas between.")] = None,
+    exercises: Folder = None,
+    jobs: Annotated[int, typer.Option(min=1, max=64, help="Learners at a time.")] = 2,
+    require_isolation: Annotated[
+        int, typer.Option(min=1, max=5, help="Refuse to grade with weaker walls than this level.")
+    ] = 2,
+    key: Annotated[
+        Path | None, typer.Option(help="The teacher's secret; made if it is not there. [OUT/key]")
+    ] = None,
+    level: Level = None,
+):
+    """Grade a class: records, feedback pages, grades.csv, questions.csv, similarity.csv.
+
+    What was graded before, with the same key, exercises and submission, is not graded again, so
+    an interrupted run goes on where it was.
+    """
+    with clear_errors():
+        from kerasbook.grading import classroom
+        from kerasbook.grading.workers import Workers
+
+        from rich.console import Console
+        from rich.progress import track
+
+        paths = classroom.submissions_in(submissions)
+        secret = classroom.read_key(key or out / "key")
+        hidden = [submissions, out, *([key] if key else []), *([exercises] if exercises else [])]
+        with Workers(level, hidden) as workers:
+            found = pick(chosen(exercises, chapter), questions)
+            if workers.level > require_isolation:
+                reasons = "; ".join(f"level {n}: {why}" for n, why in workers.reasons() if why)
+                raise classroom.GradingError(
+                    f"only isolation level {workers.level} can be had here ({reasons}); strangers' "
+                    f"code needs {require_isolation} (--require-isolation changes that)"
+                )
+            its = classroom.Class(found, workers, secret, out)
+            console = Console(stderr=True)
+            console.print(f"isolation level {workers.level}, {len(found)} questions", style="dim")
+            records = list(
+                track(
+                    classroom.grade_class(its, paths, jobs),
+                    f"grading {len(paths)} submissions",
+                    len(paths),
+                    console=console,
+                )
+            )
+            classroom.write_tables(its, paths, records)
+        attention = sum(record["needs_attention"] for record in records)
+        print(f"{len(records)} learners: {out / 'grades.csv'}, questions.csv, similarity.csv")
+        if attention:
+            print(f"{attention} need attention: the grader failed on a question of theirs")
+
+
+def pick(found: dict, questions: str | None) -> dict:
+    """Those of the named questions, or all."""
+    from kerasbook.exercises import ExerciseError
+
+    names = [name.strip() for name in questions.split(",")] if questions else list(found)
+    for name in names:
+        if name not in found:
+            raise ExerciseError(f"there is no exercise {name!r} among {', '.join(found)}")
+    return {name: found[name] for name in names}
+
+
 exercises = typer.Typer(help="The exercises themselves.", no_args_is_help=True)
 
 
@@ -238,6 +306,6 @@ def notebooks(
 
 def register(app: typer.Typer) -> None:
     """Add the verbs to the command `kerasbook`."""
-    for verb in (start, check, watch, hint, solution, progress):
+    for verb in (start, check, watch, hint, solution, progress, grade):
         app.command()(verb)
     app.add_typer(exercises, name="exercises")

@@ -120,6 +120,10 @@ class Workers:
         strongest = self.probed()["level"]
         return strongest if self._wanted is None else max(self._wanted, strongest)
 
+    def reasons(self) -> list[tuple[int, str]]:
+        """The levels tried, and why each cannot be had; "" for the one that can."""
+        return [(int(level), why) for level, why in self.probed()["reasons"].items()]
+
     def start(self, box: str, seconds: float) -> tuple[socket.socket, socket.socket, int]:
         """Have a worker forked: the keeper's socket, the worker's socket, the output's pipe."""
         request = {

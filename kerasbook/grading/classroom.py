@@ -1,0 +1,288 @@
+"""Grading a class: a record for each learner, then tables, feedback and a report of likeness.
+
+Records are JSON, written whole or not at all, and hold nothing that differs from run to run (no
+times, no places in memory), so a class that was interrupted ends with the same bytes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import hashlib
+import hmac
+import io
+import json
+import os
+import re
+import secrets
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+
+from kerasbook import __version__
+from kerasbook.checkpoint import atomic_path
+from kerasbook.exercises.exercise import Exercise
+from kerasbook.grading import similarity
+from kerasbook.grading.html import feedback_page
+from kerasbook.grading.question import QuestionResult, grade, secret_seed
+from kerasbook.grading.submissions import Submission, take_in
+from kerasbook.grading.workers import Solution, Workers
+
+ADDRESS = re.compile(r"0x[0-9a-f]{6,}")
+ENDINGS = (".py", ".ipynb", ".zip")
+
+
+class GradingError(Exception):
+    """A class cannot be graded; the message has the remedy."""
+
+
+@dataclass(frozen=True)
+class Class:
+    """What is graded, with what.
+
+    Attributes:
+        exercises: the questions, name → Exercise.
+        workers: run the answers.
+        key: the teacher's secret, from which the hidden cases are drawn.
+        out: folder for the results.
+    """
+
+    exercises: dict[str, Exercise]
+    workers: Workers
+    key: bytes
+    out: Path
+
+    def record_path(self, learner: str) -> Path:
+        """Where a learner's record lies."""
+        return self.out / "records" / f"{file_name(learner)}.json"
+
+
+def file_name(learner: str) -> str:
+    """A learner's name as a harmless file name; names that had to be changed stay different."""
+    plain = re.sub(r"[^\w.@-]", "_", learner).lstrip(".-")[:80]
+    if plain == learner:
+        return plain
+    return f"{plain}-{hashlib.sha256(learner.encode(errors='surrogatepass')).hexdigest()[:8]}"
+
+
+def read_key(path: Path) -> bytes:
+    """The teacher's key; made, for the owner's eyes only, if it is not there.
+
+    Raises:
+        GradingError: it is there and shorter than 16 bytes.
+    """
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with open(descriptor, "w") as file:
+            file.write(secrets.token_hex(32) + "\n")
+    key = path.read_bytes().strip()
+    if len(key) < 16:
+        raise GradingError(f"{path}: a key has at least 16 bytes; remove it to have one made")
+    return key
+
+
+def submissions_in(folder: Path) -> list[Path]:
+    """The entries of a folder that are a learner's: folders, .py, .ipynb and .zip.
+
+    Raises:
+        GradingError: no such folder, or none in it.
+    """
+    if not folder.is_dir():
+        raise GradingError(f"{folder} is no folder; it should hold an entry for each learner")
+    entries = [
+        path
+        for path in sorted(folder.iterdir())
+        if not path.name.startswith((".", "__")) and (path.is_dir() or path.suffix in ENDINGS)
+    ]
+    if not entries:
+        raise GradingError(f"{folder} has no folder, .py, .ipynb or .zip")
+    learners = Counter(path.name if path.is_dir() else path.stem for path in entries)
+    if twice := [name for name, count in learners.items() if count > 1]:
+        raise GradingError(f"{folder} has two entries for {twice[0]}; keep one")
+    return entries
+
+
+def grade_class(its: Class, paths: Iterable[Path], jobs: int = 1) -> Iterator[dict]:
+    """Grade every submission that has no record yet; the records, as they are done.
+
+    Args:
+        its: exercises, workers, key, folder.
+        paths: the submissions.
+        jobs: how many at a time.
+    """
+    (its.out / "records").mkdir(parents=True, exist_ok=True)
+    (its.out / "feedback").mkdir(exist_ok=True)
+    with ThreadPoolExecutor(jobs) as pool:
+        waiting = [pool.submit(grade_one, its, path) for path in paths]
+        try:
+            for done in as_completed(waiting):
+                yield done.result()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def write_tables(its: Class, paths: Iterable[Path], records: Iterable[dict]) -> None:
+    """Write grades.csv, questions.csv and similarity.csv."""
+    ordered = sorted(records, key=lambda record: record["learner"])
+    write(its.out / "grades.csv", grades_table(its, ordered))
+    write(its.out / "questions.csv", questions_table(its, ordered))
+    pairs = similarity.pairs((taken_in(its, path) for path in paths), its.exercises)
+    write(its.out / "similarity.csv", table(["question", "one", "other", "likeness"], pairs))
+
+
+def taken_in(its: Class, path: Path) -> Submission:
+    """A learner's answers; none, with a note, if reading them fails in a way not foreseen."""
+    try:
+        return take_in(path, its.exercises)
+    except Exception as error:
+        learner = path.name if path.is_dir() else path.stem
+        return Submission(learner, notes=[f"cannot be read: {type(error).__name__}"])
+
+
+def grade_one(its: Class, path: Path) -> dict:
+    """Grade one submission, or read its record; whatever happens, there is a record."""
+    submission = taken_in(its, path)
+    made_from = origin(its, submission)
+    file = its.record_path(submission.learner)
+    with contextlib.suppress(OSError, ValueError):
+        record = json.loads(file.read_text(encoding="utf-8"))
+        if record.get("made_from") == made_from:
+            return record
+    record = {
+        "learner": submission.learner,
+        "made_from": made_from,
+        "kerasbook": __version__,
+        "isolation_level": its.workers.level,
+        "notes": submission.notes,
+        "questions": {
+            name: question_record(its, submission, exercise)
+            for name, exercise in its.exercises.items()
+        },
+    }
+    questions = record["questions"].values()
+    record["points"] = round(sum(one["points"] or 0 for one in questions), 2)
+    record["max_points"] = sum(one["max_points"] for one in questions)
+    record["needs_attention"] = any(one["status"] == "internal" for one in questions)
+    write(
+        its.out / "feedback" / f"{file_name(submission.learner)}.html", feedback_page(record, its)
+    )
+    write(file, json.dumps(record, indent=1, ensure_ascii=False, sort_keys=True) + "\n")
+    return record
+
+
+def origin(its: Class, submission: Submission) -> str:
+    """A digest of all that a record depends on; the key's part cannot be read from it."""
+    parts = [__version__, submission.digest, str(its.workers.level)]
+    for exercise in its.exercises.values():
+        parts.append(hashlib.sha256(exercise.path.read_bytes()).hexdigest())
+    return hmac.digest(its.key, "\n".join(parts).encode(), "sha256").hex()
+
+
+def question_record(its: Class, submission: Submission, exercise: Exercise) -> dict:
+    """The outcome of one question, as it goes into the record."""
+    empty = {"points": 0.0, "max_points": exercise.points, "cases": [], "output": ""}
+    source = submission.answers.get(exercise.name)
+    if source is None:
+        return {**empty, "status": "missing", "message": "there is no answer"}
+    seed = secret_seed(its.key, exercise.name, source.encode(errors="replace"))
+    try:
+        with Solution(its.workers, exercise, source) as solution:
+            result = grade(exercise, solution, seed)
+        result.output = bytes(solution.output).decode("utf-8", "replace")
+    except Exception as error:  # ours, not the learner's: flagged, never a zero
+        message = f"the grader failed: {type(error).__name__}: {error}"[:300]
+        return {**empty, "points": None, "status": "internal", "message": message}
+    if result.status == "internal":
+        result.points = None  # type: ignore[assignment]
+    return as_record(result)
+
+
+def as_record(result: QuestionResult) -> dict:
+    """A result as JSON; of hidden cases only the name and how they ended."""
+    cases = []
+    for case in result.cases:
+        entry = {"name": case.name, "which": case.which, "status": case.status}
+        if case.which == "public" and case.status != "pass":
+            entry["message"] = without_addresses(case.message)
+        cases.append(entry)
+    failed = next((one for one in result.cases if one.status != "pass"), None)
+    shown = bool(result.misconception) or bool(failed and failed.which == "public")
+    told = result.message if shown or result.status != "fail" else "a hidden case fails"
+    return {
+        "status": result.status,
+        "points": result.points,
+        "max_points": result.max_points,
+        "message": without_addresses(told) if failed else "",
+        "misconception": result.misconception,
+        "cases": cases,
+        "output": without_addresses(result.output),
+    }
+
+
+def without_addresses(text: str) -> str:
+    """Text without places in memory, which differ from run to run."""
+    return ADDRESS.sub("0x…", text)
+
+
+# Tables
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="")
+
+
+def harmless(value: object) -> str:
+    """A cell that no spreadsheet takes for a formula."""
+    text = str(value)
+    return "'" + text if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
+
+
+def table(header: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
+    """CSV, every cell quoted and harmless."""
+    file = io.StringIO()
+    writer = csv.writer(file, quoting=csv.QUOTE_ALL, lineterminator="\n")
+    writer.writerow([harmless(one) for one in header])
+    for row in rows:
+        writer.writerow([one if isinstance(one, float | int) else harmless(one) for one in row])
+    return file.getvalue()
+
+
+def grades_table(its: Class, records: list[dict]) -> str:
+    """A row for each learner: points of every question, sum, what needs attention."""
+    rows = []
+    for record in records:
+        points = [record["questions"][name]["points"] for name in its.exercises]
+        shown = ["internal" if one is None else one for one in points]
+        attention = "look at this one" if record["needs_attention"] else ""
+        notes = "; ".join(record["notes"])
+        total = record["points"], record["max_points"]
+        rows.append([record["learner"], *shown, *total, attention, notes])
+    header = ["learner", *its.exercises, "points", "max_points", "attention", "notes"]
+    return table(header, rows)
+
+
+def questions_table(its: Class, records: list[dict]) -> str:
+    """A row for each question: mean points, share passed, statuses, misconceptions."""
+    rows = []
+    for name, exercise in its.exercises.items():
+        outcomes = [record["questions"][name] for record in records]
+        points = [one["points"] for one in outcomes if one["points"] is not None]
+        statuses = Counter(one["status"] for one in outcomes)
+        thoughts = Counter(one.get("misconception") for one in outcomes if one.get("misconception"))
+        mean = round(sum(points) / max(len(points), 1), 3)
+        passed = round(statuses["pass"] / max(len(outcomes), 1), 3)
+        rows.append([name, exercise.points, mean, passed, listed(statuses), listed(thoughts)])
+    header = ["question", "max_points", "mean_points", "share_passed", "statuses", "misconceptions"]
+    return table(header, rows)
+
+
+def listed(counts: Counter) -> str:
+    """Counts as text, the most frequent first."""
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{name} {count}" for name, count in ordered)

@@ -1,0 +1,58 @@
+"""A learner's feedback as a page that does nothing: no script, no link, no outside resource."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING
+
+from kerasbook.exercises.feedback import SHOWN, cut
+
+if TYPE_CHECKING:
+    from kerasbook.grading.classroom import Class
+
+STYLE = (
+    "body{font:16px/1.5 sans-serif;max-width:46em;margin:2em auto;padding:0 1em;color:#222}"
+    "pre{background:#f4f4f4;padding:.6em;white-space:pre-wrap;overflow-wrap:anywhere}"
+    "h2{margin-top:2em;border-top:1px solid #ccc;padding-top:1em}"
+    ".pass{color:#196c2e}.other{color:#a3211b}td{padding:.1em 1em .1em 0}"
+)
+
+
+def feedback_page(record: dict, its: Class) -> str:
+    """The page: points, and for every question what failed. Hidden cases are only counted."""
+    sections = "".join(
+        _question(name, outcome, its.exercises[name].title)
+        for name, outcome in record["questions"].items()
+    )
+    notes = "".join(f"<li>{escape(cut(note))}</li>" for note in record["notes"])
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
+        "style-src 'unsafe-inline'\">"
+        f"<title>{escape(record['learner'])}</title><style>{STYLE}</style></head><body>"
+        f"<h1>{escape(record['learner'])}: {record['points']:g} of {record['max_points']:g}</h1>"
+        + (f"<p>What was noted when it was taken in:</p><ul>{notes}</ul>" if notes else "")
+        + f"{sections}</body></html>\n"
+    )
+
+
+def _question(name: str, outcome: dict, title: str) -> str:
+    passed = outcome["status"] == "pass"
+    points = "not graded" if outcome["points"] is None else f"{outcome['points']:g}"
+    word = "passed" if passed else SHOWN[outcome["status"]]
+    text = f"<h2>{escape(title)}</h2><p><code>{escape(name)}</code>: "
+    text += f'<b class="{"pass" if passed else "other"}">{escape(word)}</b>, '
+    text += f"{points} of {outcome['max_points']:g} points</p>"
+    if outcome["message"]:
+        text += f"<pre>{escape(cut(outcome['message']))}</pre>"
+    for which in ("public", "hidden"):
+        cases = [one for one in outcome["cases"] if one["which"] == which]
+        right = sum(one["status"] == "pass" for one in cases)
+        if cases:
+            text += f"<p>{right} of {len(cases)} {which} cases passed</p>"
+    for case in outcome["cases"]:
+        if case.get("message") and case["message"] != outcome["message"]:
+            text += f"<p>{escape(case['name'])}:</p><pre>{escape(cut(case['message']))}</pre>"
+    if outcome["output"].strip():
+        text += f"<p>Printed:</p><pre>{escape(cut(outcome['output']))}</pre>"
+    return text
