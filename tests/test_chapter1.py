@@ -122,3 +122,13 @@ def test_auto_mpg_to_2_7_miles_per_gallon(seed):
     x, y = result.splits.train
     lowest = chapter1.mean_squared_error(y, chapter1.linear(x, *best))
     assert result.history.history["loss"][-1] < 1.1 * lowest
+
+
+def test_the_learning_curve_ends_at_the_normal_equation_on_all_cars():
+    splits = chapter1.load_auto_mpg(chapter1.FEATURES)
+    training, validation = chapter1.errors_by_cars(splits, (12, 236), choices=3)
+    w, b = chapter1.normal_equation(*splits.train)
+    for error, (x, y) in ((training[1], splits.train), (validation[1], splits.validation)):
+        best = chapter1.mean_squared_error(y, chapter1.linear(x, w, b))
+        np.testing.assert_allclose(error, best, rtol=1e-5)
+    assert training[0] < training[1] < validation[0]

@@ -440,3 +440,21 @@ def test_what_tensorboard_would_draw_is_read_back(tmp_path):
     curves = chapter2.logged_losses(tmp_path)
     np.testing.assert_allclose(curves["train"], history.history["loss"])
     np.testing.assert_allclose(curves["validation"], history.history["val_loss"])
+
+
+def test_the_update_ratio_of_sgd_is_that_of_gradient_and_weights():
+    x, y = random().normal(size=(20, 6)), random(1).integers(0, 10, 20)
+    ratios = chapter2.update_ratios(x, y, "SGD", steps=2, batch_size=10)
+    weights = chapter2.initial_weights((6, *chapter2.SIZES[1:]))
+    rows = chapter2.batch_order(0, 0, 20)[:10]
+    gradients = chapter2.backward(y[rows], chapter2.forward(x[rows], weights), weights)
+    expected = [0.1 * g.std() / w.std() for g, w in zip(gradients[::2], weights[::2], strict=True)]
+    np.testing.assert_allclose([series[0] for series in ratios.values()], expected, rtol=1e-4)
+    assert all(series.shape == (2,) for series in ratios.values())
+
+
+def test_the_histograms_of_the_outputs_move_with_the_scale_and_only_then():
+    axes = chapter2.plot_sizes(random().normal(size=(50, 30)))
+    for ax, direction in zip(axes, (-1, 0, 1), strict=True):
+        peaks = [line.get_xdata()[np.argmax(line.get_ydata())] for line in ax.get_lines()]
+        assert np.sign(round((peaks[-1] - peaks[0]) / 2)) == direction
