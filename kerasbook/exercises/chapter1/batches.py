@@ -26,7 +26,7 @@ exercise = Exercise(
 
 @exercise.stub
 def fixed_batches(permutation, batch_size):
-    """The rows of an epoch's mini-batches, all batches of the same size, and who counts.
+    """The rows of an epoch's mini-batches, all of one size, and which rows count.
 
     A compiled training step is compiled again for every new shape, and the short last batch of an
     epoch is one. So it is filled up with row 0, and a weight says which rows count. The batches

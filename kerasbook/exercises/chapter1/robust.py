@@ -36,7 +36,7 @@ def robust_fit(x, y):
 
     The rows are made-up cars: weight (about 1600 to 5000 lb), acceleration (8 to 25 s) and model
     year (70 to 82). The fuel economy is a weighted sum of these and an intercept, with normal
-    noise of standard deviation 1 mpg. But up to a fifth of the targets is far too large, by 12 to
+    noise of standard deviation 1 mpg. But about one target in seven is far too large, by 12 to
     20 mpg: somebody read the wrong line of a table. This happened to heavy cars more often than to
     light ones. You do not know which rows are wrong, and the wrong numbers look like other cars'
     right ones.

@@ -106,9 +106,9 @@ def with_tensorflow(labels, logits, gamma, alpha):
 @exercise.right
 def with_keras(labels, logits, gamma, alpha):
     signs = 2 * labels - 1
-    true = keras.ops.convert_to_tensor(signs * logits)
+    not_true = keras.ops.convert_to_tensor(-signs * logits)
     weights = 0.5 + signs * (alpha - 0.5)
-    return weights * keras.ops.sigmoid(-true) ** gamma * keras.ops.softplus(-true)
+    return weights * keras.ops.sigmoid(not_true) ** gamma * keras.ops.softplus(not_true)
 
 
 @exercise.right
