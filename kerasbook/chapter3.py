@@ -883,6 +883,84 @@ if __name__ == "__main__":
     result.figures["feature_maps"][0, 0].figure
 
 # %% [markdown]
+# ## What does it look at?
+#
+# Two questions can be put to a trained network, and a gradient answers both. The first: which
+# places of this picture speak for the answer? The score of the answer has a gradient for every
+# number of the last maps. Its mean over the places says how much a channel speaks for the answer.
+# So the maps, weighted by these means and added up, show where. This is called *Grad-CAM*.
+
+
+# %%
+def where_it_looks(model, pictures):
+    """Returns (n, rows, columns): how much each place of the last maps speaks for the answer."""
+    maps = model.get_layer("conv_3").output
+    looking = keras.Model(model.inputs[0], [maps, model.outputs[0]])
+    with tf.GradientTape() as tape:
+        maps, logits = looking(pictures, training=False)
+        answers = tf.reduce_sum(tf.reduce_max(logits, axis=-1))
+    weights = tf.reduce_mean(tape.gradient(answers, maps), axis=(1, 2), keepdims=True)
+    return tf.nn.relu(tf.reduce_sum(weights * maps, axis=-1))  # only what speaks for it
+
+
+def plot_where_it_looks(model, pictures):
+    """Returns the Axes (2, n): pictures, and the places that speak for the network's answers."""
+    heat = where_it_looks(model, pictures)
+    _, axes = plt.subplots(2, len(heat), figsize=(6.6, 2.4), layout="constrained")
+    plotting.plot_images(pictures, axes=axes[0])
+    for ax, places in zip(axes[1], heat, strict=True):
+        ax.imshow(places, cmap="viridis", interpolation="nearest")
+        ax.set_axis_off()
+    return axes
+
+
+if __name__ == "__main__":
+    plot_where_it_looks(result.model, result.splits.test.x[:8])
+
+# %% [markdown]
+# The pictures have 28 × 28 places and the last maps 7 × 7, so this is a rough answer: light is
+# where the evidence lies.
+#
+# The second question: what would a filter like to see? Start with a faint noise, and change the
+# picture, not the weights, in the direction of the gradient, so that one channel answers more and
+# more. The picture is kept as long as at the beginning; otherwise it would only become brighter.
+
+
+# %%
+def what_it_likes(model, layer, filters=10, steps=60, rate=0.05):
+    """Returns pictures (filters, height, width, channels) that excite the filters of a layer."""
+    looking = keras.Model(model.inputs[0], model.get_layer(layer).output)
+    shape = (1, *model.input_shape[1:])
+    noise = tf.random.stateless_normal(shape, seed=(0, 0))
+    pictures, length = tf.repeat(noise, filters, axis=0), tf.norm(noise)
+
+    @tf.function(autograph=False)
+    def step(pictures):
+        with tf.GradientTape() as tape:
+            tape.watch(pictures)
+            maps = looking(pictures, training=False)  # (filters, rows, columns, channels)
+            own = tf.linalg.diag_part(tf.reduce_mean(maps, axis=(1, 2))[:, :filters])
+        pictures += rate * length * unit_length(tape.gradient(own, pictures))
+        return length * unit_length(pictures)
+
+    def unit_length(x):
+        return x / tf.sqrt(tf.reduce_sum(x**2, axis=(1, 2, 3), keepdims=True) + 1e-12)
+
+    for _ in range(steps):
+        pictures = step(pictures)
+    return pictures.numpy()
+
+
+if __name__ == "__main__":
+    plotting.plot_images(what_it_likes(result.model, "conv_3").clip(-2.5, 2.5))
+
+# %% [markdown]
+# Stripes at some angle, rows of spots, long edges: larger things than those of the first layer, and
+# each channel has its own. Nothing here looks like a shirt; that takes the dense layers, which know
+# where each pattern was found. A filter that answers to nothing keeps the noise.
+#
+# ## Where it errs
+#
 # Which classes does it confuse? A row of the table is a true class, a column an answer.
 
 # %%

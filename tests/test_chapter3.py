@@ -343,3 +343,40 @@ def test_mistakes_come_first(wrong):
 @pytest.mark.slow
 def test_accuracy_at_the_defaults():
     assert chapter3.main(progress="none").scores["test"]["accuracy"] >= 0.885
+
+
+def small_looking_model(filters=3):
+    """A convolution, the mean over the places, a dense layer; random weights."""
+    keras.utils.set_random_seed(1)
+    return keras.Sequential(
+        [
+            keras.Input((6, 5, 1)),
+            layers.Conv2D(filters, 3, name="conv_3"),  # (n, 4, 3, filters)
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(4),
+        ]
+    )
+
+
+def test_where_it_looks_is_the_maps_weighted_by_the_dense_layer():
+    model, x = (
+        small_looking_model(),
+        np.random.default_rng(0).normal(size=(2, 6, 5, 1)).astype("float32"),
+    )
+    maps, answers = model.layers[0](x).numpy(), model(x).numpy().argmax(axis=1)
+    weights = model.layers[-1].kernel.numpy()[:, answers].T / 12  # a mean over 4 × 3 places
+    expected = np.maximum(np.einsum("nijc,nc->nij", maps, weights), 0)
+    np.testing.assert_allclose(chapter3.where_it_looks(model, x), expected, atol=1e-6)
+
+
+def test_what_a_filter_likes_excites_it_more_than_noise_of_the_same_length():
+    model = small_looking_model()
+    first, last = (chapter3.what_it_likes(model, "conv_3", 3, steps) for steps in (0, 40))
+    own = [np.diag(model.layers[0](x).numpy().mean(axis=(1, 2))) for x in (first, last)]
+    assert (own[1] > own[0] + 0.1).all()
+    np.testing.assert_allclose((last**2).sum(axis=(1, 2, 3)), (first**2).sum(axis=(1, 2, 3)), 1e-4)
+
+
+def test_the_pictures_of_looking_have_two_rows():
+    x = np.random.default_rng(0).normal(size=(3, 6, 5, 1)).astype("float32")
+    assert chapter3.plot_where_it_looks(small_looking_model(), x).shape == (2, 3)
