@@ -23,7 +23,7 @@ exercise = Exercise(
         "follow that boundary. So that the rare class counts as much as the frequent one, weigh "
         "each example by 1 / (number of examples of its class).",
         "Standardise with the training rows' mean and deviation; features 1, x₁, x₂, x₁², x₁x₂, "
-        "x₂². Then 2000 steps: p = σ(features · w), w −= 1 · featuresᵀ (weight · (p − y)), where "
+        "x₂². Then 1000 steps: p = σ(features · w), w −= 0.3 · featuresᵀ (weight · (p − y)), where "
         "the weights of each class add up to 1/2. predict returns σ(…) of new rows, standardised "
         "with the same mean and deviation.",
     ],
