@@ -31,7 +31,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
 
-from kerasbook import plotting
+from kerasbook import divergence, plotting
 from kerasbook.chapter1 import linear, numerical_gradient
 from kerasbook.data import load, load_fashion
 from kerasbook.runner import Result
@@ -884,6 +884,34 @@ def compare_loops(x, y, epochs=2) -> float:
 
 if __name__ == "__main__":
     print("largest difference to fit:", compare_loops(x[:1000], y[:1000]))
+
+# %% [markdown]
+# ## Where a loop goes astray
+#
+# A loop and `model.fit` can agree to the last digits. Yet "my loop and `fit` disagree" is asked
+# again and again, and the cause is nearly always one of ten. Here each of them is made on purpose,
+# one at a time. The model is small and has all that a loop can forget: a penalty, batch
+# normalisation (which chapter 3's networks do without, and many others do not), dropout, a short
+# last batch. Both train one epoch from the same weights. How far is the loop from `fit` then?
+
+# %%
+if __name__ == "__main__":
+    strayed = divergence.measure()
+    print(divergence.table_of(strayed))
+
+# %%
+if __name__ == "__main__":
+    divergence.plot(strayed)
+
+# %% [markdown]
+# The correct loop differs by rounding. Everything else lies far to the right of it, and none of the
+# ten raises an error. Some would be noticed: the loss of `from_logits` or of a sum is out of all
+# proportion. Others would not. Another order of the batches changes the weights and hardly the loss;
+# it is no mistake, nor are other dropped units, unless one expects equal numbers. With the penalty
+# left out the weights move little, in *one* epoch. And a metric that is reported as the loss leaves
+# the weights as they are: only the number on the screen is another one.
+#
+# So when two loops disagree, ask first which differs, the weights or what is reported.
 
 # %% [markdown]
 # ## Softmax, twice

@@ -41,7 +41,8 @@ class NotebookError(Exception):
 
 def pages() -> dict[str, str]:
     """Returns the module of every page, by what the command line calls it: 1, 2, … errata."""
-    return {str(number): f"chapter{number}" for number in chapter_titles()} | {"errata": "errata"}
+    others = {name: name for name in ("errata", "porting")}
+    return {str(number): f"chapter{number}" for number in chapter_titles()} | others
 
 
 def source_of(page: str) -> str:
@@ -137,6 +138,7 @@ def _in_colab(page: str) -> str:
 
 
 # What quick mode puts before the first cell: every run of `fit` and of a chapter's `main` is short.
+# Compiling with XLA would take longer than so short a run.
 QUICK_SETUP = f"""
 import kerasbook.training
 from kerasbook.checks import examples as _examples
@@ -147,7 +149,7 @@ def _quick_fit(model, train, *, epochs=1, **options):
     if _examples(train) is not None:
         import tensorflow as tf
         train = tf.nest.map_structure(lambda array: array[: _quick["examples"]], train)
-    return _fit(model, train, epochs=min(epochs, _quick["epochs"]), **options)
+    return _fit(model, train, epochs=min(epochs, _quick["epochs"]), **{{"jit": "off", **options}})
 
 kerasbook.training.fit = _quick_fit
 """

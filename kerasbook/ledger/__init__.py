@@ -176,15 +176,20 @@ def run(chapters: list[int] | None, seed: int, json_file: Path | None, mutants: 
     console, started = Console(), time.perf_counter()
     if mutants:
         chosen = [m for m in MUTANTS if not chapters or m.chapter in chapters]
-        missed = [
-            mutant
-            for mutant in track(chosen, "planting", console=console, transient=True)
-            if not is_caught(mutant, seed)
-        ]
+        counts: dict[int, dict[str, int]] = {}
+        missed = []
+        for mutant in track(chosen, "planting", console=console, transient=True):
+            count = counts.setdefault(mutant.chapter, {"planted": 0, "caught": 0})
+            count["planted"] += 1
+            if is_caught(mutant, seed):
+                count["caught"] += 1
+            else:
+                missed.append(mutant)
         for mutant in missed:
             console.print(f"[red]missed[/red] {mutant.function}: {mutant.what}")
         console.print(f"{len(chosen) - len(missed)} of {len(chosen)} planted mistakes caught")
         result: dict[str, Any] = {"planted": len(chosen), "caught": len(chosen) - len(missed)}
+        result["chapters"] = counts
         well = not missed
     else:
         number = sum(not chapters or one.chapter in chapters for one in CLAIMS)

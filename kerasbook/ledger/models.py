@@ -296,7 +296,7 @@ mutant(
     1,
     chapter1.make_model,
     "layers.Dense(1)",
-    "layers.Dense(1, 'relu')",
+    "layers.Dense(1, 'tanh')",
     "a bend in the line",
     by="whole model",
 )
