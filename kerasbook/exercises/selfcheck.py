@@ -101,9 +101,8 @@ def problems(exercise: Exercise, asker_of: AskerOf, counts: Counts) -> Iterator[
         counts.misconceptions += not bad and bool(variant.message)
 
 
-def not_full(exercise: Exercise, variant: Variant, asker_of: AskerOf, seed: int) -> Iterator[str]:
+def not_full(exercise: Exercise, variant: Variant, result: QuestionResult) -> Iterator[str]:
     """A right solution must get full points."""
-    result = grade(exercise, asker_of(exercise, variant.source), seed)
     if result.status != "pass" or result.points != exercise.points:
         case = next(one for one in result.cases if one.status != "pass")
         yield (

@@ -57,6 +57,8 @@ class Watch:
                 self.console.print(f"{error}", style="red", markup=False)
             return
         progress = learner.Progress.of(path)
+        before = self.current
+        self.current = None
         for answer in answers:
             key = (path, answer.exercise.name)
             if answer.untouched or (self.checked.get(key) == answer.source and not everything):
@@ -69,7 +71,9 @@ class Watch:
             progress.save()
             self.current = answer.exercise
             self.console.print(render(answer.exercise, result, path, answer.line))
-        self.bar(progress)
+        if self.current:
+            self.bar(progress)
+        self.current = self.current or before
 
     def _same_answer(self, key: tuple[Path, str], answer: learner.Answer) -> bool:
         """Whether only other answers of the file were edited."""
@@ -98,6 +102,8 @@ class Watch:
         number, text = learner.next_hint(self.current, learner.Progress.of(self.folder))
         self.console.print(f"[bold]hint {number} of 3[/] to {self.current.name}")
         self.console.print(f"  {text}", markup=False)
+        if number == len(self.current.hints):
+            self.console.print(f"  The last. `kerasbook solution {self.current.name} --give-up`")
 
     def list(self) -> None:
         """All exercises, those passed with a tick."""

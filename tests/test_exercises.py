@@ -1,0 +1,216 @@
+"""The exercises: what each must have, and that the selfcheck sees what is wrong with one."""
+
+import json
+import re
+import textwrap
+from pathlib import Path
+
+from kerasbook.exercises import Exercise, ExerciseError, load
+from kerasbook.exercises.exercise import load_file, stub_files
+from kerasbook.exercises.notebook import exercise_notebook
+from kerasbook.exercises.selfcheck import selfcheck
+from kerasbook.grading.question import Here, grade, secret_seed
+
+import nbformat
+import numpy as np
+import pytest
+
+HEAD = '''\
+"""Half of each number."""
+
+import numpy as np
+
+from kerasbook.exercises import Case, Exercise
+
+exercise = Exercise(chapter=1, minutes=10, difficulty=1, points=2, hints=["a", "b", "c"])
+
+
+@exercise.stub
+def halves(x):
+    """Half of each number: (n,) → (n,)."""
+    raise NotImplementedError
+
+
+@exercise.public
+def shown(random):
+    yield Case("two numbers", {"x": np.array([1.0, 3.0])})
+
+
+@exercise.hidden
+def drawn(random):
+    for n in (1, 5):
+        yield Case(f"{n} numbers", {"x": random.normal(size=n)}, unchanged=True)
+
+
+@exercise.reference
+def solution(x):
+    return x / 2
+'''
+RIGHT = ["x * 0.5", "np.array([one / 2 for one in x])", "x - x / 2"]
+WRONG = {"x": "doubled", "2 * x": "twice", "-x / 2": "sign", "x / 4": "", "x**2": ""}
+WRONG |= {"x[:1]": "", "x.sum()": "", "None": ""}
+
+
+def exercise_text(right=RIGHT, wrong=WRONG, head=HEAD) -> str:
+    text = head
+    for number, body in enumerate(right):
+        text += f"\n\n@exercise.right\ndef right_{number}(x):\n    return {body}\n"
+    for number, (body, message) in enumerate(wrong.items()):
+        told = repr(message) if message else ""
+        text += f"\n\n@exercise.wrong({told})\ndef wrong_{number}(x):\n    return {body}\n"
+    return text
+
+
+@pytest.fixture
+def write(tmp_path):
+    def written(**parts) -> Exercise:
+        path = tmp_path / "halves.py"
+        path.write_text(exercise_text(**parts), encoding="utf-8")
+        return load_file(path)
+
+    return written
+
+
+@pytest.fixture(scope="module")
+def book():
+    return load()
+
+
+# The book's own
+
+
+def test_there_are_six_in_each_chapter_and_all_kinds(book):
+    chapters = [one.chapter for one in book.values()]
+    assert len(book) >= 36
+    assert all(chapters.count(chapter) >= 6 for chapter in range(1, 7))
+    kinds = {"function", "gradient", "layer", "training step", "trained model"}
+    assert {one.kind for one in book.values()} == kinds
+
+
+def test_every_specification_is_whole(book):
+    for one in book.values():
+        assert len(one.specification) > 300, one.name
+        if one.stub_source.startswith("def"):
+            assert "Args:" in one.specification, one.name
+            assert "Returns" in one.specification, one.name
+        assert 10 <= one.minutes <= 60, one.name
+        assert all(len(hint) > 20 for hint in one.hints), one.name
+        assert "kerasbook" not in one.blank_source, one.name
+
+
+def test_hidden_cases_are_drawn_anew_and_the_same_seed_gives_the_same(book):
+    def drawn(one, seed):
+        return [
+            [np.asarray(value).tobytes() for value in inputs.values()]
+            for case in one.cases("hidden", seed)
+            for inputs in case.all_calls()
+            if all(not isinstance(value, str | list | None) for value in inputs.values())
+        ]
+
+    for one in book.values():
+        assert drawn(one, 1) == drawn(one, 1), one.name
+        names = [case.name for case in one.cases("hidden", 1)]
+        assert len(set(names)) == len(names), one.name
+    changing = [one for one in book.values() if drawn(one, 1) != drawn(one, 2)]
+    assert len(changing) > 0.9 * len(book)
+
+
+def test_the_readme_counts_what_is_there(book):
+    readme = Path(__file__).parent.parent.joinpath("README.md").read_text(encoding="utf-8")
+    told = re.search(
+        r"(\d+) exercises: (\d+) right solutions got full points, (\d+) wrong ones lost points, "
+        r"(\d+) misconceptions got their own message",
+        " ".join(readme.split()),
+    )
+    assert told, "the README has no figures of the selfcheck"
+    assert [int(number) for number in told.groups()] == [
+        len(book),
+        sum(1 + len(one.right_ones) for one in book.values()),
+        sum(len(one.wrong_ones) for one in book.values()),
+        sum(len(one.misconceptions) for one in book.values()),
+    ]
+
+
+def test_the_notebooks_of_exercises_are_in_step(book):
+    folder = Path(__file__).parent.parent / "chapters"
+    for chapter in range(1, 7):
+        its = [one for one in book.values() if one.chapter == chapter]
+        path = folder / f"chapter{chapter}_exercises.ipynb"
+        text = path.read_text(encoding="utf-8")
+        assert text == exercise_notebook(chapter, its), "`kerasbook exercises notebooks`"
+        nbformat.validate(nbformat.reads(text, 4))
+
+
+# The selfcheck
+
+
+def test_a_sound_exercise_has_no_problem(write):
+    counts = selfcheck([write()], told=lambda line: None)
+    assert (counts.exercises, counts.right, counts.wrong, counts.misconceptions) == (1, 4, 8, 3)
+    assert counts.problems == []
+    assert json.loads(counts.as_json())["right"] == 4
+
+
+@pytest.mark.parametrize(
+    ("parts", "problem"),
+    [
+        ({"right": [*RIGHT[:2], "x / 3"]}, "right_2 is right and got 0.0 of 2"),
+        ({"right": [*RIGHT[:2], "np.divide(x, 2, out=x)"]}, "right_2 is right and got 0.0"),
+        ({"wrong": WRONG | {"x / 2.0": ""}}, "wrong_8 is wrong and got full points"),
+        ({"wrong": WRONG | {"x + x": "mine"}}, "wrong_8 was told 'twice', not its own"),
+        ({"wrong": WRONG | {"x + x": ""}}, "wrong_8 got the message of wrong_1"),
+        ({"head": HEAD.replace("raise NotImplementedError", "return x / 2")}, "stub gets points"),
+    ],
+)
+def test_what_is_wrong_with_an_exercise_is_seen(write, parts, problem):
+    problems = selfcheck([write(**parts)], told=lambda line: None).problems
+    assert any(problem in one for one in problems), problems
+
+
+def test_partial_credit_is_the_share_of_the_hidden_cases(write):
+    exercise = write()
+    only_one = "def halves(x):\n    return x / 2 if len(x) < 5 else x"
+    result = grade(exercise, Here(exercise, only_one))
+    assert (result.status, result.points) == ("fail", 1.0)
+    hard_coded = "import numpy as np\ndef halves(x):\n    return np.array([0.5, 1.5])"
+    assert grade(exercise, Here(exercise, hard_coded)).points == 0
+
+
+def test_the_seed_of_a_submission_needs_the_key():
+    seeds = {
+        secret_seed(key, name, text)
+        for key in (b"k" * 32, b"l" * 32)
+        for name in ("one", "other")
+        for text in (b"a", b"b")
+    }
+    assert len(seeds) == 8
+    assert secret_seed(b"k" * 32, "one", b"a") == secret_seed(b"k" * 32, "one", b"a")
+
+
+# Files that are none
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("import nothing_like_this", "ModuleNotFoundError"),
+        ("exercise = 3", "has no `exercise"),
+        (exercise_text(right=[]), "0 right solutions, not 3"),
+        (exercise_text(wrong={}), "0 wrong solutions, not 8"),
+        (HEAD.replace('"c"]', '"c", "d"]'), "not three hints"),
+    ],
+)
+def test_a_broken_file_is_told_by_name(tmp_path, text, told):
+    path = tmp_path / "broken.py"
+    path.write_text(textwrap.dedent(text), encoding="utf-8")
+    with pytest.raises(ExerciseError, match=rf"broken\.py: .*{re.escape(told)}"):
+        load_file(path)
+
+
+def test_a_folder_without_exercises_and_one_with_a_name_twice(tmp_path):
+    with pytest.raises(ExerciseError, match="no exercise in"):
+        stub_files(tmp_path)
+    for name in ("one.py", "two.py"):
+        (tmp_path / name).write_text(HEAD, encoding="utf-8")
+    with pytest.raises(ExerciseError, match="has halves too"):
+        stub_files(tmp_path)
