@@ -20,7 +20,7 @@ SLOW = [pytest.param(page, marks=pytest.mark.slow) for page in ("2", "3", "4", "
 def test_a_notebook_has_the_losses_of_the_program(page, tmp_path, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
     name = notebooks.pages()[page]
-    command = [sys.executable, "-m", f"kerasbook.{name}", "--quick", "--quiet"]
+    command = [sys.executable, "-m", f"kerasbook.{name}", "--quick", "--quiet", "--jit", "off"]
     with subprocess.Popen([*command, "--output", str(tmp_path)]) as program:
         in_notebook = losses_of_the_notebook(page)
         assert program.wait() == 0
