@@ -186,7 +186,7 @@ x = np.ones((600, 1), "float32")
 def steps(epoch, logs): print(model.optimizer.iterations.numpy().item())
 each = keras.callbacks.LambdaCallback(on_epoch_end=steps)
 options = {"epochs": 3, "batch_size": 1, "callbacks": [each]}
-fit(model, (x, x), loss_fn=keras.losses.MeanSquaredError(),
+history = fit(model, (x, x), loss_fn=keras.losses.MeanSquaredError(),
     optimizer=keras.optimizers.SGD(0.0), **options)""",
 ]
 
