@@ -151,7 +151,6 @@ if __name__ == "__main__":
     plotting.plot_attention_steps(*example, mask=np.tri(4))
 
 # %% [markdown]
-#
 # Nobody shall look at padding. And, a little surprise: several words may lie in one row, one behind
 # the other, if none looks at another. Both are one mask. Number the words of a row 1, 2, …, and
 # call padding number 0; then a token may look at those with the same number.
