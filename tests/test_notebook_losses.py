@@ -16,6 +16,7 @@ import pytest
 SLOW = [pytest.param(page, marks=pytest.mark.slow) for page in ("2", "3", "4", "5", "6")]
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("page", ["1", *SLOW])
 def test_a_notebook_has_the_losses_of_the_program(page, tmp_path, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")

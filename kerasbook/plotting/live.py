@@ -16,7 +16,8 @@ LEFT, RIGHT, TOP, BOTTOM = 62, 508, 10, 170  # of the part that holds the curves
 def draw_loss(training: list, validation: list, epochs: int) -> str:
     """Returns an SVG with the loss by epoch: training solid, validation dashed.
 
-    training, validation: points (epochs done, loss); those that are not finite are left out.
+    training, validation: points (epochs done, loss); those that are not finite are left out. In
+        the middle of an epoch the training loss is the mean over the epoch so far.
     A loss over more than two decades gets a log scale.
     """
     training, validation = _finite(training), _finite(validation)
