@@ -17,7 +17,6 @@ exercise = Exercise(
     forbidden=(
         "keras.layers.MultiHeadAttention",
         "keras.layers.GroupQueryAttention",
-        "keras.layers.GroupedQueryAttention",
         "keras.layers.Attention",
     ),
     hints=[
