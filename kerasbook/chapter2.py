@@ -1297,6 +1297,8 @@ if __name__ == "__main__":
 #   and takes complexity away.
 # - A list `losses` is plotted that nobody filled, a transformation of the pictures is built and
 #   never applied, and TensorBoard is announced but not used.
+# - The trainer is called without data, which raises an error. And a classifier is asked for its
+#   loss though it was given no labels: the loss is `None`. What a loss needs is the truth.
 # - In another listing the pictures are never flattened and `F` is never imported, so it does not
 #   run. A listing in a book should be run by a machine before it is printed. This one is.
 # - Logistic regression is called deep learning. It has one layer; depth begins with the second.

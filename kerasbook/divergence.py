@@ -107,8 +107,8 @@ def by_tape(x, y, switch: str | None = None) -> tuple[float, list[np.ndarray]]:
             break
         with tf.GradientTape() as tape:
             data_loss = loss_of(y[rows], forward(model, x[rows], switch), switch)
-            penalty = 0.0 if switch == "losses left out" else sum(model.losses)
-            loss = data_loss + penalty
+            penalties = [] if switch == "losses left out" else model.losses
+            loss = tf.reduce_sum([data_loss, *penalties])
         variables = model.trainable_variables
         optimizer.apply(tape.gradient(loss, variables), variables)
         shown = data_loss if switch == "metric against loss" else loss

@@ -8,9 +8,12 @@ shows each one: what the article says, what happens when it is run, and the righ
 that can be run there are two functions, `wrong_…` and `right_…`, and a test for each of them.
 
 The articles write some models in PyTorch. Here the same mistake is made in Keras or TensorFlow.
+Where the code itself is PyTorch's and can be run, a third line says what it gives: run here if
+PyTorch is installed, and otherwise as it was recorded with PyTorch 2.13.
 """
 
 # %%
+import importlib.util
 import math
 import re
 
@@ -46,12 +49,35 @@ def outcome(function) -> str:
         return f"{type(error).__name__}: {lines[0].strip()}"
 
 
+RECORDED = {  # what kerasbook/errata_pytorch.py gave with PyTorch 2.13
+    1: "16 rows for 9 pictures",
+    6: "RuntimeError: mat1 and mat2 shapes cannot be multiplied (1792x28 and 784x128)",
+    7: "AssertionError: embed_dim must be divisible by num_heads",
+    8: "8 layers",
+    10: "RuntimeError: The shape of the 3D attn_mask is torch.Size([7, 2, 16]), "
+    "but should be (4, 5, 5).",
+    18: "largest difference 0",
+    20: "loss 1.461",
+}
+
+
+def in_pytorch(number: int) -> str:
+    """Returns what the article's own code gives, and whether it was run or recorded."""
+    if importlib.util.find_spec("torch") is None:
+        return f"in PyTorch (recorded): {RECORDED[number]}"
+    from kerasbook import errata_pytorch
+
+    return f"in PyTorch (run): {outcome(getattr(errata_pytorch, f'wrong_{number}'))}"
+
+
 def show(number: int) -> None:
     """Prints what the wrong and the right form of a mistake give."""
     for kind in ("wrong", "right"):
         function = globals().get(f"{kind}_{number}")
         if function is not None:
             print(f"{kind}: {outcome(function)}")
+    if number in RECORDED:
+        print(in_pytorch(number))
 
 
 # %% [markdown]
@@ -289,8 +315,9 @@ if __name__ == "__main__":
 # %% [markdown]
 # ## 10. No causal mask (A1, Transformer)
 #
-# The decoder gets (target, mask, memory): memory and mask have changed places. And no causal mask
-# is ever built, so it may read the words that it is to say.
+# The decoder gets (target, mask, memory): memory and mask have changed places. PyTorch notices, for
+# a memory has not the shape of a mask. And no causal mask is ever built, so the decoder may read
+# the words that it is to say.
 
 
 # %%

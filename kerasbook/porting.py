@@ -81,7 +81,8 @@ def port_weights_dense(model, arrays, names=("fc1", "fc2", "fc3")):
     if len(kernels) != len(names):
         raise PortError(f"the model has {len(kernels)} dense layers, and names has {len(names)}")
     for name, kernel in zip(names, kernels, strict=True):
-        weights += dense(state, name, *kernel.shape)
+        inputs, units = kernel.shape
+        weights += dense(state, name, inputs, units)
     state.put_into(model, weights)
 
 

@@ -47,6 +47,20 @@ def test_a_mistake_fails_and_its_right_form_does_not(number):
             assert re.search(expected, found), f"{kind}_{number} gives {found!r}"
 
 
+@pytest.mark.parametrize("number", errata.RECORDED)
+def test_without_pytorch_the_recorded_outcome_is_shown_and_labelled(number, monkeypatch, capsys):
+    monkeypatch.setattr(errata.importlib.util, "find_spec", lambda name: None)
+    errata.show(number)
+    assert f"in PyTorch (recorded): {errata.RECORDED[number]}" in capsys.readouterr().out
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize("number", errata.RECORDED)
+def test_in_pytorch_the_articles_code_gives_what_was_recorded(number):
+    pytest.importorskip("torch")
+    assert errata.in_pytorch(number) == f"in PyTorch (run): {errata.RECORDED[number]}"
+
+
 def test_swapping_the_arguments_of_a_loss_changes_it():
     right, swapped = errata.swapped_arguments()
     assert abs(right - swapped) > 1
@@ -55,5 +69,6 @@ def test_swapping_the_arguments_of_a_loss_changes_it():
 def test_all_27_mistakes_stand_on_the_page_and_all_functions_are_tested():
     text = Path(errata.__file__).read_text()
     assert [int(n) for n in re.findall(r"^# ## (\d+)\. ", text, re.MULTILINE)] == list(range(1, 28))
+    assert set(errata.RECORDED) == {1, 6, 7, 8, 10, 18, 20}
     functions = set(re.findall(r"^def (?:wrong|right)_(\d+)\(", text, re.MULTILINE))
     assert functions == {str(number) for number in OUTCOMES}
