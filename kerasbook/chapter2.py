@@ -906,10 +906,10 @@ if __name__ == "__main__":
 # %% [markdown]
 # The correct loop differs by rounding. Everything else lies far to the right of it, and none of the
 # ten raises an error. Some would be noticed: the loss of `from_logits` or of a sum is out of all
-# proportion. Others would not. Another order of the batches changes the weights and hardly the loss;
-# it is no mistake, nor are other dropped units, unless one expects equal numbers. With the penalty
-# left out the weights move little, in *one* epoch. And a metric that is reported as the loss leaves
-# the weights as they are: only the number on the screen is another one.
+# proportion. Others would not. Another order of the batches changes the weights and hardly the
+# loss; it is no mistake, nor are other dropped units, unless one expects equal numbers. With the
+# penalty left out the weights move little, in *one* epoch. And a metric that is reported as the
+# loss leaves the weights as they are: only the number on the screen is another one.
 #
 # So when two loops disagree, ask first which differs, the weights or what is reported.
 
