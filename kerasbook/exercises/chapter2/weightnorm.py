@@ -85,7 +85,8 @@ def drive(layer_class, inputs, memory):
 
 def made_up(random, shape, units):
     """Inputs of a case: x of this shape, and the weights of so many units."""
-    direction = random.normal(size=(shape[-1], units)) * random.uniform(0.5, 2, units)
+    direction = random.normal(size=(shape[-1], units))
+    direction *= random.uniform(0.5, 2, units) / np.linalg.norm(direction, axis=0)
     return {
         "x": random.normal(size=shape).astype("float32"),
         "direction": direction.astype("float32"),
@@ -110,7 +111,7 @@ def drawn(random):
     yield Case("7 examples, 4 → 3", made_up(random, (7, 4), 3))
     yield Case("5 examples, 3 → 3", made_up(random, (5, 3), 3))
     yield Case("batch of 2, 5 steps, 3 → 6", made_up(random, (2, 5, 3), 6))
-    yield Case("one example, 1 → 1", made_up(random, (1, 1), 1))
+    yield Case("one example, 2 → 1", made_up(random, (1, 2), 1))
 
 
 @exercise.reference
