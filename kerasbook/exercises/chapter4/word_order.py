@@ -166,7 +166,7 @@ def solution(x, y):
             keras.layers.Dense(1),
         ]
     )
-    optimizer = keras.optimizers.Adam(0.02)
+    optimizer = keras.optimizers.Adam(0.03)
     optimizer.build(model.trainable_variables)
     loss_fn = keras.losses.BinaryCrossentropy(from_logits=True)
 
@@ -178,7 +178,7 @@ def solution(x, y):
         optimizer.apply(gradients, model.trainable_variables)
 
     x, y = tf.constant(x), tf.constant(y[:, np.newaxis])
-    for _ in range(50):
+    for _ in range(40):
         step(x, y)
     return lambda x: tf.sigmoid(model(x, training=False)[:, 0])
 
@@ -213,10 +213,10 @@ def simple_network_by_hand(x, y):
             slope = tf.clip_by_norm(tf.convert_to_tensor(slope), 1.0)
             means[k].assign(0.9 * means[k] + 0.1 * slope)
             squares[k].assign(0.99 * squares[k] + 0.01 * slope**2)
-            weights[k].assign_sub(0.02 * means[k] / (tf.sqrt(squares[k]) + 1e-6))
+            weights[k].assign_sub(0.03 * means[k] / (tf.sqrt(squares[k]) + 1e-6))
 
     x, y = tf.constant(x), tf.constant(y.astype("float32"))
-    for _ in range(120):
+    for _ in range(80):
         step(x, y)
     return lambda x: tf.sigmoid(logits_of(tf.constant(x)))
 
