@@ -26,11 +26,12 @@ def clear_errors() -> Iterator[None]:
     from kerasbook.exercises import ExerciseError
     from kerasbook.exercises.learner import LearnerError
     from kerasbook.grading.classroom import GradingError
+    from kerasbook.grading.exports import ExportError
     from kerasbook.grading.workers import WorkersError
 
     try:
         yield
-    except (ExerciseError, GradingError, LearnerError, WorkersError) as error:
+    except (ExerciseError, ExportError, GradingError, LearnerError, WorkersError) as error:
         runner.fail(error)
     except OSError as error:
         runner.fail(f"{error.filename}: {error.strerror}" if error.filename else error)
@@ -192,6 +193,9 @@ def grade(
     key: Annotated[
         Path | None, typer.Option(help="The teacher's secret; made if it is not there. [OUT/key]")
     ] = None,
+    one: Annotated[
+        bool, typer.Option("--one", help="SUBMISSIONS is one learner's folder or file.")
+    ] = False,
     level: Level = None,
 ):
     """Grade a class: records, feedback pages, grades.csv, questions.csv, similarity.csv.
@@ -206,7 +210,7 @@ def grade(
         from rich.console import Console
         from rich.progress import track
 
-        paths = classroom.submissions_in(submissions)
+        paths, others = ([submissions], []) if one else classroom.submissions_in(submissions)
         secret = classroom.read_key(key or out / "key")
         hidden = [submissions, out, *([key] if key else []), *([exercises] if exercises else [])]
         with Workers(level, hidden) as workers:
@@ -220,6 +224,8 @@ def grade(
             its = classroom.Class(found, workers, secret, out)
             console = Console(stderr=True)
             console.print(f"isolation level {workers.level}, {len(found)} questions", style="dim")
+            for path in others:
+                console.print(f"left out: {path.name} (no folder, .py, .ipynb or .zip)")
             records = list(
                 track(
                     classroom.grade_class(its, paths, jobs),
@@ -232,7 +238,9 @@ def grade(
         attention = sum(record["needs_attention"] for record in records)
         print(f"{len(records)} learners: {out / 'grades.csv'}, questions.csv, similarity.csv")
         if attention:
-            print(f"{attention} need attention: the grader failed on a question of theirs")
+            print(
+                f"{attention} need attention: the grader failed on them; the same command retries"
+            )
 
 
 def pick(found: dict, questions: str | None) -> dict:
@@ -244,6 +252,173 @@ def pick(found: dict, questions: str | None) -> dict:
         if name not in found:
             raise ExerciseError(f"there is no exercise {name!r} among {', '.join(found)}")
     return {name: found[name] for name in names}
+
+
+export = typer.Typer(
+    help="What other tools read. From exercises: gradescope, github, nbgrader, otter. From a "
+    "learner's record: gradescope-results, github-result, exercism. From a class: canvas, moodle.",
+    no_args_is_help=True,
+)
+
+Chapter = Annotated[int | None, typer.Option("--chapter", help="Only this chapter's questions.")]
+Questions = Annotated[
+    str | None, typer.Option("--questions", help="Only these, with commas between.")
+]
+Install = Annotated[
+    str,
+    typer.Option(
+        help="What pip installs there: a wheel's path, or a requirement as kerasbook==0.1.0."
+    ),
+]
+Walls = Annotated[
+    int, typer.Option("--require-isolation", min=1, max=5, help="As in `kerasbook grade`.")
+]
+Record = Annotated[Path, typer.Argument(help="A learner's record, OUT/records/NAME.json.")]
+Graded = Annotated[Path, typer.Argument(help="The folder that was `kerasbook grade --out`.")]
+Roster = Annotated[
+    Path | None,
+    typer.Option(help='CSV with a column "learner" and the columns that the gradebook wants.'),
+]
+Assignment = Annotated[str, typer.Option(help="The assignment's name in the gradebook.")]
+Table = Annotated[Path, typer.Argument(help="The CSV file to write.")]
+
+
+@export.command("gradescope")
+def export_gradescope(
+    file: Annotated[Path, typer.Argument(help="The zip to write and to upload.")],
+    install: Install,
+    chapter: Chapter = None,
+    questions: Questions = None,
+    exercises: Folder = None,
+    key: Annotated[Path | None, typer.Option(help="The teacher's secret. [FILE.key]")] = None,
+    require_isolation: Walls = 2,
+):
+    """Write an autograder for Gradescope. It holds the key: do not hand it to learners."""
+    with clear_errors():
+        from kerasbook.grading import classroom
+        from kerasbook.grading.exports import gradescope
+
+        found = pick(chosen(exercises, chapter), questions)
+        secret = classroom.read_key(key or file.with_suffix(".key"))
+        packed = gradescope.autograder(found, secret, install, exercises, require_isolation)
+        file.write_bytes(packed)
+        print(f"{file}: {len(found)} questions")
+
+
+@export.command("gradescope-results")
+def export_gradescope_results(
+    record: Record,
+    file: Annotated[Path, typer.Argument(help="The results.json to write.")],
+):
+    """Write Gradescope's results.json."""
+    with clear_errors():
+        from kerasbook.grading.exports import gradescope, read_record
+
+        file.write_text(gradescope.results(read_record(record)), encoding="utf-8")
+
+
+@export.command("github")
+def export_github(
+    folder: Annotated[Path, typer.Argument(help="Where to write the action.")],
+    install: Install,
+    chapter: Chapter = None,
+    questions: Questions = None,
+    exercises: Folder = None,
+    require_isolation: Walls = 2,
+):
+    """Write an action for GitHub Classroom, to be kept in a repository of the teacher's."""
+    with clear_errors():
+        from kerasbook.grading.exports import github, write_folder
+
+        found = pick(chosen(exercises, chapter), questions)
+        files = github.action(found, install, exercises, require_isolation)
+        for path in write_folder(folder, files):
+            print(path)
+        (folder / "grade.sh").chmod(0o755)
+
+
+@export.command("github-result")
+def export_github_result(record: Record):
+    """Print the line result=BASE64 for an action's $GITHUB_OUTPUT."""
+    with clear_errors():
+        from kerasbook.grading.exports import github, read_record
+
+        print("result=" + github.encoded(github.result(read_record(record))))
+
+
+@export.command("exercism")
+def export_exercism(
+    record: Record,
+    file: Annotated[Path, typer.Argument(help="The results.json to write.")],
+):
+    """Write Exercism's results.json, version 3."""
+    with clear_errors():
+        from kerasbook.grading.exports import exercism, read_record
+
+        file.write_text(exercism.results(read_record(record)), encoding="utf-8")
+
+
+@export.command("nbgrader")
+def export_nbgrader(
+    file: Annotated[Path, typer.Argument(help="The notebook: source/ASSIGNMENT/NAME.ipynb.")],
+    chapter: Chapter = None,
+    questions: Questions = None,
+    exercises: Folder = None,
+):
+    """Write an assignment's notebook for nbgrader, with answer cells and test cells."""
+    with clear_errors():
+        from kerasbook.grading.exports import nbgrader, write_folder
+
+        found = pick(chosen(exercises, chapter), questions)
+        text = nbgrader.assignment(found.values(), exercises)
+        print(*write_folder(file.parent, {file.name: text}))
+
+
+@export.command("otter")
+def export_otter(
+    folder: Annotated[Path, typer.Argument(help="Where to write the notebook and tests/.")],
+    title: Annotated[str, typer.Option(help="Name of the notebook.")] = "exercises",
+    chapter: Chapter = None,
+    questions: Questions = None,
+    exercises: Folder = None,
+):
+    """Write a notebook and test files for Otter."""
+    with clear_errors():
+        from kerasbook.grading.exports import otter, write_folder
+
+        found = pick(chosen(exercises, chapter), questions)
+        for path in write_folder(folder, otter.assignment(found.values(), title, exercises)):
+            print(path)
+
+
+@export.command("canvas")
+def export_canvas(out: Graded, file: Table, assignment: Assignment, roster: Roster = None):
+    """Write a CSV for Canvas (not tried in Canvas itself)."""
+    from kerasbook.grading.exports import gradebooks
+
+    export_table(gradebooks.canvas, out, file, assignment, roster)
+
+
+@export.command("moodle")
+def export_moodle(out: Graded, file: Table, assignment: Assignment, roster: Roster = None):
+    """Write a CSV for Moodle (not tried in Moodle itself)."""
+    from kerasbook.grading.exports import gradebooks
+
+    export_table(gradebooks.moodle, out, file, assignment, roster)
+
+
+def export_table(made, out: Path, file: Path, assignment: str, roster: Path | None) -> None:
+    """Write a class's CSV and name the learners who are not in it."""
+    with clear_errors():
+        from kerasbook.grading.exports import gradebooks, read_records
+
+        records = read_records(out)
+        known = gradebooks.read_roster(roster) if roster else None
+        file.write_text(made(records, assignment, known), encoding="utf-8", newline="")
+        missing = gradebooks.left_out(records, known)
+        print(f"{file}: {len(records) - len(missing)} learners")
+        for learner in missing:
+            print(f"left out, not in the roster or to be graded again: {learner}")
 
 
 exercises = typer.Typer(help="The exercises themselves.", no_args_is_help=True)
@@ -308,4 +483,5 @@ def register(app: typer.Typer) -> None:
     """Add the verbs to the command `kerasbook`."""
     for verb in (start, check, watch, hint, solution, progress, grade):
         app.command()(verb)
+    app.add_typer(export, name="export")
     app.add_typer(exercises, name="exercises")

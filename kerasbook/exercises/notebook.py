@@ -12,6 +12,7 @@ from pathlib import Path
 from kerasbook.exercises import learner
 from kerasbook.exercises.exercise import Exercise, ExerciseError
 from kerasbook.exercises.feedback import head, render
+from kerasbook.grading.question import QuestionResult
 from kerasbook.grading.workers import Workers
 
 from rich.console import Console
@@ -32,6 +33,16 @@ def check(function: Callable, folder: Path | None = None) -> bool:
     Raises:
         ExerciseError: no exercise of that name, or its text cannot be had.
     """
+    return checked(function, folder).status == "pass"
+
+
+def score(function: Callable, folder: Path | str | None = None) -> float:
+    """What `check` does, but returns the points: for the cells that nbgrader and Otter run."""
+    return checked(function, Path(folder) if folder else None).points
+
+
+def checked(function: Callable, folder: Path | None = None) -> QuestionResult:
+    """The result of a check, after it was shown."""
     exercise = learner.named(getattr(function, "__name__", "?"), folder)
     if "workers" not in _warm:
         _warm["workers"] = Workers()
@@ -43,7 +54,7 @@ def check(function: Callable, folder: Path | None = None) -> bool:
     progress.note(result)
     progress.save()
     Console().print(render(exercise, result))
-    return result.status == "pass"
+    return result
 
 
 def text_of(thing: Callable, seen: set[str] | None = None) -> list[str]:

@@ -22,16 +22,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kerasbook import __version__
-from kerasbook.checkpoint import atomic_path
+from kerasbook.checkpoint import atomic_path, remove_unfinished
 from kerasbook.exercises.exercise import Exercise
 from kerasbook.grading import similarity
 from kerasbook.grading.html import feedback_page
 from kerasbook.grading.question import QuestionResult, grade, secret_seed
-from kerasbook.grading.submissions import Submission, take_in
+from kerasbook.grading.submissions import ENDINGS, Submission, learner_of, take_in_apart
 from kerasbook.grading.workers import Solution, Workers
 
 ADDRESS = re.compile(r"0x[0-9a-f]{6,}")
-ENDINGS = (".py", ".ipynb", ".zip")
+LONGEST_NAME = 100  # bytes; a file name may have 255
 
 
 class GradingError(Exception):
@@ -60,11 +60,12 @@ class Class:
 
 
 def file_name(learner: str) -> str:
-    """A learner's name as a harmless file name; names that had to be changed stay different."""
-    plain = re.sub(r"[^\w.@-]", "_", learner).lstrip(".-")[:80]
-    if plain == learner:
+    """A learner's name as a harmless file name; other names give other file names."""
+    plain = re.sub(r"[^\w.@-]", "_", learner).lstrip(".-")
+    plain = plain.encode()[:LONGEST_NAME].decode(errors="ignore")
+    if plain == learner and not re.search(r"-[0-9a-f]{8}$", learner):
         return plain
-    return f"{plain}-{hashlib.sha256(learner.encode(errors='surrogatepass')).hexdigest()[:8]}"
+    return f"{plain or 'learner'}-{hashlib.sha256(learner.encode()).hexdigest()[:8]}"
 
 
 def read_key(path: Path) -> bytes:
@@ -84,25 +85,27 @@ def read_key(path: Path) -> bytes:
     return key
 
 
-def submissions_in(folder: Path) -> list[Path]:
-    """The entries of a folder that are a learner's: folders, .py, .ipynb and .zip.
+def submissions_in(folder: Path) -> tuple[list[Path], list[Path]]:
+    """The entries of a folder that are a learner's, and those that are not.
+
+    A learner's are folders, .py, .ipynb and .zip; links too, which are then refused with a note.
 
     Raises:
-        GradingError: no such folder, or none in it.
+        GradingError: no such folder, none in it, or two of one learner.
     """
     if not folder.is_dir():
         raise GradingError(f"{folder} is no folder; it should hold an entry for each learner")
-    entries = [
-        path
-        for path in sorted(folder.iterdir())
-        if not path.name.startswith((".", "__")) and (path.is_dir() or path.suffix in ENDINGS)
-    ]
-    if not entries:
+    paths, others = [], []
+    for path in sorted(folder.iterdir()):
+        hidden = path.name.startswith((".", "__"))
+        known = path.is_dir() or path.is_symlink() or path.suffix.lower() in ENDINGS
+        (paths if known and not hidden else others).append(path)
+    if not paths:
         raise GradingError(f"{folder} has no folder, .py, .ipynb or .zip")
-    learners = Counter(path.name if path.is_dir() else path.stem for path in entries)
+    learners = Counter(learner_of(path) for path in paths)
     if twice := [name for name, count in learners.items() if count > 1]:
         raise GradingError(f"{folder} has two entries for {twice[0]}; keep one")
-    return entries
+    return paths, others
 
 
 def grade_class(its: Class, paths: Iterable[Path], jobs: int = 1) -> Iterator[dict]:
@@ -115,6 +118,8 @@ def grade_class(its: Class, paths: Iterable[Path], jobs: int = 1) -> Iterator[di
     """
     (its.out / "records").mkdir(parents=True, exist_ok=True)
     (its.out / "feedback").mkdir(exist_ok=True)
+    for folder in (its.out, its.out / "records", its.out / "feedback"):
+        remove_unfinished(folder)
     with ThreadPoolExecutor(jobs) as pool:
         waiting = [pool.submit(grade_one, its, path) for path in paths]
         try:
@@ -130,27 +135,22 @@ def write_tables(its: Class, paths: Iterable[Path], records: Iterable[dict]) -> 
     ordered = sorted(records, key=lambda record: record["learner"])
     write(its.out / "grades.csv", grades_table(its, ordered))
     write(its.out / "questions.csv", questions_table(its, ordered))
-    pairs = similarity.pairs((taken_in(its, path) for path in paths), its.exercises)
+    taken_in = (take_in_apart(path, its.exercises) for path in paths)
+    pairs = similarity.pairs(taken_in, its.exercises)
     write(its.out / "similarity.csv", table(["question", "one", "other", "likeness"], pairs))
 
 
-def taken_in(its: Class, path: Path) -> Submission:
-    """A learner's answers; none, with a note, if reading them fails in a way not foreseen."""
-    try:
-        return take_in(path, its.exercises)
-    except Exception as error:
-        learner = path.name if path.is_dir() else path.stem
-        return Submission(learner, notes=[f"cannot be read: {type(error).__name__}"])
-
-
 def grade_one(its: Class, path: Path) -> dict:
-    """Grade one submission, or read its record; whatever happens, there is a record."""
-    submission = taken_in(its, path)
+    """Grade one submission, or read its record; whatever it holds, there is a record.
+
+    A record with a fault of ours in it is made again.
+    """
+    submission = take_in_apart(path, its.exercises)
     made_from = origin(its, submission)
     file = its.record_path(submission.learner)
-    with contextlib.suppress(OSError, ValueError):
+    with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
         record = json.loads(file.read_text(encoding="utf-8"))
-        if record.get("made_from") == made_from:
+        if record["made_from"] == made_from and not record["needs_attention"]:
             return record
     record = {
         "learner": submission.learner,
@@ -166,7 +166,8 @@ def grade_one(its: Class, path: Path) -> dict:
     questions = record["questions"].values()
     record["points"] = round(sum(one["points"] or 0 for one in questions), 2)
     record["max_points"] = sum(one["max_points"] for one in questions)
-    record["needs_attention"] = any(one["status"] == "internal" for one in questions)
+    internal = any(one["status"] == "internal" for one in questions)
+    record["needs_attention"] = internal or not submission.digest
     write(
         its.out / "feedback" / f"{file_name(submission.learner)}.html", feedback_page(record, its)
     )
@@ -176,7 +177,7 @@ def grade_one(its: Class, path: Path) -> dict:
 
 def origin(its: Class, submission: Submission) -> str:
     """A digest of all that a record depends on; the key's part cannot be read from it."""
-    parts = [__version__, submission.digest, str(its.workers.level)]
+    parts = [__version__, submission.digest, str(its.workers.level), *submission.notes]
     for exercise in its.exercises.values():
         parts.append(hashlib.sha256(exercise.path.read_bytes()).hexdigest())
     return hmac.digest(its.key, "\n".join(parts).encode(), "sha256").hex()
@@ -196,9 +197,10 @@ def question_record(its: Class, submission: Submission, exercise: Exercise) -> d
     except Exception as error:  # ours, not the learner's: flagged, never a zero
         message = f"the grader failed: {type(error).__name__}: {error}"[:300]
         return {**empty, "points": None, "status": "internal", "message": message}
-    if result.status == "internal":
-        result.points = None  # type: ignore[assignment]
-    return as_record(result)
+    record = as_record(result)
+    if any(case.status == "internal" for case in result.cases):
+        record |= {"status": "internal", "points": None}
+    return record
 
 
 def as_record(result: QuestionResult) -> dict:
@@ -234,19 +236,20 @@ def without_addresses(text: str) -> str:
 def write(path: Path, text: str) -> None:
     """Write a file whole or not at all."""
     with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="")
+        # Half characters can come from a worker; no file can hold them.
+        temporary.write_text(text, encoding="utf-8", errors="replace", newline="")
 
 
 def harmless(value: object) -> str:
     """A cell that no spreadsheet takes for a formula."""
     text = str(value)
-    return "'" + text if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
+    return "'" + text if text.strip()[:1] in tuple("=+-@＝＋－＠") or text[:1].isspace() else text
 
 
-def table(header: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
+def table(header: Iterable[str], rows: Iterable[Iterable[object]], line_end: str = "\n") -> str:
     """CSV, every cell quoted and harmless."""
     file = io.StringIO()
-    writer = csv.writer(file, quoting=csv.QUOTE_ALL, lineterminator="\n")
+    writer = csv.writer(file, quoting=csv.QUOTE_ALL, lineterminator=line_end)
     writer.writerow([harmless(one) for one in header])
     for row in rows:
         writer.writerow([one if isinstance(one, float | int) else harmless(one) for one in row])
