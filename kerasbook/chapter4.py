@@ -897,6 +897,15 @@ if __name__ == "__main__":
 # chapter stays with Keras' layer. The surest gain is the plainest, to read
 # less padding: the time grows with the length of the rows. That is why they end after 40 words.
 #
+# Two more tries, with a GRU of 32 units and 128 sentences a step, again in turns. Keras can write
+# all 40 steps out one behind the other (`unroll=True`). Without XLA a step then takes 0.8 to 0.9 of
+# its time, but XLA with the loop takes less, 0.6 to 0.7; and to compile the 40 steps with XLA took
+# 25 times as long as the loop. The other try is *bucketing*, batches of sentences of like length: a
+# step with rows of 20 words takes 0.6 of one with 40, one with 12 words 0.5, and half of the
+# sentences have at most 18. With four lengths an epoch would need about two thirds of its time. But
+# each length is compiled by itself, for some seconds, and that is more than our five epochs of 63
+# steps would save. It pays where training is long.
+#
 # ## Result
 #
 # `main` is the chapter as a program. Its pictures show one test sentence on its way through the
