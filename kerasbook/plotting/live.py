@@ -18,14 +18,14 @@ def draw_loss(training: list, validation: list, epochs: int) -> str:
 
     training, validation: points (epochs done, loss); those that are not finite are left out. In
         the middle of an epoch the training loss is the mean over the epoch so far.
-    A loss over more than two decades gets a log scale.
+    A loss over more than one decade gets a log scale.
     """
     training, validation = _finite(training), _finite(validation)
     losses = [loss for _, loss in training + validation]
     if not losses:
         return ""
     low, high = min(losses), max(losses)
-    logarithmic = low > 0 and high > 100 * low
+    logarithmic = low > 0 and high > 10 * low
     scale = math.log10 if logarithmic else float
     if not logarithmic:  # a little air, and a height for a flat line
         margin = 0.05 * (high - low) or 0.05 * abs(high) or 0.05
@@ -75,7 +75,8 @@ def draw_loss(training: list, validation: list, epochs: int) -> str:
             f'<path d="M{at} {BOTTOM + 30}h26" {style}/>',
             f'<text x="{at + 32}" y="{BOTTOM + 34}">{name}</text>',
         ]
-    dots = [f'<circle cx="{x(e):.1f}" cy="{y(loss):.1f}" r="3"/>' for e, loss in validation[-100:]]
+    few = validation if epochs <= 30 else []  # more dots would run together
+    dots = [f'<circle cx="{x(epoch):.1f}" cy="{y(loss):.1f}" r="3"/>' for epoch, loss in few]
     return "".join([*parts, f'<g fill="{BLUE}">', *dots, "</g></svg>"])
 
 
