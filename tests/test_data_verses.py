@@ -60,6 +60,12 @@ def test_pieces_give_the_text_back():
     assert subwords.split_pieces("lowers", pieces) == [" lower", "s"]
 
 
+def test_what_was_joined_first_is_joined_first_again():
+    rank = {piece: place for place, piece in enumerate(("a", "b", "c", "ab", "bc", "cab"))}
+    assert subwords.split_word("abc", rank) == ["ab", "c"]
+    assert subwords.split_word("bcab", rank) == ["b", "cab"]
+
+
 def test_strange_characters_are_unknown():
     pieces = subwords.make_pieces(TEXTS, 30)
     row = subwords.encode(["löw"], pieces)[0]
@@ -83,6 +89,7 @@ def test_pairs_become_a_part():
     assert [subwords.decode(row, pieces) for row in source] == ["low", "lower"]
     assert [subwords.decode(row, pieces) for row in after] == ["wide", "newest new"]
     assert (before[:, 0] == START).all()
+    assert (after == END).sum(axis=1).tolist() == [1, 1]
     np.testing.assert_array_equal(before[:, 1:], np.where(after == END, PAD, after)[:, :-1])
     with pytest.raises(data.DataError, match="no pair of texts is shorter than 1 pieces"):
         subwords.encode_pairs(pairs, pieces, longest=1)
