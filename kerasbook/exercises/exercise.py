@@ -73,6 +73,7 @@ class Case:
         weight: share of this case in the points, against the other cases' weights.
         unchanged: whether the input arrays must be as they were after the call.
         secret: what `judge` needs and the solution never sees, for example true labels.
+        known: the grader's memory of what the authors' solutions answer.
     """
 
     name: str
@@ -81,6 +82,7 @@ class Case:
     weight: float = 1.0
     unchanged: bool = False
     secret: Any = None
+    known: dict[str, list] = field(default_factory=dict, repr=False, compare=False)
 
     def all_calls(self) -> list[Inputs]:
         """The inputs of each call, in turn."""
@@ -147,6 +149,7 @@ class Exercise:
     right_ones: list[Variant] = field(init=False, default_factory=list, repr=False)
     wrong_ones: list[Variant] = field(init=False, default_factory=list, repr=False)
     generators: dict[str, Callable] = field(init=False, default_factory=dict, repr=False)
+    public_cases: dict[str, list[Case]] = field(init=False, default_factory=dict, repr=False)
 
     def __post_init__(self):
         """Read the title and the imports from the file that makes the exercise."""
@@ -226,8 +229,13 @@ class Exercise:
 
     def cases(self, which: str, seed: int = PUBLIC_SEED) -> list[Case]:
         """The cases, "public" or "hidden"; those of the same seed are the same."""
+        if seed == PUBLIC_SEED and which in self.public_cases:
+            return self.public_cases[which]
         random = np.random.default_rng([seed, len(which)])
-        return list(self.generators[which](random))
+        drawn = list(self.generators[which](random))
+        if seed == PUBLIC_SEED:
+            self.public_cases[which] = drawn
+        return drawn
 
     def problems(self) -> Iterator[str]:
         """What is missing or wrong in the exercise's file."""
