@@ -40,7 +40,7 @@ exercise = Exercise(
     points=5,
     kind="trained model",
     outputs=None,
-    seconds=30,
+    seconds=60,
     hints=[
         "Which layers give the same answer to a moved figure, and which have weights for every "
         "place? Chapter 3's section on tied weights has the word: equivariance.",
@@ -74,7 +74,7 @@ def train_finder(x, y):
         else is asked with it. It may be a tensor or an array.
 
     The accuracy on 400 unseen pictures, half of them with the figure where no training picture
-    had it, must be at least 0.9. A small network gets 0.98 and more. Time for everything: 30
+    had it, must be at least 0.9. A small network gets 0.98 and more. Time for everything: 60
     seconds; one or two are enough.
     """
     raise NotImplementedError

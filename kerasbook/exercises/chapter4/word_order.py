@@ -26,6 +26,10 @@ NOT_FINITE = (
     "There is a NaN or an infinity in the answer: training has run away. Take a smaller learning "
     "rate, or clip the gradients."
 )
+NOT_TWICE = (
+    "The same sentences, asked twice, get different answers: something is drawn at random. Dropout "
+    "belongs to training only: call the model with training=False."
+)
 TURNED = (
     "The model knows the answer and says the opposite: you return the probability of the label 0. "
     "Asked is that of the label 1."
@@ -42,7 +46,7 @@ exercise = Exercise(
     points=5,
     kind="trained model",
     outputs=None,
-    seconds=40,
+    seconds=60,
     hints=[
         "Each word occurs equally often in both classes, so nothing that only counts can work. A "
         "small recurrent network can: its state must remember what it met first.",
@@ -72,10 +76,10 @@ def train_reader(x, y):
         A function predict(x) that takes (m, time) int32, for any m ≥ 1 and any time ≥ 10 (the
         sentences are not longer, the padding is), and returns (m,): the probability of the label
         1 for each sentence, float32 or float64. It must not depend on the number of zeros at the
-        end (± 0.001). It may be a tensor or an array.
+        end (± 0.001), nor change when it is asked again. It may be a tensor or an array.
 
     The accuracy on 300 unseen sentences, with 0.5 as the limit, must be at least 0.95; a small
-    GRU gets 0.99 and more. Time for everything: 40 seconds; two or three are enough.
+    GRU gets 0.99 and more. Time for everything: 60 seconds; two or three are enough.
     """
     raise NotImplementedError
 
@@ -102,7 +106,7 @@ def sentences(random, count, first, second):
 
 
 def drawn_case(random, name):
-    """Training data, unseen sentences, the same with more zeros, turned round, the first again."""
+    """Training data; unseen sentences twice, with more zeros, turned round; the first again."""
     first, second = (int(word) for word in random.choice(np.arange(1, 8), 2, replace=False))
     x, y = sentences(random, 300, first, second)
     unseen, labels = sentences(random, 300, first, second)
@@ -111,7 +115,8 @@ def drawn_case(random, name):
         words = row[row > 0]
         new[: len(words)] = words[::-1]
     longer = np.pad(unseen, [(0, 0), (0, 6)])
-    calls = [{"x": x, "y": y}, {"x": unseen}, {"x": longer}, {"x": turned}, {"x": x}]
+    asked = [unseen, unseen, longer, turned, x]
+    calls = [{"x": x, "y": y}, *({"x": one} for one in asked)]
     return Case(name, calls=calls, secret={"unseen": labels, "training": y})
 
 
@@ -138,7 +143,9 @@ def judge(case, outputs):
             return NOT_FINITE
         if (one < -1e-6).any() or (one > 1 + 1e-6).any():
             return NO_PROBABILITIES
-    answers, longer, turned, training = found
+    answers, again, longer, turned, training = found
+    if np.abs(answers - again).max() > 1e-4:
+        return NOT_TWICE
     if np.abs(answers - longer).max() > 1e-3:
         return PADDING
     if len(np.unique(answers > 0.5)) == 1:
@@ -288,6 +295,12 @@ def mean_over_the_row(x, y):
     f = features(x)
     weights = np.linalg.solve(f.T @ f + 0.001 * np.eye(f.shape[1]), f.T @ (2.0 * y - 1))
     return lambda x: 1 / (1 + np.exp(-4 * features(x) @ weights))
+
+
+@exercise.wrong(NOT_TWICE)
+def dropout_in_use(x, y):
+    drop = keras.layers.Dropout(0.5, seed=0)
+    return lambda x: tf.sigmoid(drop(tf.cast(x, "float32"), training=True)[:, 0])
 
 
 @exercise.wrong(ONE_ANSWER)
