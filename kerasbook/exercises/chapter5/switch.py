@@ -161,6 +161,7 @@ def judge(case, outputs):
 
 @exercise.reference
 def solution(x, answers):
+    keras.utils.set_random_seed(0)
     model = keras.Sequential(
         [
             keras.Input((None, 3)),
@@ -170,7 +171,7 @@ def solution(x, answers):
         ]
     )
     model.compile(keras.optimizers.Adam(0.02), "binary_crossentropy")
-    model.fit(x, answers, epochs=6, batch_size=50, verbose=0)
+    model.fit(x, answers, epochs=8, batch_size=50, verbose=0)
     return lambda x: model(x)[:, 0]
 
 
