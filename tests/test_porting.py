@@ -88,6 +88,8 @@ if importlib.util.find_spec("torch"):
     import torch
     from torch import nn
 
+    torch.set_num_threads(1)  # its waiting threads would keep TensorFlow from the cores
+
     class Deep(nn.Module):
         def __init__(self):
             super().__init__()
@@ -159,7 +161,7 @@ if importlib.util.find_spec("torch"):
         def embed(self, table, tokens):
             width = table.embedding_dim
             waves = sinusoids(tf.range(tokens.shape[1]), width).numpy()
-            return table(tokens.long()) * width**0.5 + torch.from_numpy(waves)
+            return table(tokens.long()) * width**0.5 + torch.tensor(waves)  # a copy
 
         def forward(self, x):
             source, target = x
@@ -237,16 +239,16 @@ def test_outputs_and_gradients_of_the_articles_models_agree(name):
     sizes = (len(LETTERS), 12) if name == "Transformer" else ()
     theirs = globals()[name](*sizes)
     expected, gradients, state = outputs_and_gradients_in_torch(theirs, x)
-    model, other = make(), make()
+    model = make()
     port_weights(model, state)
-    port_weights(other, gradients)  # gradients change their layout as weights do
     if name == "Transformer":
         source, target = x
         x = [source, np.ones_like(source), target, np.ones_like(target)]
     outputs, found = outputs_and_gradients_in_keras(model, x)
     np.testing.assert_allclose(outputs, expected, atol=1e-5)
+    port_weights(model, gradients)  # gradients change their layout as weights do
     for variable, ours, gradient in zip(
-        model.trainable_variables, found, other.get_weights(), strict=True
+        model.trainable_variables, found, model.get_weights(), strict=True
     ):
         scale = max(1.0, np.abs(gradient).max())
         np.testing.assert_allclose(ours, gradient, atol=1e-5 * scale, err_msg=variable.path)

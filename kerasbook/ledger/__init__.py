@@ -43,6 +43,7 @@ from kerasbook.ledger.core import CLAIMS, MUTANTS, Claim, Draw, Mutant, Pairs
 import keras
 import numpy as np
 import tensorflow as tf
+from rich import box
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -109,14 +110,16 @@ def verify_all(chapters: list[int] | None = None, seed: int = 0) -> Iterator[dic
 
 def table_of(rows: list[dict]) -> Table:
     """Returns the ledger as a table for people: relative differences in 32 and 64 bits."""
+    letters = ", ".join(f"{letter} {source}" for letter, source in SOURCES.items())
     table = Table(
-        title="largest difference, relative to the largest number of its kind: 32 bits, 64 bits",
-        caption="compared: "
-        + ", ".join(f"{letter} {source}" for letter, source in SOURCES.items())
-        + f"; tolerances {TOLERANCE['float32']:.0e}, {TOLERANCE['float64']:.0e}, "
-        f"slopes {SLOPES_TOLERANCE:.0e}",
+        title="largest differences, relative to the largest number of their kind",
+        caption="above in 32 bits, below in 64, slopes in 64; allowed are "
+        f"{TOLERANCE['float32']:.0e}, {TOLERANCE['float64']:.0e}, {SLOPES_TOLERANCE:.0e}. "
+        f"Sources: {letters}.",
+        box=box.SIMPLE,
+        pad_edge=False,
     )
-    for heading in ("", "", "claim", "of", *KINDS):
+    for heading in ("", "", "claim", "sources", *KINDS):
         table.add_column(heading)
     for row in rows:
         mark = "[green]✓[/green]" if row["green"] else "[red]✗[/red]"
@@ -132,7 +135,7 @@ def _cell(row: dict, kind: str) -> str:
     shown = ["–" if each is None else f"{each['relative']:.0e}" for each in found]
     if kind == "slopes":  # in 64 bits only
         shown = shown[1:]
-    return "" if found == [None, None] else ", ".join(shown)
+    return "" if found == [None, None] else "\n".join(shown)
 
 
 # --- mutants ------------------------------------------------------------------------------
