@@ -24,27 +24,32 @@ def feedback_page(record: dict, its: Class) -> str:
         _question(name, outcome, its.exercises[name].title)
         for name, outcome in record["questions"].items()
     )
-    notes = "".join(f"<li>{escape(cut(note))}</li>" for note in record["notes"])
+    notes = "".join(f"<li>{shown(note)}</li>" for note in record["notes"])
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
         "style-src 'unsafe-inline'\">"
-        f"<title>{escape(record['learner'])}</title><style>{STYLE}</style></head><body>"
-        f"<h1>{escape(record['learner'])}: {record['points']:g} of {record['max_points']:g}</h1>"
+        f"<title>{shown(record['learner'])}</title><style>{STYLE}</style></head><body>"
+        f"<h1>{shown(record['learner'])}: {record['points']:g} of {record['max_points']:g}</h1>"
         + (f"<p>What was noted when it was taken in:</p><ul>{notes}</ul>" if notes else "")
         + f"{sections}</body></html>\n"
     )
+
+
+def shown(text: str) -> str:
+    """Text that a browser shows and does not obey."""
+    return escape(cut(text))
 
 
 def _question(name: str, outcome: dict, title: str) -> str:
     passed = outcome["status"] == "pass"
     points = "not graded" if outcome["points"] is None else f"{outcome['points']:g}"
     word = "passed" if passed else SHOWN[outcome["status"]]
-    text = f"<h2>{escape(title)}</h2><p><code>{escape(name)}</code>: "
-    text += f'<b class="{"pass" if passed else "other"}">{escape(word)}</b>, '
+    text = f"<h2>{shown(title)}</h2><p><code>{shown(name)}</code>: "
+    text += f'<b class="{"pass" if passed else "other"}">{shown(word)}</b>, '
     text += f"{points} of {outcome['max_points']:g} points</p>"
     if outcome["message"]:
-        text += f"<pre>{escape(cut(outcome['message']))}</pre>"
+        text += f"<pre>{shown(outcome['message'])}</pre>"
     for which in ("public", "hidden"):
         cases = [one for one in outcome["cases"] if one["which"] == which]
         right = sum(one["status"] == "pass" for one in cases)
@@ -52,7 +57,7 @@ def _question(name: str, outcome: dict, title: str) -> str:
             text += f"<p>{right} of {len(cases)} {which} cases passed</p>"
     for case in outcome["cases"]:
         if case.get("message") and case["message"] != outcome["message"]:
-            text += f"<p>{escape(case['name'])}:</p><pre>{escape(cut(case['message']))}</pre>"
+            text += f"<p>{shown(case['name'])}:</p><pre>{shown(case['message'])}</pre>"
     if outcome["output"].strip():
-        text += f"<p>Printed:</p><pre>{escape(cut(outcome['output']))}</pre>"
+        text += f"<p>Printed:</p><pre>{shown(outcome['output'])}</pre>"
     return text

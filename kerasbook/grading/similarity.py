@@ -7,6 +7,7 @@ those that most of the class shares left out. It is a reason to look, not a verd
 from __future__ import annotations
 
 import ast
+import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import combinations
@@ -42,17 +43,32 @@ def pairs(
 
 
 def runs_of(source: str, name: str) -> set[tuple[str, ...]]:
-    """The runs of syntax nodes of one answer; names and numbers count as the same."""
+    """The runs of syntax nodes of one answer; names, numbers and docstrings do not count."""
     try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a learner's "\\d" and the like
+            tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return set()
     for node in tree.body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == name:
-            kinds = [
-                type(one).__name__ + (f".{one.attr}" if isinstance(one, ast.Attribute) else "")
-                for one in ast.walk(node)
-                if not isinstance(one, ast.Load | ast.Store)
-            ]
+            kinds = list(kinds_of(node))
             return {tuple(kinds[at : at + RUN]) for at in range(len(kinds) - RUN + 1)}
     return set()
+
+
+def kinds_of(tree: ast.AST) -> Iterator[str]:
+    """The kinds of the nodes below one, each before those in it."""
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        yield type(node).__name__ + (f".{node.attr}" if isinstance(node, ast.Attribute) else "")
+        waiting += [
+            one for one in reversed(list(ast.iter_child_nodes(node))) if not without_meaning(one)
+        ]
+
+
+def without_meaning(node: ast.AST) -> bool:
+    """Whether it is a docstring or another text that stands alone, or a mark of the parser's."""
+    alone = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    return alone or isinstance(node, ast.expr_context)

@@ -1,0 +1,486 @@
+"""A class graded from submissions to tables: resumable, the same bytes, nobody in another's way."""
+
+import csv
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from kerasbook.exercises import load
+from kerasbook.grading import classroom, similarity
+from kerasbook.grading.classroom import harmless, table
+from kerasbook.grading.html import feedback_page
+from kerasbook.grading.submissions import Submission
+from kerasbook.grading.workers import Workers
+
+import pytest
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="answers are checked where fork is")
+
+WRONG = "\n\n".join(
+    f"@exercise.wrong({message!r})\ndef wrong_{number}(x):\n    return {text}"
+    for number, (text, message) in enumerate(
+        [
+            ("np.sum(x)", "That is the sum: divide by the number of values."),
+            ("np.median(x)", "That is the middle value, not the mean."),
+            ("x[0]", "That is the first value."),
+            ("np.max(x)", ""),
+            ("np.min(x)", ""),
+            ("x", ""),
+            ("np.mean(x) + 1.0", ""),
+            ("-np.mean(x)", ""),
+        ]
+    )
+)
+EXERCISE = f'''"""The mean."""
+
+from kerasbook.exercises import Case, Exercise
+
+import numpy as np
+
+exercise = Exercise(
+    chapter=1, minutes=5, difficulty=1, points=2, hints=["one", "two", "three"], seconds=5.0
+)
+
+
+@exercise.stub
+def mean(x):
+    """The mean of an array (n,), float64."""
+    raise NotImplementedError
+
+
+@exercise.public
+def examples(random):
+    yield Case("three numbers", {{"x": np.array([1.0, 2.0, 6.0])}})
+
+
+@exercise.hidden
+def drawn(random):
+    for number in range(4):
+        yield Case(f"random numbers {{number}}", {{"x": random.normal(size=5 + number)}})
+
+
+@exercise.reference
+def solution(x):
+    return np.mean(x)
+
+
+@exercise.right
+def by_sum(x):
+    return x.sum() / len(x)
+
+
+@exercise.right
+def by_loop(x):
+    return sum(float(one) for one in x) / len(x)
+
+
+@exercise.right
+def by_method(x):
+    return x.mean()
+
+
+{WRONG}
+'''
+RIGHT = "import numpy as np\n\n\ndef mean(x):\n    return np.mean(x)\n"
+HALF = (
+    "def mean(x):\n    if len(x) == 3:\n        return float(sum(x) / 3)\n"
+    "    raise ValueError('<script>alert(1)</script>')\n"
+)
+ANSWERS = {
+    "anna": RIGHT,
+    "ben, the =second": "import numpy as np\n\n\ndef mean(x):\n    return np.sum(x)\n",
+    '=HYPERLINK("x")': HALF,
+    "dora": "def mean(x):\n    print('<img src=x onerror=alert(1)>')\n    return x[0]\n",
+    "emil": "def mean(x:\n",
+    "new\nline": "def mean(x):\n    return 3.0 if len(x) == 3 else 0.0\n",
+}
+
+
+@pytest.fixture(scope="module")
+def exercises(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("teacher") / "exercises"
+    folder.mkdir()
+    (folder / "mean.py").write_text(EXERCISE)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def handed_in(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("class")
+    for name, text in ANSWERS.items():
+        (folder / f"{name}.py").write_text(text)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def workers(tmp_path_factory):
+    with Workers() as warm:
+        yield warm
+
+
+def grade_all(exercises, handed_in, workers, out, key=b"k" * 16, jobs=2):
+    """The class graded in this process; its records by learner."""
+    its = classroom.Class(load(exercises), workers, key, out)
+    paths, _ = classroom.submissions_in(handed_in)
+    records = list(classroom.grade_class(its, paths, jobs))
+    classroom.write_tables(its, paths, records)
+    return {record["learner"]: record for record in records}
+
+
+@pytest.fixture(scope="module")
+def graded(exercises, handed_in, workers, tmp_path_factory):
+    out = tmp_path_factory.mktemp("out")
+    return out, grade_all(exercises, handed_in, workers, out)
+
+
+def bytes_of(out):
+    """Name → content of everything in the results but the key."""
+    return {
+        path.relative_to(out).as_posix(): path.read_bytes()
+        for path in sorted(out.rglob("*"))
+        if path.is_file() and path.name != "key"
+    }
+
+
+def command(exercises, handed_in, out, key, *more):
+    return [
+        sys.executable, "-m", "kerasbook", "grade", str(handed_in), "--out", str(out),
+        "--exercises", str(exercises), "--key", str(key), "--require-isolation", "5", *more,
+    ]  # fmt: skip
+
+
+# What is in a record, a page, a table
+
+
+def test_points_statuses_and_messages(graded):
+    _, records = graded
+    outcomes = {name: record["questions"]["mean"] for name, record in records.items()}
+    assert {name: one["status"] for name, one in outcomes.items()} == {
+        "anna": "pass",
+        "ben, the =second": "fail",
+        '=HYPERLINK("x")': "error",
+        "dora": "fail",
+        "emil": "missing",
+        "new\nline": "fail",
+    }
+    assert {name: one["points"] for name, one in outcomes.items()} == {
+        name: 2.0 if name == "anna" else 0.0 for name in ANSWERS
+    }
+    assert all(record["max_points"] == 2 for record in records.values())
+    assert outcomes["ben, the =second"]["misconception"] == "wrong_0"
+    assert "divide" in outcomes["ben, the =second"]["message"]
+    assert "emil.py" in records["emil"]["notes"][0]
+    assert not any(record["needs_attention"] for record in records.values())
+
+
+def test_of_a_hidden_case_neither_values_nor_messages_are_told(graded):
+    out, records = graded
+    outcome = records["new\nline"]["questions"]["mean"]
+    assert outcome["message"] == "a hidden case fails"
+    hidden = [case for case in outcome["cases"] if case["which"] == "hidden"]
+    assert [set(case) for case in hidden] == [{"name", "which", "status"}] * 4
+    page = (out / "feedback" / f"{classroom.file_name('new' + chr(10) + 'line')}.html").read_text()
+    assert "1 of 1 public cases passed" in page
+    assert "0 of 4 hidden cases passed" in page
+    assert "expected" not in page
+
+
+def test_pages_do_nothing(graded):
+    out, records = graded
+    pages = sorted((out / "feedback").iterdir())
+    assert len(pages) == len(records)
+    for page in pages:
+        text = page.read_text()
+        tags = set(re.findall(r"<\s*([a-zA-Z]\w*)", text))
+        assert tags <= set(
+            re.findall(r"\w+", "html head meta title style body h1 h2 p ul li b code pre")
+        )
+        assert "default-src 'none'" in text
+        assert not re.search(r"<[^>]*\s(on\w+|href|src)\s*=", text)
+    everything = "".join(page.read_text() for page in pages)
+    assert "&lt;script&gt;" in everything
+    assert "&lt;img src=x" in everything
+
+
+def test_a_page_escapes_whatever_a_record_holds(exercises, workers, tmp_path):
+    evil = "</pre><script>x</script>\u202e\x1b[2J"
+    its = classroom.Class(load(exercises), workers, b"k" * 16, tmp_path)
+    outcome = {
+        "status": "fail", "points": None, "max_points": 2, "message": evil, "output": evil,
+        "cases": [{"name": evil, "which": "public", "status": "fail", "message": evil + "2"}],
+    }  # fmt: skip
+    record = {
+        "learner": evil, "points": 0, "max_points": 2, "notes": [evil],
+        "questions": {"mean": outcome},
+    }  # fmt: skip
+    page = feedback_page(record, its)
+    assert "<script" not in page
+    assert page.count("<pre>") == page.count("</pre>") == 3
+    for bad in "\u202e\x1b":
+        assert bad not in page
+
+
+def test_tables_can_be_read_and_hold_no_formula(graded):
+    out, _ = graded
+    with (out / "grades.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == len(ANSWERS)
+    learners = [row["learner"] for row in rows]
+    assert "ben, the =second" in learners
+    assert "new\nline" in learners
+    assert '\'=HYPERLINK("x")' in learners
+    for name in ("grades.csv", "questions.csv", "similarity.csv"):
+        with (out / name).open(newline="") as file:
+            for cell in (cell for row in csv.reader(file) for cell in row):
+                assert cell.strip()[:1] not in tuple("=+@"), cell
+    with (out / "questions.csv").open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert row["share_passed"] == "0.167"
+    assert row["statuses"] == "fail 3, error 1, missing 1, pass 1"
+    assert row["misconceptions"] == "wrong_0 1, wrong_2 1"
+
+
+def test_harmless_cells():
+    for text in ("=1", "+1", "-1", "@x", " =1", "\t=1", "\n=1", "\r1", "＝1"):
+        assert harmless(text) == "'" + text
+    for text in ("", "anna", "a=b", "O'Neil", 'say "x"'):
+        assert harmless(text) == text
+    assert table(["a"], [['x,"y"'], [1.5]]) == '"a"\n"x,""y"""\n"1.5"\n'
+
+
+# The same again
+
+
+def test_grading_again_reads_the_records_and_another_key_draws_other_cases(
+    graded, exercises, handed_in, workers, tmp_path, monkeypatch
+):
+    out, records = graded
+    before = bytes_of(out)
+    seeds = []
+    drawn = classroom.secret_seed
+
+    def seen(*args):
+        seeds.append(drawn(*args))
+        return seeds[-1]
+
+    monkeypatch.setattr(classroom, "secret_seed", seen)
+    assert grade_all(exercises, handed_in, workers, out) == records
+    assert seeds == []  # nothing was graded
+    assert bytes_of(out) == before
+    assert grade_all(exercises, handed_in, workers, tmp_path / "again") == records
+    assert bytes_of(tmp_path / "again") == before
+    first = set(seeds)
+    seeds.clear()
+    grade_all(exercises, handed_in, workers, tmp_path / "again", b"q" * 16)
+    assert len(seeds) == len(first) == 5  # emil has no answer
+    assert not first & set(seeds)
+
+
+def test_a_changed_submission_or_exercise_or_a_damaged_record_is_graded_again(
+    exercises, workers, tmp_path
+):
+    place, out = tmp_path / "class", tmp_path / "out"
+    place.mkdir()
+    (place / "anna.py").write_text(RIGHT)
+    assert grade_all(exercises, place, workers, out)["anna"]["points"] == 2
+    (place / "anna.py").write_text(HALF)
+    assert grade_all(exercises, place, workers, out)["anna"]["points"] == 0
+    (place / "anna.py").write_text(RIGHT)
+    for damage in ("", "{", "[]", '{"made_from": 3}'):
+        (out / "records" / "anna.json").write_text(damage)
+        assert grade_all(exercises, place, workers, out)["anna"]["points"] == 2
+    mine = tmp_path / "exercises"
+    mine.mkdir()
+    (mine / "mean.py").write_text(EXERCISE.replace("points=2", "points=4"))
+    assert grade_all(mine, place, workers, out)["anna"]["points"] == 4
+
+
+# Faults
+
+
+def test_a_fault_of_ours_is_flagged_is_no_zero_and_is_tried_again(handed_in, workers, tmp_path):
+    broken = tmp_path / "exercises"
+    broken.mkdir()
+    text = EXERCISE.replace(
+        "def solution(x):\n    return", "def solution(x):\n    1 / 0\n    return"
+    )
+    (broken / "mean.py").write_text(text)
+    records = grade_all(broken, handed_in, workers, tmp_path / "out")
+    for name, record in records.items():
+        outcome = record["questions"]["mean"]
+        if name == "emil":
+            continue
+        assert outcome["status"] == "internal"
+        assert outcome["points"] is None
+        assert record["needs_attention"]
+    with (tmp_path / "out" / "grades.csv").open(newline="") as file:
+        row = next(row for row in csv.DictReader(file) if row["learner"] == "anna")
+    assert row["mean"] == "internal"
+    assert row["attention"]
+    assert "a fault of the grader" in (tmp_path / "out" / "feedback" / "anna.html").read_text()
+    paths, _ = classroom.submissions_in(handed_in)
+    its = classroom.Class(load(broken), workers, b"k" * 16, tmp_path / "out")
+    (tmp_path / "out" / "records" / "anna.json").touch()
+    graded = []
+    its_write = classroom.write
+    try:
+        classroom.write = lambda path, text: graded.append(path.name)
+        classroom.grade_one(its, next(path for path in paths if path.name == "anna.py"))
+    finally:
+        classroom.write = its_write
+    assert "anna.json" in graded  # not taken from its record
+
+
+def test_an_unreadable_submission_needs_attention_and_stops_nobody(
+    exercises, handed_in, workers, tmp_path, monkeypatch
+):
+    apart = classroom.take_in_apart
+
+    def taken(path, questions):
+        if path.name == "dora.py":
+            return Submission("dora", notes=["cannot be read: the reader ended"])
+        return apart(path, questions)
+
+    monkeypatch.setattr(classroom, "take_in_apart", taken)
+    records = grade_all(exercises, handed_in, workers, tmp_path)
+    assert len(records) == len(ANSWERS)
+    assert [name for name, one in records.items() if one["needs_attention"]] == ["dora"]
+    assert records["anna"]["points"] == 2
+
+
+def test_half_a_character_from_a_worker_can_be_written(tmp_path):
+    classroom.write(tmp_path / "x", "a\ud800b")
+    assert (tmp_path / "x").read_text() == "a?b"
+
+
+# Likeness
+
+
+def likeness(**answers):
+    exercises = dict.fromkeys(["mean"])
+    given = [Submission(name, {"mean": text}) for name, text in answers.items()]
+    return [row[1:] for row in similarity.pairs(given, exercises)]
+
+
+def test_a_renamed_copy_is_found_and_two_independent_answers_are_not():
+    original = """
+def mean(x):
+    total, count = 0.0, 0
+    for value in x:
+        if value is not None:
+            total += float(value)
+            count += 1
+    return total / count if count else 0.0
+"""
+    renamed = '''
+def mean(x):
+    """My own."""
+    a, b = 0.0, 0  # mine
+    for c in x:
+        if c is not None:
+            a += float(c)
+            b += 1
+    return a / b if b else 0.0
+'''
+    other = """
+def mean(x):
+    import numpy as np
+    kept = np.array([one for one in x if one is not None], float)
+    try:
+        return kept.sum() / kept.size
+    except ZeroDivisionError:
+        return np.zeros(1)[0]
+"""
+    ((one, two, share),) = likeness(anna=original, ben=renamed, carl=other)
+    assert (one, two) == ("anna", "ben")
+    assert share >= 0.8
+    assert likeness(anna=original, carl=other) == []
+    assert likeness(anna="def mean(x): return 1", ben="def mean(x): return 2") == []
+    assert likeness(anna="def mean(", ben="") == []
+
+
+# The command
+
+
+def test_weaker_walls_than_required_are_refused(exercises, handed_in, tmp_path):
+    done = subprocess.run(
+        [
+            *command(exercises, handed_in, tmp_path / "out", tmp_path / "key")[:-1],
+            "2",
+            "--level",
+            "5",
+        ],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert "isolation level 5" in done.stderr
+    assert "--require-isolation" in done.stderr
+    assert not (tmp_path / "out" / "records").exists()
+
+
+def descendants(pid):
+    """(process, its start time) of all that come from a process."""
+    parents = {}
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            fields = (entry / "stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        parents[int(entry.name)] = (int(fields[1]), fields[19])
+    found, fresh = set(), {pid}
+    while fresh:
+        fresh = {one for one, (parent, _) in parents.items() if parent in fresh} - found
+        found |= fresh
+    return {(one, parents[one][1]) for one in found}
+
+
+def alive(process):
+    pid, started = process
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return False
+    return fields[19] == started and fields[0] != "Z"
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
+def test_killed_in_the_middle_and_resumed_gives_the_same_bytes(exercises, handed_in, tmp_path):
+    key, whole, killed = tmp_path / "key", tmp_path / "whole", tmp_path / "killed"
+    slow = tmp_path / "class"
+    slow.mkdir()
+    for name, text in ANSWERS.items():  # slow enough to be caught in the middle
+        (slow / f"{name}.py").write_text(
+            text.replace("    return", "    import time; time.sleep(0.2)\n    return")
+        )
+    subprocess.run(command(exercises, slow, whole, key), check=True)
+
+    started = subprocess.Popen(command(exercises, slow, killed, key, "--jobs", "2"))
+    deadline = time.monotonic() + 120
+    while not list(killed.glob("records/[!.]*.json")):
+        assert started.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    family = descendants(started.pid)
+    assert family
+    started.send_signal(signal.SIGKILL)
+    started.wait()
+    records = len(list(killed.glob("records/[!.]*.json")))
+    assert 1 <= records < len(ANSWERS)
+    assert not (killed / "grades.csv").exists()
+    deadline = time.monotonic() + 15
+    while orphans := [one for one in family if alive(one)]:
+        assert time.monotonic() < deadline, orphans
+        time.sleep(0.05)
+    for path in killed.glob("records/[!.]*.json"):
+        json.loads(path.read_text())
+    (killed / "records" / ".unfinished-1-anna.json").write_text("half")
+
+    subprocess.run(command(exercises, slow, killed, key), check=True)
+    assert bytes_of(killed) == bytes_of(whole)
+    assert len(bytes_of(whole)) == 2 * len(ANSWERS) + 3
