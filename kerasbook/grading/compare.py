@@ -32,7 +32,7 @@ def first_difference(got, expected, *, atol, rtol, dtypes=None, nan=False) -> Di
         nan: whether NaN is right where NaN is expected.
     """
     if set(got) != set(expected):
-        return Difference(f"returned {sorted(got)}, expected {sorted(expected)}")
+        return Difference(f"returned {str(sorted(got))[:200]}, expected {sorted(expected)}")
     for name, right in expected.items():
         accepted = dtypes or SAME_KIND.get(right.dtype.kind, (str(right.dtype),))
         problem = _differs(got[name], right, atol, rtol, accepted, nan)
@@ -53,10 +53,11 @@ def _differs(got, expected, atol, rtol, dtypes, nan):
         return f"dtype {got.dtype}, expected {' or '.join(dtypes)}", None
     if expected.size == 0:
         return None
-    if expected.dtype.kind in "bi":
+    if expected.dtype.kind in "biu":
         wrong = got != expected
     else:
-        wrong = _far(got.astype(np.float64), expected.astype(np.float64), atol, rtol, nan)
+        wide = np.result_type(got, expected, np.float64)  # complex numbers stay complex
+        wrong = _far(got.astype(wide), expected.astype(wide), atol, rtol, nan)
     if not wrong.any():
         return None
     index = _worst(wrong, got, expected)
@@ -76,7 +77,7 @@ def _differs(got, expected, atol, rtol, dtypes, nan):
 
 def _far(got, expected, atol, rtol, nan):
     finite = np.isfinite(expected)
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
         near = np.abs(got - expected) <= atol + rtol * np.abs(expected)
     near = np.where(finite, np.isfinite(got) & near, got == expected)
     if nan:
@@ -86,7 +87,8 @@ def _far(got, expected, atol, rtol, nan):
 
 def _worst(wrong, got, expected) -> tuple[int, ...]:
     with np.errstate(invalid="ignore", over="ignore"):
-        distance = np.abs(got.astype(np.float64) - expected.astype(np.float64))
+        wide = np.result_type(got, expected, np.float64)
+        distance = np.abs(got.astype(wide) - expected.astype(wide))
     distance = np.where(np.isnan(distance), np.inf, distance)
     flat = int(np.argmax(np.where(wrong, distance, -1.0)))
     return tuple(int(i) for i in np.unravel_index(flat, wrong.shape))

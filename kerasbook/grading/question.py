@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import linecache
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -121,10 +122,19 @@ def run_case(exercise: Exercise, asker: Asker, case: Case, which: str) -> CaseRe
     if last.status != "ok":
         result.status, result.message = last.status, last.message
         return result
+    try:
+        judge_case(exercise, case, result)
+    except Exception as error:  # the author's reference or judge, not the learner's code
+        result.status, result.message = "internal", f"the grader failed: {told(error)}"
+    return result
+
+
+def judge_case(exercise: Exercise, case: Case, result: CaseResult):
+    """Compare the replies to a case, and write down what is wrong with them."""
     if exercise.judge_function:
         message = exercise.judge_function(case, [reply.outputs for reply in result.replies])
         result.status, result.message = ("fail", message) if message else ("pass", "")
-        return result
+        return
     result.expected = answers(exercise, exercise.solution, case)
     for inputs, reply, expected in zip(
         case.all_calls(), result.replies, result.expected, strict=True
@@ -135,11 +145,12 @@ def run_case(exercise: Exercise, asker: Asker, case: Case, which: str) -> CaseRe
         if difference:
             result.status, result.message = "fail", difference.message
             result.difference = difference
-            return result
-    return result
+            return
 
 
-def differs(exercise: Exercise, got: Outputs, expected: Outputs) -> Difference | None:
+def differs(
+    exercise: Exercise, got: Outputs, expected: Outputs, nan: bool = False
+) -> Difference | None:
     """The first difference by the exercise's tolerance and dtypes."""
     return first_difference(
         got,
@@ -147,7 +158,7 @@ def differs(exercise: Exercise, got: Outputs, expected: Outputs) -> Difference |
         atol=exercise.atol,
         rtol=exercise.rtol,
         dtypes=exercise.dtypes,
-        nan=exercise.nan,
+        nan=exercise.nan or nan,
     )
 
 
@@ -163,6 +174,8 @@ def changed(before: Inputs, after: Outputs) -> Difference | None:
 
 def answers(exercise: Exercise, variant: Variant, case: Case) -> list[Outputs]:
     """What an author's own solution answers to the calls of a case, in this process."""
+    if variant.name in case.known:
+        return case.known[variant.name]
     memory: dict[str, Any] = {}
     outputs = []
     for inputs in case.all_calls():
@@ -172,6 +185,7 @@ def answers(exercise: Exercise, variant: Variant, case: Case) -> list[Outputs]:
         }
         value = exercise.drive(variant.function, copies, memory)
         outputs.append(as_outputs(value, exercise.outputs))
+    case.known[variant.name] = outputs
     return outputs
 
 
@@ -197,7 +211,7 @@ def answers_alike(exercise: Exercise, variant: Variant, result: CaseResult) -> b
     except Exception as error:
         return result.status == "error" and result.message.startswith(type(error).__name__)
     return result.replies[-1].status == "ok" and all(
-        same_kind(reply.outputs, mine) and differs(exercise, reply.outputs, mine) is None
+        same_kind(reply.outputs, mine) and differs(exercise, reply.outputs, mine, nan=True) is None
         for reply, mine in zip(result.replies, outputs, strict=True)
     )
 
@@ -222,7 +236,9 @@ class Here:
         self.namespace: dict[str, Any] = {"__name__": "submission"}
         self.problem: Reply | None = None
         try:
-            exec(compile(source, "solution", "exec"), self.namespace)
+            name = f"<{exercise.name} {id(self)}>"
+            linecache.cache[name] = (len(source), None, source.splitlines(True), name)
+            exec(compile(source, name, "exec"), self.namespace)
         except Exception as error:
             self.problem = Reply("error", message=told(error))
 

@@ -19,10 +19,13 @@ from pathlib import Path
 from kerasbook.exercises.exercise import Exercise, Inputs
 from kerasbook.grading.question import Reply
 from kerasbook.grading.worker.values import split_inputs
-from kerasbook.grading.worker.wire import ProtocolError, pack, parse
+from kerasbook.grading.worker.wire import ProtocolError, needed, pack, parse
+
+import numpy as np
 
 MEMORY = 2 * 2**30
 LONGEST_OUTPUT = 4_000
+LONGEST_MESSAGE = 2_000
 START_SECONDS = 120.0
 MOST_WORKERS = 3  # for one question
 ENDED = ("timeout", "memory", "crash", "protocol", "internal")
@@ -50,12 +53,14 @@ class Workers:
         memory: bytes that a worker may hold.
 
     Raises:
-        WorkersError: no fork on this machine, or TensorFlow cannot be imported.
+        WorkersError: no fork on this machine, no such level, or TensorFlow cannot be imported.
     """
 
     def __init__(self, level: int | None = None, hidden: Sequence[Path] = (), memory: int = MEMORY):
         if not hasattr(os, "fork"):
             raise WorkersError("answers are checked on Linux and macOS; on Windows, use WSL")
+        if level not in (None, *LEVELS):
+            raise WorkersError(f"no level {level} of isolation; there are 1, 2 and 5")
         self.memory = memory
         self._wanted = level
         self._lock = threading.Lock()
@@ -170,9 +175,15 @@ def environment(home: str) -> dict[str, str]:
     }
 
 
+def harmless(text: str) -> str:
+    """A stranger's text without what a terminal, a log or a file's encoding would trip over."""
+    return "".join(one if one.isprintable() or one in "\n\t" else ascii(one)[1:-1] for one in text)
+
+
 def remove(folder: str) -> None:
     """Remove a folder in which a stranger's code could write, whatever it left there."""
-    shutil.rmtree(folder, ignore_errors=True)
+    with contextlib.suppress(RecursionError):
+        shutil.rmtree(folder, ignore_errors=True)
     if os.path.isdir(folder):  # too deep for rmtree, or folders that may not be entered
         subprocess.run(["chmod", "-R", "u+rwx", folder], capture_output=True)
         subprocess.run(["rm", "-rf", folder], capture_output=True)
@@ -186,6 +197,7 @@ class Solution:
     """
 
     def __init__(self, workers: Workers, exercise: Exercise, source: str):
+        workers.probed()  # wait for the server before the clock starts
         self.workers = workers
         self.exercise = exercise
         self.source = source
@@ -219,7 +231,7 @@ class Solution:
             return [self._timeout()]
         if not self._worker:
             self._worker = _Worker(self.workers, self.exercise.seconds)
-            loaded = self._exchange({"do": "load", **self._loading()}, {}, deadline)
+            loaded = self._exchange(*self._loading(), deadline)
             if loaded.status != "ok":
                 if loaded.status not in ENDED:
                     self._unusable = loaded
@@ -233,14 +245,16 @@ class Solution:
                 break
         return replies
 
-    def _loading(self) -> dict:
-        return {
-            "source": self.source,
+    def _loading(self) -> tuple[dict, dict]:
+        fields = {
+            "do": "load",
             "name": self.exercise.name,
             "driver": self.exercise.driver_source,
             "outputs": self.exercise.outputs,
             "forbidden": list(self.exercise.forbidden),
         }
+        text = self.source.encode("utf-8", "surrogatepass")  # as an array: a header is short
+        return fields, {"source": np.frombuffer(text, "uint8")}
 
     def _timeout(self) -> Reply:
         return Reply("timeout", message=f"took longer than {self.exercise.seconds:g} s")
@@ -275,6 +289,7 @@ class _Worker:
         self._box = tempfile.mkdtemp(prefix="kerasbook-box-")
         self._control, self._replies, self._pipe = workers.start(self._box, seconds)
         self._received = bytearray()
+        self._needed = 0  # bytes of the reply that is coming, as far as known
         self._replies.setblocking(False)
         os.set_blocking(self._pipe, False)
         self._selector = selectors.DefaultSelector()
@@ -294,38 +309,50 @@ class _Worker:
                 if waiting:
                     return Reply("protocol", message="a reply before the call")
                 try:
-                    if parsed := parse(self._received):
+                    if parsed := self._parsed():
                         return self._as_reply(*parsed)
                 except ProtocolError as error:
                     return Reply("protocol", message=f"not a reply: {error}")
             events = selectors.EVENT_READ | (selectors.EVENT_WRITE if waiting else 0)
             self._selector.modify(self._replies, events)
             ready = self._selector.select(max(0.0, deadline - time.monotonic()))
-            if not ready and time.monotonic() >= deadline:
+            if time.monotonic() >= deadline:  # also of one that never stops printing
                 raise TimeoutError
             files = {key.fileobj: mask for key, mask in ready}
             if self._pipe in files:
                 self._drain()
             if files.get(self._replies, 0) & selectors.EVENT_WRITE:
-                with contextlib.suppress(BlockingIOError, OSError):
+                try:
                     waiting = waiting[self._replies.send(waiting[: 1 << 20]) :]
+                except BlockingIOError:
+                    pass
+                except OSError:  # it reads no more
+                    return self._how_it_ended(deadline)
             if files.get(self._replies, 0) & selectors.EVENT_READ and not self._receive():
                 return self._how_it_ended(deadline)
             if self._control in files:
                 return self._how_it_ended(deadline)
+
+    def _parsed(self):
+        """The whole reply, or None; the header is not read anew for each piece that comes."""
+        if len(self._received) < self._needed:
+            return None
+        parsed = parse(self._received)
+        self._needed = 0 if parsed else needed(self._received)
+        return parsed
 
     def _as_reply(self, fields, arrays, used) -> Reply:
         if len(self._received) > used:
             return Reply("protocol", message="more than one reply to a call")
         self._received.clear()
         status, message = fields.get("status"), fields.get("message", "")
-        if status not in ("ok", "fail", "error", "memory", "forbidden"):
+        if status not in ("ok", "fail", "error", "memory", "forbidden", "missing"):
             return Reply("protocol", message="a reply without a status")
         if not isinstance(message, str):
             return Reply("protocol", message="a message that is no text")
         after = {name[6:]: a for name, a in arrays.items() if name.startswith("input ")}
         outputs = {name: a for name, a in arrays.items() if not name.startswith("input ")}
-        return Reply(status, outputs, after, message[:2000])
+        return Reply(status, outputs, after, harmless(message[:LONGEST_MESSAGE]))
 
     def _receive(self) -> bool:
         try:

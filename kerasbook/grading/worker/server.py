@@ -16,6 +16,7 @@ import os
 import selectors
 import signal
 import socket
+import stat
 import sys
 import time
 from pathlib import Path
@@ -157,14 +158,16 @@ def start_worker(request, readable, control, replies, output, telling, told) -> 
     sandbox.die_with_parent()
     os.close(control)
     os.close(telling)
-    if level == 1 and (inner := os.fork()):
-        # Process 1 of a namespace cannot be killed from inside, so the learner's code is not it.
-        for descriptor in (replies, output, told):
-            os.close(descriptor)
-        _, status = os.waitpid(inner, 0)
-        os._exit(128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status))
-    work(request, readable, replies, output, told)
-    os._exit(0)
+    try:
+        if level == 1 and (inner := os.fork()):
+            # Process 1 of a namespace cannot be killed from inside: it is not the learner's code.
+            os.close(replies)
+            os.close(output)
+            os.write(told, b"%d;" % os.waitpid(inner, 0)[1])
+        else:
+            work(request, readable, replies, output, told)
+    finally:
+        os._exit(0)
 
 
 def work(request, readable, replies, output, told):
@@ -178,50 +181,68 @@ def work(request, readable, replies, output, told):
         os.dup2(source, first + number)
     for number in range(5):
         os.dup2(first + number, number)
-    os.closerange(5, 256)
+    os.closerange(5, os.sysconf("SC_OPEN_MAX"))
     for name in ("HOME", "TMPDIR", "KERAS_HOME", "MPLCONFIGDIR", "PWD"):
         os.environ[name] = request["box"]
-    sandbox.set_limits(request["seconds"], request["memory"])
-    sandbox.enclose(request["level"], request["box"], readable)
-    # The number that this process has in the /proc that its keeper sees, too.
-    seen_as = os.readlink("/proc/self") if sys.platform == "linux" else str(os.getpid())
-    os.write(4, seen_as.encode())
+    sandbox.be_first_to_die()
+    try:
+        sandbox.set_limits(request["seconds"], request["memory"])
+        sandbox.enclose(request["level"], request["box"], readable)
+        # The number that this process has in the /proc that its keeper sees, too.
+        seen_as = os.readlink("/proc/self") if sys.platform == "linux" else str(os.getpid())
+    except (sandbox.Unavailable, OSError, ValueError) as error:
+        os.write(4, f"the walls could not be put up: {error};".encode())
+        return
+    os.write(4, f"{seen_as};".encode())
     os.close(4)
     serve_question(socket.socket(fileno=3))
 
 
 def watch(worker: int, request: dict, control: int, telling: int) -> dict:
     """Wait for the worker's end, or end it: told to, too much memory, disk or threads."""
-    number = os.read(telling, 20).decode()
-    os.close(telling)
+    number = next_word(telling)
+    if not number.isdigit():
+        return {"ended": "internal", "message": number or "the worker ended before it began"}
     listening = selectors.DefaultSelector()
     listening.register(control, selectors.EVENT_READ)
     checked_disk = time.monotonic()
+    main_thread_gone = 0
     while True:
         if listening.select(WATCH_SECONDS):
             return {"ended": "killed"}
         ended, status = os.waitpid(worker, os.WNOHANG)
         if ended:
-            return how_it_ended(status)
-        memory, threads = usage(number)
+            # At level 1 it was process 1 that ended, and it has told how the worker did.
+            inner = next_word(telling)
+            return how_it_ended(int(inner) if inner.isdigit() else status)
+        state, memory, threads = usage(number)
+        # Without its main thread a process shows no memory, though other threads go on.
+        main_thread_gone = main_thread_gone + 1 if state == "Z" else 0
+        if main_thread_gone > 5:
+            return {"ended": "crash", "message": "ended its main thread"}
         if memory > request["memory"]:
             return {"ended": "memory", "message": f"more than {request['memory'] >> 20} MiB"}
         if threads > sandbox.MOST_THREADS:
             return {"ended": "crash", "message": f"more than {sandbox.MOST_THREADS} threads"}
         if request["level"] != 1 and time.monotonic() > checked_disk + 0.2:
             checked_disk = time.monotonic()
-            if too_full(request["box"]):
+            if too_full(request["box"], number):
                 return {"ended": "memory", "message": "more files than the box holds"}
+
+
+def next_word(telling: int) -> str:
+    """What is written into the pipe up to the next semicolon, or its end."""
+    word = bytearray()
+    while (letter := os.read(telling, 1)) and letter != b";" and len(word) < 500:
+        word += letter
+    return word.decode(errors="replace")
 
 
 def how_it_ended(status: int) -> dict:
     """A wait status in words."""
-    if os.WIFSIGNALED(status):
-        number = os.WTERMSIG(status)
-    elif os.WEXITSTATUS(status) > 128:
-        number = os.WEXITSTATUS(status) - 128
-    else:
+    if not os.WIFSIGNALED(status):
         return {"ended": "crash", "message": f"ended itself (status {os.WEXITSTATUS(status)})"}
+    number = os.WTERMSIG(status)
     if number == signal.SIGXCPU:
         return {"ended": "timeout", "message": "processor time used up"}
     if number == signal.SIGXFSZ:
@@ -230,31 +251,57 @@ def how_it_ended(status: int) -> dict:
     return {"ended": "crash", "message": f"killed by {name}"}
 
 
-def usage(number: str) -> tuple[int, int]:
-    """Resident memory in bytes and threads of a process; 0, 0 once it is gone."""
+def usage(number: str) -> tuple[str, int, int]:
+    """State, resident memory in bytes and threads of a process; "", 0, 0 once it is gone."""
     try:
         with open(f"/proc/{number}/stat") as file:
             fields = file.read().rpartition(")")[2].split()
     except OSError:
-        return 0, 0
-    return int(fields[21]) * os.sysconf("SC_PAGE_SIZE"), int(fields[17])
+        return "", 0, 0
+    return fields[0], int(fields[21]) * os.sysconf("SC_PAGE_SIZE"), int(fields[17])
 
 
-def too_full(box: str) -> bool:
-    """Whether the box holds more bytes or files than it may."""
-    size = files = 0
+def too_full(box: str, number: str) -> bool:
+    """Whether the box holds more bytes or files than it may, removed but open ones included."""
+    size, files = removed_bytes(box, number), 0
     folders = [box]
     while folders:
-        with contextlib.suppress(OSError), os.scandir(folders.pop()) as entries:
-            for entry in entries:
-                files += 1
-                if entry.is_dir(follow_symlinks=False):
-                    folders.append(entry.path)
-                else:
-                    size += entry.stat(follow_symlinks=False).st_blocks * 512
-                if files > sandbox.BOX_FILES or size > sandbox.BOX_BYTES:
-                    return True
-    return False
+        try:
+            with os.scandir(folders.pop()) as entries:
+                for entry in entries:
+                    files += 1
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(entry.path)
+                    else:
+                        size += entry.stat(follow_symlinks=False).st_blocks * 512
+                    if files > sandbox.BOX_FILES or size > sandbox.BOX_BYTES:
+                        return True
+        except FileNotFoundError:
+            pass  # removed meanwhile
+        except OSError:
+            return True  # too deep, or closed to its owner: what is in there cannot be counted
+    return size > sandbox.BOX_BYTES
+
+
+def removed_bytes(box: str, number: str) -> int:
+    """Bytes of the files in the box that a process has removed and still uses.
+
+    Of one that is only mapped the size is not told, so that it counts as the largest possible.
+    """
+    sizes = {}
+    with contextlib.suppress(OSError):
+        for thread in os.listdir(f"/proc/{number}/task"):  # a thread can have files of its own
+            folder = f"/proc/{number}/task/{thread}/fd"
+            for name in os.listdir(folder):
+                with contextlib.suppress(OSError):
+                    found = os.stat(f"{folder}/{name}")
+                    if found.st_nlink == 0 and stat.S_ISREG(found.st_mode):
+                        sizes[found.st_ino] = found.st_blocks * 512
+        with open(f"/proc/{number}/maps", errors="replace") as file:
+            for line in file:
+                if line.endswith("(deleted)\n") and box in line:
+                    sizes.setdefault(int(line.split()[4]), sandbox.BOX_BYTES)
+    return sum(sizes.values())
 
 
 def start(descriptor: int, hidden: list[str]):

@@ -1,6 +1,7 @@
 """Inside the walls: load the learner's text, answer calls one at a time. Nothing here is secret."""
 
 import contextlib
+import errno
 import linecache
 import sys
 import traceback
@@ -17,6 +18,10 @@ LONGEST = 2000
 
 class Forbidden(Exception):
     """The exercise asks to do without this."""
+
+
+class Missing(Exception):
+    """The file does not define what was asked for."""
 
 
 def serve_question(replies):
@@ -58,17 +63,18 @@ class Question:
         """The reply to one message: its fields and arrays."""
         try:
             if fields["do"] == "load":
-                self.load(fields)
+                self.load(fields, arrays)
                 return {"status": "ok"}, {}
             if fields["first"]:
                 self.memory = {}
             return self.call(fields, arrays)
-        except BadValue as error:
-            return {"status": "fail", "message": str(error)[:LONGEST]}, {}
+        except (BadValue, Missing) as error:
+            status = "missing" if isinstance(error, Missing) else "fail"
+            return {"status": status, "message": str(error)[:LONGEST]}, {}
         except BaseException as error:  # SystemExit and KeyboardInterrupt are errors too
             return {"status": status_of(error), "message": told(error)}, {}
 
-    def load(self, fields):
+    def load(self, fields, arrays):
         """Run the text of the submission, and find the function or class in it."""
         self.outputs = fields["outputs"]
         drive = types.ModuleType("driver")
@@ -77,14 +83,14 @@ class Question:
         for name in fields["forbidden"]:
             take_away(name)
         sys.meta_path.insert(0, NoBook())
-        source = fields["source"]
+        source = bytes(arrays["source"]).decode("utf-8", "surrogatepass")
         linecache.cache[FILE] = (len(source), None, source.splitlines(True), FILE)
         module = types.ModuleType("submission")
         module.__file__ = FILE
         sys.modules["submission"] = module
         exec(compile(source, FILE, "exec", dont_inherit=True), module.__dict__)
         if fields["name"] not in module.__dict__:
-            raise NameError(f"there is no {fields['name']} in the file")
+            raise Missing(f"there is no {fields['name']} in the file")
         self.solution = module.__dict__[fields["name"]]
 
     def call(self, fields, arrays):
@@ -115,24 +121,27 @@ class NoBook:
 
 
 def take_away(name: str):
-    """Make a function or class unusable by whatever way it is reached."""
+    """Make a function, method or class unusable by whatever way it is reached."""
     first, *rest = name.split(".")
-    target = sys.modules.get(first)
+    owner, target = None, sys.modules.get(first)
     for part in rest:
-        target = getattr(target, part, None)
+        owner, target = target, getattr(target, part, None)
     if target is None:
         return
 
-    def refuse(*args, **kwargs):
+    def refuse(self=None, *args, **kwargs):  # `self`, as Keras looks at the arguments of methods
         raise Forbidden(f"{name} must not be used in this exercise")
 
     if isinstance(target, type):
-        for method in ("__init__", "__call__", "call", "build"):
+        for method in ("__new__", "__init__", "__call__", "call", "build"):
             with contextlib.suppress(TypeError, AttributeError):
                 setattr(target, method, refuse)
+        return
+    with contextlib.suppress(TypeError, AttributeError):
+        setattr(owner, rest[-1], refuse)  # the owner may be a class
     for module in list(sys.modules.values()):
         for key, value in list(getattr(module, "__dict__", {}).items()):
-            if value is target and not isinstance(target, type):
+            if value is target:
                 with contextlib.suppress(TypeError, AttributeError):
                     setattr(module, key, refuse)
 
@@ -144,6 +153,8 @@ def status_of(error: BaseException) -> str:
     names = {one.__name__ for one in type(error).__mro__}
     if names & {"MemoryError", "ResourceExhaustedError"}:
         return "memory"
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
+        return "memory"  # the box is full
     return "error"
 
 

@@ -41,26 +41,48 @@ def parse(received: bytes | bytearray) -> tuple[dict, dict[str, np.ndarray], int
     Raises:
         ProtocolError: no message can begin so.
     """
-    if len(received) < 4:
+    end = needed(received)
+    if len(received) < end:
         return None
+    length = _length(received)
+    fields, listed = _header(bytes(received[4 : 4 + length]))
+    arrays, start = {}, 4 + length
+    for name, dtype, shape in listed:
+        size = _size(dtype, shape)
+        piece = np.frombuffer(bytes(received[start : start + size]), dtype)
+        if dtype == "bool" and (piece.view("uint8") > 1).any():
+            raise ProtocolError("a bool that is neither 0 nor 1")
+        try:
+            arrays[name] = piece.reshape(shape)
+        except ValueError as error:  # no values, but a shape beyond what NumPy can count
+            raise ProtocolError("a shape that is too large") from error
+        start += size
+    return fields, arrays, end
+
+
+def needed(received: bytes | bytearray) -> int:
+    """How many bytes the first message has, as far as the received ones tell.
+
+    Raises:
+        ProtocolError: no message can begin so.
+    """
+    if len(received) < 4:
+        return 4
+    length = _length(received)
+    if len(received) < 4 + length:
+        return 4 + length
+    _, listed = _header(bytes(received[4 : 4 + length]))
+    total = sum(_size(dtype, shape) for _, dtype, shape in listed)
+    if total > MAX_BYTES:
+        raise ProtocolError(f"{total} bytes of arrays, more than {MAX_BYTES}")
+    return 4 + length + total
+
+
+def _length(received) -> int:
     (length,) = struct.unpack_from("<I", received)
     if length > MAX_HEADER:
         raise ProtocolError(f"a header of {length} bytes")
-    if len(received) < 4 + length:
-        return None
-    fields, listed = _header(bytes(received[4 : 4 + length]))
-    sizes = [_size(dtype, shape) for _, dtype, shape in listed]
-    if sum(sizes) > MAX_BYTES:
-        raise ProtocolError(f"{sum(sizes)} bytes of arrays, more than {MAX_BYTES}")
-    end = 4 + length + sum(sizes)
-    if len(received) < end:
-        return None
-    arrays, start = {}, 4 + length
-    for (name, dtype, shape), size in zip(listed, sizes, strict=True):
-        piece = bytes(received[start : start + size])
-        arrays[name] = np.frombuffer(piece, dtype).reshape(shape)
-        start += size
-    return fields, arrays, end
+    return length
 
 
 def _header(text: bytes) -> tuple[dict, list]:
@@ -81,8 +103,8 @@ def _header(text: bytes) -> tuple[dict, list]:
 
 
 def _size(dtype, shape) -> int:
-    if dtype not in DTYPES:
-        raise ProtocolError(f"dtype {str(dtype)[:40]!r}")
+    if not isinstance(dtype, str) or dtype not in DTYPES:
+        raise ProtocolError("a dtype that is none of the known ones")
     if not isinstance(shape, list) or len(shape) > MAX_DIMENSIONS:
         raise ProtocolError("a shape is a list of at most 8 numbers")
     if not all(type(size) is int and 0 <= size <= MAX_BYTES for size in shape):
