@@ -114,6 +114,21 @@ def test_all_mutants_are_caught():
     assert [m.what for m in ledger.MUTANTS if not ledger.is_caught(m)] == []
 
 
+def rows_that_stay_green(chapter):
+    """The claims of a chapter that none of its planted mistakes turns red."""
+    left = [one for one in ledger.CLAIMS if one.chapter == chapter]
+    for mutant in (each for each in ledger.MUTANTS if each.chapter == chapter):
+        left = [one for one in left if not ledger.is_seen_by(mutant, one)]
+    return [one.name for one in left]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_every_claim_is_turned_red_by_a_planted_mistake(chapter):
+    assert rows_that_stay_green(chapter) == []
+
+
 def test_the_command_prints_the_table_writes_json_and_fails_on_red(tmp_path, monkeypatch):
     monkeypatch.setattr(ledger, "CLAIMS", [wrong_claim(1.0, 1.0)])
     file = tmp_path / "ledger.json"

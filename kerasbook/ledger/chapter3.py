@@ -227,25 +227,84 @@ mutant(
     "for v in range(wide)\n        for u in range(high)",
     "rows and columns mixed up",
 )
-mutant(3, chapter3.conv2d_gradients, "kernel[::-1, ::-1]", "kernel", "not flipped on the way back")
-mutant(3, chapter3.conv2d_gradients, "(high - 1, high - 1)", "(high - 1, high)", "frame too wide")
-mutant(3, chapter3.convolve, "kernel[::-1, ::-1]", "kernel[::-1]", "flipped in one direction")
-mutant(3, chapter3.max_pool, "tf.argmax", "tf.argmin", "the smallest")
-mutant(3, chapter3.average_pool, "reduce_mean", "reduce_sum", "sum in place of mean")
-mutant(3, chapter3.flip_some, "x[:, :, ::-1]", "x[:, ::-1]", "upside down")
-mutant(3, chapter3.shift_each, "- down", "+ down", "moved the other way")
-mutant(3, by_hand.pool, "axis=(2, 4)", "axis=(2, 3)", "windows and columns mixed up")
-mutant(3, by_hand.spread, "rate * (size - 1) + 1", "rate * size", "zeros behind the last weight")
 mutant(
-    3, by_hand.grouped, "np.split(part, groups", "np.split(part[..., ::-1], groups", "turned round"
+    3,
+    chapter3.conv2d_gradients,
+    "kernel[::-1, ::-1]",
+    "kernel",
+    "not flipped on the way back",
+    by="gradients",
 )
-mutant(3, by_hand.statistics, ".mean(axis=0)\n", ".sum(axis=0) / (len(flat) - 1)\n", "N − 1")
-mutant(3, by_hand.batch_norm, "variance + epsilon)", "variance) + epsilon", "eps outside the root")
-mutant(3, by_hand.batch_norm, " + shift", "", "shift forgotten")
-mutant(3, by_hand.batch_norm, "(x - mean)", "x", "mean not taken out")
-mutant(3, by_hand.batch_norm_gradients, " - for_shift / count", "", "the mean taken as fixed")
 mutant(
-    3, by_hand.batch_norm_gradients, " - normal * for_scale / count", "", "the variance as fixed"
+    3,
+    chapter3.conv2d_gradients,
+    "(high - 1, high - 1)",
+    "(high - 1, high)",
+    "frame too wide",
+    by="gradients",
+)
+mutant(
+    3,
+    chapter3.convolve,
+    "kernel[::-1, ::-1]",
+    "kernel[::-1]",
+    "flipped in one direction",
+    by="true",
+)
+mutant(3, chapter3.max_pool, "tf.argmax", "tf.argmin", "the smallest", by="pooling")
+mutant(3, chapter3.average_pool, "reduce_mean", "reduce_sum", "sum in place of mean", by="pooling")
+mutant(3, chapter3.flip_some, "x[:, :, ::-1]", "x[:, ::-1]", "upside down", by="flips")
+mutant(3, chapter3.shift_each, "- down", "+ down", "moved the other way", by="flips")
+mutant(3, by_hand.pool, "axis=(2, 4)", "axis=(2, 3)", "windows and columns mixed up", by="pooling")
+mutant(
+    3,
+    by_hand.spread,
+    "rate * (size - 1) + 1",
+    "rate * size",
+    "zeros behind the last weight",
+    by="dilation",
+)
+mutant(
+    3,
+    by_hand.grouped,
+    "np.split(part, groups",
+    "np.split(part[..., ::-1], groups",
+    "turned round",
+    by="groups",
+)
+mutant(
+    3,
+    by_hand.statistics,
+    ".mean(axis=0)\n",
+    ".sum(axis=0) / (len(flat) - 1)\n",
+    "N − 1",
+    by="batch norm",
+)
+mutant(
+    3,
+    by_hand.batch_norm,
+    "variance + epsilon)",
+    "variance) + epsilon",
+    "eps outside the root",
+    by="batch norm",
+)
+mutant(3, by_hand.batch_norm, " + shift", "", "shift forgotten", by="batch norm")
+mutant(3, by_hand.batch_norm, "(x - mean)", "x", "mean not taken out", by="batch norm")
+mutant(
+    3,
+    by_hand.batch_norm_gradients,
+    " - for_shift / count",
+    "",
+    "the mean taken as fixed",
+    by="batch norm",
+)
+mutant(
+    3,
+    by_hand.batch_norm_gradients,
+    " - normal * for_scale / count",
+    "",
+    "the variance as fixed",
+    by="batch norm",
 )
 mutant(
     3,
@@ -253,4 +312,5 @@ mutant(
     "momentum * old + (1 - momentum) * new",
     "(1 - momentum) * old + momentum * new",
     "PyTorch's momentum",
+    by="batch norm",
 )

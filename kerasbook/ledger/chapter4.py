@@ -143,45 +143,109 @@ def _(draw):
 
 mutant(4, chapter4.simple_rnn_step, " + bias", "", "bias forgotten")
 mutant(4, chapter4.simple_rnn_step, "h @ recurrent_kernel", "x @ kernel", "state not read")
-mutant(4, chapter4.gru_gates, "z = tf.sigmoid(x_z", "z = tf.sigmoid(-x_z", "sign in the gate")
-mutant(4, chapter4.gru_gates, "x_z, x_r, x_c =", "x_r, x_z, x_c =", "gates swapped")
-mutant(4, chapter4.gru_gates, "r * (h @ u_c + b_c)", "r * (h @ u_c) + b_c", "reset misses the bias")
-mutant(4, chapter4.gru_gates, "(r * h) @ u_c", "r * (h @ u_c)", "reset after in place of before")
+mutant(
+    4,
+    chapter4.gru_gates,
+    "z = tf.sigmoid(x_z",
+    "z = tf.sigmoid(-x_z",
+    "sign in the gate",
+    by="GRU, reset",
+)
+mutant(
+    4, chapter4.gru_gates, "x_z, x_r, x_c =", "x_r, x_z, x_c =", "gates swapped", by="GRU, reset"
+)
+mutant(
+    4,
+    chapter4.gru_gates,
+    "r * (h @ u_c + b_c)",
+    "r * (h @ u_c) + b_c",
+    "reset misses the bias",
+    by="GRU, reset",
+)
+mutant(
+    4,
+    chapter4.gru_gates,
+    "(r * h) @ u_c",
+    "r * (h @ u_c)",
+    "reset after in place of before",
+    by="GRU, reset",
+)
 mutant(
     4,
     chapter4.gru_step,
     "z * h + (1 - z) * candidate",
     "(1 - z) * h + z * candidate",
     "the article's convention",
+    by="GRU",
 )
-mutant(4, chapter4.choose, "tf.where(read, new, old)", "tf.where(read, old, new)", "mask inverted")
+mutant(
+    4,
+    chapter4.choose,
+    "tf.where(read, new, old)",
+    "tf.where(read, old, new)",
+    "mask inverted",
+    by="masked",
+)
 mutant(
     4,
     chapter4.choose,
     "tf.where(read, new, old)",
     "tf.where(read, new, 0 * old)",
     "state forgotten at padding",
+    by="masked",
 )
-mutant(4, chapter4.scan, "if reverse else", "if not reverse else", "wrong direction")
-mutant(4, chapter4.article_gru_step, "r * h", "h", "reset forgotten")
-mutant(4, chapter4.flip_update_gate, "-1, 1", "1, 1", "meaning of z not turned")
+mutant(
+    4, chapter4.scan, "if reverse else", "if not reverse else", "wrong direction", by="backwards"
+)
+mutant(4, chapter4.article_gru_step, "r * h", "h", "reset forgotten", by="article")
+mutant(4, chapter4.flip_update_gate, "-1, 1", "1, 1", "meaning of z not turned", by="article")
 mutant(
     4,
     chapter4.article_to_keras,
     "rows[units:], rows[:units]",
     "rows[:-units], rows[-units:]",
     "rows of state and input mixed up",
+    by="article",
 )
 mutant(
-    4, chapter4.simple_rnn_gradients, "1 - states[:, t] ** 2", "1 - states[:, t]", "slope of tanh"
+    4,
+    chapter4.simple_rnn_gradients,
+    "1 - states[:, t] ** 2",
+    "1 - states[:, t]",
+    "slope of tanh",
+    by="backpropagation",
 )
-mutant(4, chapter4.simple_rnn_gradients, "g[:, t] + later", "g[:, t]", "later steps forgotten")
 mutant(
-    4, chapter4.simple_rnn_gradients, "states[:, t - 1] if", "states[:, t] if", "a step too late"
+    4,
+    chapter4.simple_rnn_gradients,
+    "g[:, t] + later",
+    "g[:, t]",
+    "later steps forgotten",
+    by="backpropagation",
 )
-mutant(4, chapter4.clip_by_global_norm, "tf.maximum(norm, limit)", "norm", "short ones made longer")
 mutant(
-    4, chapter4.gru_step, "else (1 - z) * h + z", "else z * h + (1 - z)", "always Keras' meaning"
+    4,
+    chapter4.simple_rnn_gradients,
+    "states[:, t - 1] if",
+    "states[:, t] if",
+    "a step too late",
+    by="backpropagation",
+)
+mutant(
+    4,
+    chapter4.clip_by_global_norm,
+    "tf.maximum(norm, limit)",
+    "norm",
+    "short ones made longer",
+    by="clipping",
+)
+mutant(
+    4,
+    chapter4.gru_step,
+    "else (1 - z) * h + z",
+    "else z * h + (1 - z)",
+    "always Keras' meaning",
+    by="GRU",
 )
 mutant(
     4,
@@ -189,8 +253,9 @@ mutant(
     "np.add.at(gradient, numbers, g)",
     "gradient[numbers] = g",
     "met twice, counted once",
+    by="embedding",
 )
-mutant(4, by_hand.embed, "table[numbers]", "table[numbers - 1]", "the row before")
+mutant(4, by_hand.embed, "table[numbers]", "table[numbers - 1]", "the row before", by="embedding")
 mutant(
     4,
     by_hand.read,
@@ -198,7 +263,14 @@ mutant(
     "h = step(x[row, t], state[row])",
     "state not carried on",
 )
-mutant(4, by_hand.gru_step, "w_z, w_r, w_c", "w_r, w_z, w_c", "PyTorch's order of the gates")
+mutant(
+    4,
+    by_hand.gru_step,
+    "w_z, w_r, w_c",
+    "w_r, w_z, w_c",
+    "PyTorch's order of the gates",
+    by="GRU, reset after",
+)
 mutant(
     4, by_hand.simple_rnn_step, "recurrent_kernel.T @ h", "recurrent_kernel @ h", "not transposed"
 )

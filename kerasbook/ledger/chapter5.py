@@ -107,10 +107,31 @@ mutant(5, chapter5.lstm_step, "i, f, g, o =", "f, i, g, o =", "gates swapped")
 mutant(5, chapter5.lstm_step, "tf.sigmoid(i) * tf.tanh(g)", "tf.sigmoid(i) * g", "tanh forgotten")
 mutant(5, chapter5.lstm_step, "tf.sigmoid(o) * tf.tanh(c), c", "tf.sigmoid(o) * c, c", "no tanh")
 mutant(5, chapter5.lstm_step, " + bias", " + 2 * bias", "bias twice")
-mutant(5, chapter5.lstm, "mask, reverse)", "None, reverse)", "mask not handed on")
-mutant(5, chapter5.bidirectional, "reverse=True", "reverse=False", "both read forwards")
-mutant(5, chapter5.bidirectional, "mask=mask, reverse", "mask=None, reverse", "backwards unmasked")
-mutant(5, chapter5.gates_and_slopes, "1 - g**2", "1 - g", "slope of the tanh")
-mutant(5, chapter5.gates_and_slopes, "o * (1 - o)", "o", "slope of the output gate")
+mutant(5, chapter5.lstm, "mask, reverse)", "None, reverse)", "mask not handed on", by="masked")
+mutant(
+    5,
+    chapter5.bidirectional,
+    "reverse=True",
+    "reverse=False",
+    "both read forwards",
+    by="bidirectional LSTM",
+)
+mutant(
+    5,
+    chapter5.bidirectional,
+    "mask=mask, reverse",
+    "mask=None, reverse",
+    "backwards unmasked",
+    by="bidirectional LSTM",
+)
+mutant(5, chapter5.gates_and_slopes, "1 - g**2", "1 - g", "slope of the tanh", by="way back")
+mutant(5, chapter5.gates_and_slopes, "o * (1 - o)", "o", "slope of the output gate", by="way back")
 mutant(5, by_hand.lstm_step, "i, f, g, o =", "i, f, o, g =", "another library's order")
-mutant(5, chapter5.bidirectional, "[onward, back]", "[back, onward]", "directions swapped")
+mutant(
+    5,
+    chapter5.bidirectional,
+    "[onward, back]",
+    "[back, onward]",
+    "directions swapped",
+    by="bidirectional LSTM",
+)

@@ -168,6 +168,7 @@ mutant(
     "tf.sqrt(variance + epsilon)",
     "(tf.sqrt(variance) + epsilon)",
     "eps outside the root",
+    by="layer norm",
 )
 mutant(
     6,
@@ -175,20 +176,31 @@ mutant(
     "tf.reduce_mean((x - mean) ** 2, axis=-1, keepdims=True)",
     "tf.reduce_sum((x - mean) ** 2, axis=-1, keepdims=True) / (x.shape[-1] - 1)",
     "N − 1 in the variance",
+    by="layer norm",
 )
-mutant(6, chapter6.layer_norm, "axis=-1", "axis=-2", "over the tokens")
-mutant(6, chapter6.layer_norm, " + shift", "", "shift forgotten")
-mutant(6, chapter6.causal_mask, ">=", ">", "itself hidden")
-mutant(6, chapter6.causal_mask, ">=", "<=", "future in place of past")
-mutant(6, chapter6.same_word, "==", "!=", "other words only")
+mutant(6, chapter6.layer_norm, "axis=-1", "axis=-2", "over the tokens", by="layer norm")
+mutant(6, chapter6.layer_norm, " + shift", "", "shift forgotten", by="layer norm")
+mutant(6, chapter6.causal_mask, ">=", ">", "itself hidden", by="causal mask")
+mutant(6, chapter6.causal_mask, ">=", "<=", "future in place of past", by="causal mask")
+mutant(6, chapter6.same_word, "==", "!=", "other words only", by="causal mask")
 mutant(
     6,
     chapter6.residual,
     "x + part(norm(x))",
     "norm(x) + part(norm(x))",
     "the way around is normalised",
+    by="block",
 )
-mutant(6, chapter6.residual, "norm(x + part(x))", "x + norm(part(x))", "the sum not normalised")
+mutant(
+    6,
+    chapter6.residual,
+    "norm(x + part(x))",
+    "x + norm(part(x))",
+    "the sum not normalised",
+    by="block",
+)
 mutant(6, chapter6.join_heads, "(0, 2, 1, 3)", "(0, 1, 2, 3)", "heads and tokens mixed up")
 mutant(6, by_hand.multi_head_attention, "/ np.sqrt(len(asked))", "", "not scaled, in NumPy")
-mutant(6, by_hand.layer_norm, "token.var()", "token.var(ddof=1)", "N − 1, in NumPy")
+mutant(
+    6, by_hand.layer_norm, "token.var()", "token.var(ddof=1)", "N − 1, in NumPy", by="layer norm"
+)

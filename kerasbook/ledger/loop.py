@@ -110,22 +110,34 @@ def _(draw):
 
 # --- mistakes to be seen --------------------------------------------------------------------
 
-mutant(0, training.total_loss, ", *model.losses", "", "regularisation left out")
+mutant(0, training.total_loss, ", *model.losses", "", "regularisation left out", by="L2")
 mutant(
     0,
     training.total_loss,
     "loss_fn(y, y_pred, sample_weight)",
     "loss_fn(y, y_pred)",
     "sample weights left out",
+    by="sample weights",
 )
-mutant(0, training.make_train_step, "training=True", "training=False", "training= forgotten")
+mutant(
+    0,
+    training.make_train_step,
+    "training=True",
+    "training=False",
+    "training= forgotten",
+    by="dropout",
+)
 mutant(0, training.make_train_step, "loss = total_loss", "loss = 2 * total_loss", "loss doubled")
-
 mutant(0, loops._Scores, "sample_weight=rows", "sample_weight=1", "mean of batch means")
 mutant(0, loops._ArrayLoop, "[number * self.batch_size]", "[number]", "batches that overlap")
 mutant(0, loops._ArrayLoop, "if self.rest:", "if False:", "short last batch left out")
 mutant(
-    0, loops._ArrayLoop, "tf.convert_to_tensor(order)", "tf.range(self.examples)", "not shuffled"
+    0,
+    loops._ArrayLoop,
+    "tf.convert_to_tensor(order)",
+    "tf.range(self.examples)",
+    "not shuffled",
+    by="batch_order",
 )
 mutant(
     0,
@@ -133,6 +145,14 @@ mutant(
     "tf.slice(order, [number * self.batch_size], [rows])",
     "number * self.batch_size + tf.argsort(tf.slice(order, [number * self.batch_size], [rows]))",
     "shuffled after batching",
+    by="batch_order",
 )
-mutant(0, training.batch_order, "(seed, epoch)", "(seed, 0)", "the same order in every epoch")
-mutant(0, training.batch_order, "(seed, epoch)", "(epoch,)", "the seed not used")
+mutant(
+    0,
+    training.batch_order,
+    "(seed, epoch)",
+    "(seed, 0)",
+    "the same order in every epoch",
+    by="batch_order",
+)
+mutant(0, training.batch_order, "(seed, epoch)", "(epoch,)", "the seed not used", by="batch_order")

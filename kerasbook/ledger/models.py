@@ -319,14 +319,14 @@ mutant(
     "no bend between the layers",
     by="whole model",
 )
-mutant(4, chapter4.make_logit, "mask_zero=True", "mask_zero=False", "no mask", by="whole model")
+mutant(4, chapter4.make_logit, "mask_zero=True", "mask_zero=False", "no mask", by="`gru`")
 mutant(
     4,
     chapter4.WordWeights,
     "tf.sqrt(1 + ",
     "(1 + ",
     "divided by the number of words",
-    by="whole model",
+    by="`linear`",
 )
 mutant(
     4,
@@ -334,16 +334,16 @@ mutant(
     "tf.maximum(words, 1)",
     "x.shape[1]",
     "padding counts in the mean",
-    by="whole model",
+    by="`bag`",
 )
-mutant(5, chapter5.make_speaker_model, "if masked", "if not masked", "no mask", by="whole model")
+mutant(5, chapter5.make_speaker_model, "if masked", "if not masked", "no mask", by="who speaks")
 mutant(
     5,
     chapter5.make_bike_model,
     "(history - 1, 0)",
     "(0, history - 1)",
     "the first step, not the last",
-    by="whole model",
+    by="bikes",
 )
 mutant(
     5,
@@ -351,7 +351,7 @@ mutant(
     "layers.LSTM(128),",
     "layers.LSTM(128, go_backwards=True),",
     "read backwards",
-    by="whole model",
+    by="two LSTMs",
 )
 mutant(
     6,
@@ -359,16 +359,16 @@ mutant(
     '"causal": True',
     '"causal": False',
     "the decoder reads ahead",
-    by="whole model",
+    by="pronouncer",
 )
-mutant(6, chapter6.Stack, "* self.width**0.5", "", "embedding not scaled", by="whole model")
+mutant(6, chapter6.Stack, "* self.width**0.5", "", "embedding not scaled", by="writer")
 mutant(
     6,
     chapter6.Stack,
     "memory_mask = None if memory is None else same_word(words, memory_words)",
     "memory_mask = None",
     "looks at the other word's letters",
-    by="whole model",
+    by="pronouncer",
 )
 mutant(
     6,
@@ -376,7 +376,7 @@ mutant(
     "2) / width",
     "2) / (width - 1)",
     "waves of other lengths",
-    by="whole model",
+    by="positions",
 )
 mutant(
     6,
@@ -384,5 +384,5 @@ mutant(
     "layers.Dense(classes,",
     "layers.Dense(classes, activation='softmax',",
     "a softmax in the model",
-    by="whole model",
+    by="writer",
 )
