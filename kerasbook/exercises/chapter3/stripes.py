@@ -172,7 +172,7 @@ def solution(x, y):
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(y, logits_of(x))
             loss = tf.reduce_mean(losses)
         for weight, speed, slope in zip(weights, speeds, tape.gradient(loss, weights)):
-            speed.assign(0.9 * speed + slope)
+            speed.assign(0.9 * speed + tf.convert_to_tensor(slope))
             weight.assign_sub(0.1 * speed)
 
     x, y = tf.constant(x), tf.constant(y)
@@ -288,7 +288,9 @@ def all_relus_dead(x, y):
     model = keras.Sequential(
         [
             keras.Input(x.shape[1:]),
-            keras.layers.Conv2D(8, 5, activation="relu", bias_initializer=keras.initializers.Constant(-99)),
+            keras.layers.Conv2D(
+                8, 5, activation="relu", bias_initializer=keras.initializers.Constant(-99)
+            ),
             keras.layers.GlobalMaxPooling2D(),
             keras.layers.Dense(3, activation="softmax"),
         ]

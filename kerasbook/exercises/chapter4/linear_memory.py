@@ -174,11 +174,11 @@ def by_powers_of_the_decay(x, mask, decay, kernel, start, g):
             power = decay ** count[:, np.newaxis] * used[:, np.newaxis]
             slope = count[:, np.newaxis] * decay ** np.maximum(count - 1, 0)[:, np.newaxis]
             arriving = g[:, t] * power
-            for_decay += (g[:, t] * slope * used[:, np.newaxis] * source).sum(axis=0)
+            for_decay += np.einsum("nu,nu,n,nu->u", g[:, t], slope, used * 1.0, source)
             if k < 0:
                 for_start += arriving
             else:
-                for_kernel += ops.matmul(x[:, k].T, arriving).numpy()
+                for_kernel += np.array(ops.matmul(x[:, k].T, arriving))
                 for_x[:, k] += arriving @ kernel.T
     return for_decay, for_kernel, for_x, for_start
 

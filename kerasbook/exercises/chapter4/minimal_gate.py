@@ -146,9 +146,11 @@ def with_keras(x, mask, kernel, recurrent_kernel, bias, initial_state):
     projected = ops.matmul(ops.convert_to_tensor(x), kernel) + bias  # all steps at once
     h, states = ops.convert_to_tensor(initial_state), []
     for t in range(x.shape[1]):
-        f = ops.sigmoid(projected[:, t, :units] + ops.matmul(h, recurrent_kernel[:, :units]))
-        reset = ops.matmul(f * h, recurrent_kernel[:, units:])
-        new = (1 - f) * h + f * ops.tanh(projected[:, t, units:] + reset)
+        gate = projected[:, t, :units] + ops.matmul(h, recurrent_kernel[:, :units])
+        f = ops.sigmoid(gate)
+        reset = ops.matmul(ops.multiply(f, h), recurrent_kernel[:, units:])
+        c = ops.tanh(projected[:, t, units:] + reset)
+        new = ops.add(h, ops.multiply(f, ops.subtract(c, h)))
         h = ops.where(mask[:, t : t + 1], new, h)
         states.append(h)
     return ops.stack(states, axis=1), states[-1]
