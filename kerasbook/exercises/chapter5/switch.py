@@ -186,7 +186,7 @@ def with_tensorflow(x, answers):
     signs = tf.cast(2 * answers - 1, tf.float32)[:, None]
     direction = tf.linalg.lstsq(memory(tf.constant(x), x), signs)
     direction /= tf.norm(direction)
-    return lambda x: tf.sigmoid(3e3 * memory((x @ direction) ** 5, x))[:, 0]
+    return lambda x: tf.sigmoid(1e4 * memory(tf.round(x @ direction), x))[:, 0]
 
 
 @exercise.right
