@@ -1,6 +1,7 @@
 """A class graded from submissions to tables: resumable, the same bytes, nobody in another's way."""
 
 import csv
+import dataclasses
 import json
 import os
 import re
@@ -10,10 +11,13 @@ import sys
 import time
 from pathlib import Path
 
-from kerasbook.exercises import load
+from kerasbook import commands
+from kerasbook.exercises import Case, Exercise, load
+from kerasbook.exercises.selfcheck import selfcheck
 from kerasbook.grading import classroom, similarity
 from kerasbook.grading.classroom import harmless, table
 from kerasbook.grading.html import feedback_page
+from kerasbook.grading.question import STATUSES
 from kerasbook.grading.submissions import Submission
 from kerasbook.grading.workers import Workers
 
@@ -21,6 +25,7 @@ import pytest
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="answers are checked where fork is")
 
+DOCS = Path(__file__).parent.parent / "docs"
 WRONG = "\n\n".join(
     f"@exercise.wrong({message!r})\ndef wrong_{number}(x):\n    return {text}"
     for number, (text, message) in enumerate(
@@ -484,3 +489,26 @@ def test_killed_in_the_middle_and_resumed_gives_the_same_bytes(exercises, handed
     subprocess.run(command(exercises, slow, killed, key), check=True)
     assert bytes_of(killed) == bytes_of(whole)
     assert len(bytes_of(whole)) == 2 * len(ANSWERS) + 3
+
+
+# The teacher's page
+
+
+@pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning")
+def test_the_example_of_an_exercise_passes_its_own_check():
+    counts = selfcheck(load(DOCS / "example_exercises").values(), told=lambda line: None)
+    assert counts.problems == []
+    assert (counts.right, counts.wrong, counts.misconceptions) == (4, 9, 4)
+
+
+def test_the_page_names_every_part_of_an_exercise_and_every_export():
+    page = (DOCS / "teaching.md").read_text(encoding="utf-8")
+    fields = [one for kind in (Exercise, Case) for one in dataclasses.fields(kind)]
+    for name in {one.name for one in fields if one.init and one.repr} - {"kind"}:
+        assert f"`{name}`" in page, name
+    for one in commands.export.registered_commands:
+        assert f"`kerasbook export {one.name} " in page, one.name
+    for name in ("stub", "public", "hidden", "reference", "right", "wrong", "driver", "judge"):
+        assert f"`@exercise.{name}" in page, name
+    for status in STATUSES:
+        assert re.search(rf"^\| .*\b{status}\b", page, re.MULTILINE), status

@@ -398,6 +398,7 @@ def test_nbgrader_takes_the_notebook(exercises, tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "nbgrader", "generate_assignment", "week1", "--create"],
         cwd=tmp_path, capture_output=True, text=True,
+        env=os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     released = nbformat.read(tmp_path / "release" / "week1" / "week1.ipynb", 4)
@@ -443,16 +444,21 @@ def test_otter_takes_the_test_file(exercises, tmp_path, monkeypatch):
     pytest.importorskip("otter")
     from kerasbook.exercises import notebook
 
+    from otter.nbmeta_config import NBMetadataConfig
     from otter.test_files import create_test_file
 
     files = otter.assignment(exercises.values(), "week1")
     write_folder(tmp_path, files)
+    metadata = nbformat.reads(files["week1.ipynb"], 4).metadata["otter"]
+    config = NBMetadataConfig(dict(metadata))
     for reached, right in ((2.0, 2), (0.5, 0)):
         monkeypatch.setattr(notebook, "score", lambda function, reached=reached: reached)
-        test = create_test_file(str(tmp_path / "tests" / "geometric_mean.py"))
-        test.run({"geometric_mean": lambda values: 1.0})
-        assert test.possible == 2
-        assert test.score == right
+        for place, name in (("tests/geometric_mean.py", None), ("week1.ipynb", "geometric_mean")):
+            test = create_test_file(str(tmp_path / place), config, name)
+            test.run({"geometric_mean": lambda values: 1.0})
+            assert test.name == "geometric_mean"
+            assert test.possible == 2
+            assert test.score == right
 
 
 # Files
