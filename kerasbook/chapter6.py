@@ -1544,11 +1544,25 @@ if __name__ == "__main__":
         print(f"{name:10} {speed['milliseconds']:.0f} ms a step, {speed['share']:.0%} of the speed")
 
 # %% [markdown]
-# The rest goes into what is done number by number: softmax, masks, normalisation, biases. It grows
-# with the width, the products with its square, so that a wider model comes nearer to the highest
-# speed. XLA would fuse many of these small operations. On two cores it gained nothing: 118 ms a
-# step against 119, for the model of `python -m kerasbook.bench transformer`. And compiling takes
-# its time; so `Stack` says that XLA is not for it on a CPU.
+# The rest goes into what is done number by number. It grows with the width, the products with its
+# square, so that a wider model comes nearer to the highest speed. For the model of
+# `python -m kerasbook.bench transformer`, TensorFlow's profiler divides the operations' time so
+# (other programs were running: take the shares as rough):
+#
+# | | share |
+# |---|---|
+# | products of the dense layers | 52 % |
+# | products of the attention | 9 % |
+# | multiplying number by number | 10 % |
+# | adding biases, and their gradients | 8 % |
+# | other sums | 6 % |
+# | moving the heads' axes to and fro | 5 % |
+# | softmax, ReLU and all the rest | 11 % |
+#
+# So 60 % are products, and no other kind has more than a tenth. PyTorch does the attention with
+# products, softmax and all in one operation forwards and one back; the README's table has its time
+# beside ours. XLA would fuse many of our small operations. On two cores it gained nothing: 118 ms a
+# step against 119. And compiling takes its time; so `Stack` says that XLA is not for it on a CPU.
 #
 # ## What the articles got wrong here
 #
