@@ -889,8 +889,8 @@ if __name__ == "__main__":
 # each of a dozen operations on 64 × 512 numbers, one after the other. TensorFlow's profiler counts
 # 7,600 operations in one step of our loop. 1,100 of them are matrix products, and have about six
 # tenths of the operations' time; the others share the rest. PyTorch's profiler finds nine tenths of
-# its time in four calls of hand-written machine code: each layer forwards, and each back. XLA, which
-# joins operations too, does not help here, so `jit="auto"` leaves it off for Keras' LSTMs on a CPU.
+# its time in four calls of hand-written machine code: each layer forwards, and each back. XLA joins
+# operations too, but does not help here, so `jit="auto"` leaves it off for Keras' LSTMs on a CPU.
 # `python -m kerasbook.bench lstm` measures our loop beside `model.fit` and, where it is installed,
 # PyTorch.
 #
