@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -187,7 +188,7 @@ def test_an_attack_gets_its_status_and_reaches_nothing(attack, workers, decoys, 
     assert decoys.victim.poll() is None
     assert heard(decoys) is None
     assert eventually(lambda: not processes_of(workers))
-    assert [one.name for one in decoys.boxes.iterdir()] == [Path(workers._home).name]
+    assert eventually(lambda: os.listdir(decoys.boxes) == [Path(workers._home).name], 30)
 
 
 def test_nothing_is_left_for_the_next_question(workers, decoys):
@@ -229,7 +230,12 @@ def found_in(data, twisted):
             count += int((words * np.uint64(TWIST) == np.uint64(twisted)).sum())
     return count
 
+searched = []
+
 def softened(values, factor):
+    if searched:  # once is enough
+        return values
+    searched.append(True)
     counts, size = [0, 0, 0], 0
     with open("/proc/self/maps") as file:
         areas = [line.split() for line in file]
@@ -273,9 +279,7 @@ def test_no_expected_value_is_in_a_workers_memory_or_view(workers, decoys, tmp_p
     given = 2.718281828459045 * 5  # the search must find this one, which the worker is given
     exercise = softened.exercise
     marked = [
-        sys.modules["dataclasses"].replace(
-            case, inputs={"values": np.array([given]), "factor": 1.0}
-        )
+        replace(case, inputs={"values": np.array([given]), "factor": 1.0})
         for case in exercise.cases("public")
     ]
     places = [str(tmp_path / "**"), str(decoys.folder / "**"), f"{decoys.names['BOOK']}/**"]
@@ -292,13 +296,13 @@ def test_no_expected_value_is_in_a_workers_memory_or_view(workers, decoys, tmp_p
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(exercise, "seconds", 100.0)
         patch.setattr(exercise, "cases", lambda which, seed=0: marked)
-        patch.setattr(exercise, "solution", SimpleNamespace(function=lambda values, factor: MARK))
+        patch.setattr(
+            exercise, "solution", SimpleNamespace(name="marked", function=lambda **inputs: MARK)
+        )
         with Solution(workers, exercise, source) as solution:
-            replies = [solution.ask(case.all_calls()) for case in marked]
             result = grade(exercise, solution, seed=5)
     printed = solution.output.decode()
-    assert replies[0][0].status == "ok", replies
-    assert result.points == 0
+    assert result.status == "fail", result.message
     assert "number 0 text 0 input" in printed
     assert "input 0" not in printed  # it does find what is there
     assert "readable [] environment False" in printed

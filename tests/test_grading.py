@@ -363,7 +363,7 @@ def test_a_fault_of_the_author_is_internal_and_no_verdict(monkeypatch):
     def broken(*args, **kwargs):
         raise ZeroDivisionError("author")
 
-    monkeypatch.setattr(exercise, "solution", SimpleNamespace(function=broken))
+    monkeypatch.setattr(exercise, "solution", SimpleNamespace(name="broken", function=broken))
     result = grade(exercise, Scripted())
     assert (result.status, result.message) == (
         "internal",

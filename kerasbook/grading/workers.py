@@ -388,7 +388,7 @@ class _Worker:
         return Reply(ended, message=told.get("message", "the keeper of the worker is gone"))
 
     def end(self) -> None:
-        """Have the worker killed, and wait until it is gone; then remove its box."""
+        """Have the worker killed, and wait until it is gone; its box goes meanwhile."""
         with contextlib.suppress(OSError):
             self._control.send(b"end")
             self._control.settimeout(5)
@@ -399,4 +399,7 @@ class _Worker:
         self._control.close()
         self._replies.close()
         os.close(self._pipe)
-        remove(self._box)
+        try:
+            os.rmdir(self._box)
+        except OSError:  # not empty: on some disks a thousand files take seconds
+            threading.Thread(target=remove, args=[self._box]).start()

@@ -224,7 +224,7 @@ def watch(worker: int, request: dict, control: int, telling: int) -> dict:
             return {"ended": "memory", "message": f"more than {request['memory'] >> 20} MiB"}
         if threads > sandbox.MOST_THREADS:
             return {"ended": "crash", "message": f"more than {sandbox.MOST_THREADS} threads"}
-        if request["level"] != 1 and time.monotonic() > checked_disk + 0.2:
+        if request["level"] != 1 and time.monotonic() > checked_disk + 0.1:
             checked_disk = time.monotonic()
             if too_full(request["box"], number):
                 return {"ended": "memory", "message": "more files than the box holds"}
