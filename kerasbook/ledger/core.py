@@ -19,7 +19,7 @@ import tensorflow as tf
 # the comparison in 64 bits sees the formula and not the rounding.
 RATE = 2.0**-5
 BETA = 1 - 2.0**-10
-STEP = 1e-5  # of the finite differences
+STEP = 1e-6  # of the finite differences: short, so that it seldom crosses a bend
 Pairs = dict[str, tuple[Any, Any]]
 
 

@@ -72,22 +72,23 @@ def convolutional(x, weights, padding):
     return dense(tf.reshape(x, (x.shape[0], -1)), weights[6:])
 
 
-@claim(3, "whole model: the convolutional network")
-def _(draw):
-    with precision(draw.dtype):
-        model = chapter3.make_model((8, 9, 2), 5)
-    x = draw(2, 8, 9, 2)
-    return model_pairs(draw, model, lambda x, w: convolutional(x, w, "same"), x, of_x=True)
+def _convolutional_claim(name, make, shape, padding):
+    @claim(3, f"whole model: {name}")
+    def pairs(draw):
+        with precision(draw.dtype):
+            model = make()
+        x = draw(*shape)
+        found = model_pairs(draw, model, lambda x, w: convolutional(x, w, padding), x, of_x=True)
+        # No slopes: among thousands of bends, even a short step crosses one.
+        return {name: pair for name, pair in found.items() if not name.startswith("slopes")}
 
 
-@claim(3, "whole model: the article's, for grey pictures")
-def _(draw):
-    with precision(draw.dtype):
-        model = chapter3.make_grey_cnn()
-    pairs = model_pairs(
-        draw, model, lambda x, w: convolutional(x, w, "valid"), draw(1, 28, 28, 1), of_x=True
-    )  # no slopes: in so many bends, a small step crosses one
-    return {name: pair for name, pair in pairs.items() if not name.startswith("slopes")}
+_convolutional_claim(
+    "the convolutional network", lambda: chapter3.make_model((8, 9, 2), 5), (2, 8, 9, 2), "same"
+)
+_convolutional_claim(
+    "the article's, for grey pictures", lambda: chapter3.make_grey_cnn(), (1, 28, 28, 1), "valid"
+)
 
 
 def reads(x, weights, vectors, reverse=False):
