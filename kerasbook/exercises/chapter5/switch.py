@@ -15,6 +15,10 @@ ONE_CLASS = (
     "All answers are the same class. Whatever was learned, it does not depend on the sequence: "
     "look at the loss while it trains."
 )
+BY_CHANCE = (
+    "The same sequences get other answers when they are asked again: something random is still at "
+    "work. Dropout, for one, belongs to training only."
+)
 PADDING = (
     "The answers change when more zeros are added behind the sequences: the model reads the "
     "padding. Give it a mask, or the lengths."
@@ -74,10 +78,10 @@ def train_switch(x, answers):
         A function predict(x) of a float32 array (any n, any time, 3): the probabilities of "on",
         (n,), floats between 0 and 1.
 
-    It is asked for sequences it has not seen, and for the same ones with more zeros behind them.
-    At least 95 % of the answers must be right (on if the probability is 0.5 or more), and with
-    more zeros no probability may change by more than 0.02. Limit: 120 s for all cases together;
-    a few seconds are enough.
+    It is asked for sequences it has not seen, twice, and for the same ones with more zeros behind
+    them. At least 95 % of the answers must be right (on if the probability is 0.5 or more), and no
+    probability may change by more than 0.02 from one time to another. Limit: 120 s for
+    all cases together; a few seconds are enough.
     """
     raise NotImplementedError
 
@@ -116,7 +120,7 @@ def switch_case(name, random, n, time):
     unseen, hidden_signals = sequences(random, directions, 400, time)
     longer = np.pad(unseen, [(0, 0), (0, 2 * time), (0, 0)])
     training = {"x": x, "answers": (ends(signals)[1] > 0).astype("int32")}
-    calls = [training, {"x": unseen}, {"x": longer}]
+    calls = [training, {"x": unseen}, {"x": unseen}, {"x": longer}]
     return Case(name, calls=calls, secret=ends(hidden_signals))
 
 
@@ -139,12 +143,14 @@ def judge(case, outputs):
         if p is None or p.shape != last.shape or p.dtype.kind != "f" or not np.isfinite(p).all():
             return NO_ARRAY + ("" if p is None else f"; this is {p.dtype} {p.shape}")
         answers.append(p.astype("float64"))
-    p, with_zeros = answers
+    p, again, with_zeros = answers
     if p.min() < -1e-6 or p.max() > 1 + 1e-6:
         return OUTSIDE
     on = p >= 0.5
     if on.all() or not on.any():
         return ONE_CLASS
+    if np.abs(p - again).max() > 0.02:
+        return BY_CHANCE
     if np.abs(p - with_zeros).max() > 0.02:
         return PADDING
     accuracy = np.mean(on == (last > 0))
@@ -310,6 +316,18 @@ def last_step_only(x, answers):
 @exercise.wrong()
 def not_numbers(x, answers):
     return lambda x: np.full(len(x), np.nan)
+
+
+@exercise.wrong(BY_CHANCE)
+def dropout_left_on(x, answers):
+    random = np.random.default_rng(0)
+    direction = np.linalg.lstsq(x.sum(axis=1), 2.0 * answers - 1, rcond=None)[0]
+
+    def predict(x):
+        kept = random.random(x.shape) < 0.5
+        return 1 / (1 + np.exp(-9 * (x * kept).sum(axis=1) @ direction))
+
+    return predict
 
 
 @exercise.wrong()
