@@ -444,6 +444,7 @@ def selfcheck(
     chapter: Annotated[int | None, typer.Option(help="Only this chapter's.")] = None,
     folder: Folder = None,
     here: Annotated[bool, typer.Option("--here", help="In this process, without walls.")] = False,
+    jobs: Annotated[int, typer.Option(min=1, max=64, help="Exercises at a time.")] = 2,
     level: Level = None,
     json: Annotated[Path | None, typer.Option(help="Write the figures there.")] = None,
 ):
@@ -457,7 +458,7 @@ def selfcheck(
         else:
             with Workers(level) as workers:
                 found = chosen(folder, chapter)
-                counts = checking.selfcheck(found.values(), workers=workers)
+                counts = checking.selfcheck(found.values(), workers, jobs)
         print(counts)
         if json:
             json.write_text(counts.as_json(), encoding="utf-8")

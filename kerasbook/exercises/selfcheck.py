@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 
 from kerasbook.exercises.exercise import Exercise, Variant
@@ -33,6 +34,11 @@ class Counts:
     misconceptions: int = 0
     problems: list[str] = field(default_factory=list)
 
+    def add(self, other: Counts) -> None:
+        """Count another's."""
+        for name, value in vars(other).items():
+            setattr(self, name, getattr(self, name) + value)
+
     def as_json(self) -> str:
         """The counts as JSON."""
         return json.dumps(asdict(self), indent=1) + "\n"
@@ -49,6 +55,7 @@ class Counts:
 def selfcheck(
     exercises: Iterable[Exercise],
     workers: Workers | None = None,
+    jobs: int = 1,
     told: Callable[[str], None] = print,
 ) -> Counts:
     """Grade every solution that the authors wrote.
@@ -56,9 +63,10 @@ def selfcheck(
     Args:
         exercises: those to check.
         workers: run the solutions; without them, this process does.
+        jobs: exercises at a time.
         told: gets a line for each exercise.
     """
-    counts = Counts()
+    total = Counts()
 
     @contextlib.contextmanager
     def asker_of(exercise: Exercise, source: str) -> Iterator[Asker]:
@@ -68,14 +76,19 @@ def selfcheck(
             with Solution(workers, exercise, source) as solution:
                 yield solution
 
-    for exercise in exercises:
-        found = list(problems(exercise, asker_of, counts))
-        counts.exercises += 1
-        counts.problems += found
-        told(f"{'problem' if found else 'fine':8} {exercise.name}")
-        for problem in found:
-            told(f"         {problem}")
-    return counts
+    def one(exercise: Exercise) -> Counts:
+        counts = Counts(exercises=1)
+        counts.problems = list(problems(exercise, asker_of, counts))
+        return counts
+
+    exercises = list(exercises)
+    with ThreadPoolExecutor(jobs) as pool:
+        for exercise, counts in zip(exercises, pool.map(one, exercises), strict=True):
+            told(f"{'problem' if counts.problems else 'fine':8} {exercise.name}")
+            for problem in counts.problems:
+                told(f"         {problem}")
+            total.add(counts)
+    return total
 
 
 def problems(exercise: Exercise, asker_of: AskerOf, counts: Counts) -> Iterator[str]:
@@ -88,9 +101,8 @@ def problems(exercise: Exercise, asker_of: AskerOf, counts: Counts) -> Iterator[
     if graded(exercise.blank_source).points > 0:
         yield f"{exercise.name}: the stub gets points"
     for variant in [exercise.solution, *exercise.right_ones]:
-        bad = [
-            p for seed in SEEDS for p in not_full(exercise, variant, graded(variant.source, seed))
-        ]
+        results = [graded(variant.source, seed) for seed in SEEDS]
+        bad = [problem for one in results for problem in not_full(exercise, variant, one)]
         yield from bad[:1]
         counts.right += not bad
     for variant in exercise.wrong_ones:
