@@ -1661,7 +1661,7 @@ if __name__ == "__main__":
 # %% [markdown]
 # ## Exercises
 #
-# Six exercises go with this chapter. `kerasbook start DIR` copies their stubs, and the notebooks,
+# Eight exercises go with this chapter. `kerasbook start DIR` copies their stubs, and the notebooks,
 # into a folder; `kerasbook check` says which of your answers are right, and what to look at in the
 # others.
 #
