@@ -22,7 +22,8 @@ def read_record(path: Path) -> dict:
     """
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-        record["learner"], record["needs_attention"], record["questions"].items()
+        known = [record[name] for name in ("learner", "notes", "needs_attention")]
+        known += record["questions"].items()
     except OSError as error:
         raise ExportError(f"cannot read {path}: {error.strerror}") from error
     except (ValueError, LookupError, TypeError, AttributeError) as error:
