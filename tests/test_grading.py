@@ -6,6 +6,7 @@ import os
 import struct
 import subprocess
 import sys
+import tempfile
 import time
 import tracemalloc
 from dataclasses import replace
@@ -13,6 +14,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from kerasbook.exercises.exercise import Case
+from kerasbook.exercises.feedback import lines_of
 from kerasbook.grading import workers as workers_module
 from kerasbook.grading.compare import first_difference
 from kerasbook.grading.question import Here, Reply, grade, secret_seed
@@ -373,6 +375,18 @@ def test_a_fault_of_the_author_is_internal_and_no_verdict(monkeypatch):
     assert grade(exercise, Scripted()).status == "internal"
 
 
+def test_a_judge_that_misses_an_output_blames_the_reply(monkeypatch):
+    monkeypatch.setattr(exercise, "judge_function", lambda case, outputs: outputs[0]["other"])
+    result = grade(exercise, Scripted())
+    assert (result.status, result.message) == ("protocol", "the reply has no 'other'")
+
+
+def test_an_answer_of_many_axes_is_shown_quickly():
+    started = time.process_time()
+    assert "…" not in lines_of(np.zeros((6,) * 7, "int8"))
+    assert time.process_time() - started < 1
+
+
 def test_seeds_differ_by_submission_exercise_and_key_and_stay_the_same():
     seeds = {
         secret_seed(key, name, text)
@@ -583,6 +597,17 @@ def test_a_server_that_has_ended_is_an_error_with_a_reason(monkeypatch, tmp_path
     monkeypatch.setattr(sys, "executable", str(broken))
     with Workers() as made, pytest.raises(WorkersError, match="no module named tensorflow"):
         made.probed()
+
+
+def test_a_server_that_was_killed_is_told_and_leaves_no_box(monkeypatch, tmp_path):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with Workers(level=5) as made:
+        made.probed()
+        made._server.kill()
+        made._server.wait()
+        with pytest.raises(WorkersError, match="the server of the workers has ended"):
+            graded(made, HONEST)
+        assert not list(tmp_path.glob("kerasbook-box-*"))
 
 
 def test_the_server_ends_with_its_grader(tmp_path):

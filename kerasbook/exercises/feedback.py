@@ -110,6 +110,8 @@ def described(value: Any) -> str:
 def lines_of(value: Any) -> str:
     """A value in at most a few lines."""
     if isinstance(value, np.ndarray):
+        if value.ndim > 4:  # written out, six values an axis would be minutes of work
+            value = value.ravel()
         text = np.array2string(value, precision=5, threshold=40, edgeitems=3, max_line_width=60)
     else:
         text = repr(value)

@@ -124,15 +124,30 @@ def run_case(exercise: Exercise, asker: Asker, case: Case, which: str) -> CaseRe
         return result
     try:
         judge_case(exercise, case, result)
+    except NoOutput as error:
+        result.status, result.message = "protocol", f"the reply has no {error.args[0]!r}"
     except Exception as error:  # the author's reference or judge, not the learner's code
         result.status, result.message = "internal", f"the grader failed: {told(error)}"
     return result
 
 
+class NoOutput(Exception):
+    """A judge asked for an output that the worker did not send."""
+
+
+class Named(dict):
+    """The outputs of a call, for a judge."""
+
+    def __missing__(self, name):
+        """The worker's fault, not the judge's."""
+        raise NoOutput(name)
+
+
 def judge_case(exercise: Exercise, case: Case, result: CaseResult):
     """Compare the replies to a case, and write down what is wrong with them."""
     if exercise.judge_function:
-        message = exercise.judge_function(case, [reply.outputs for reply in result.replies])
+        outputs = [Named(reply.outputs) for reply in result.replies]
+        message = exercise.judge_function(case, outputs)
         result.status, result.message = ("fail", message) if message else ("pass", "")
         return
     result.expected = answers(exercise, exercise.solution, case)

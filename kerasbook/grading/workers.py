@@ -145,8 +145,13 @@ class Workers:
                 descriptors = [far_control.fileno(), far_replies.fileno(), far_output]
                 socket.send_fds(self._requests, [json.dumps(request).encode()], descriptors)
                 # One request is one message only if the server has taken the one before.
-                self._requests.recv(1)
+                self._requests.settimeout(START_SECONDS)
+                if not self._requests.recv(1):
+                    raise ConnectionError("no answer")
         except OSError as error:
+            control.close()
+            replies.close()
+            os.close(output)
             raise WorkersError(f"the server of the workers has ended: {error}") from error
         finally:
             far_control.close()
@@ -287,7 +292,11 @@ class _Worker:
         self.output = bytearray()
         self.cut = False
         self._box = tempfile.mkdtemp(prefix="kerasbook-box-")
-        self._control, self._replies, self._pipe = workers.start(self._box, seconds)
+        try:
+            self._control, self._replies, self._pipe = workers.start(self._box, seconds)
+        except WorkersError:
+            os.rmdir(self._box)
+            raise
         self._received = bytearray()
         self._needed = 0  # bytes of the reply that is coming, as far as known
         self._replies.setblocking(False)

@@ -66,7 +66,8 @@ def set_limits(seconds: int, memory: int):
     itself is watched from outside (resident set), and this one only stops absurd requests.
     """
     limits = {
-        resource.RLIMIT_CORE: 0,
+        # 1, not 0: a program that collects core dumps, such as systemd's, is not called then
+        resource.RLIMIT_CORE: 1,
         resource.RLIMIT_FSIZE: BOX_BYTES,
         resource.RLIMIT_NOFILE: 256,
     }
