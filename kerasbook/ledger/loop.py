@@ -150,9 +150,16 @@ mutant(
 mutant(
     0,
     training.batch_order,
-    "(seed, epoch)",
-    "(seed, 0)",
+    "rng((seed, epoch))",
+    "rng((seed, 0))",
     "the same order in every epoch",
     by="batch_order",
 )
-mutant(0, training.batch_order, "(seed, epoch)", "(epoch,)", "the seed not used", by="batch_order")
+mutant(
+    0,
+    training.batch_order,
+    "rng((seed, epoch))",
+    "rng(epoch)",
+    "the seed not used",
+    by="batch_order",
+)
