@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 def tools(monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / "tools"))
     loaded = {}
-    for name in ("make_results", "make_bench_table"):
+    for name in ("make_results", "make_bench_table", "make_ledger_summary"):
         spec = importlib.util.spec_from_file_location(name, ROOT / "tools" / f"{name}.py")
         loaded[name] = importlib.util.module_from_spec(spec)
         monkeypatch.setitem(sys.modules, name, loaded[name])
@@ -22,7 +22,7 @@ def tools(monkeypatch):
     return loaded
 
 
-@pytest.mark.parametrize("name", ["make_results", "make_bench_table"])
+@pytest.mark.parametrize("name", ["make_results", "make_bench_table", "make_ledger_summary"])
 def test_the_tables_of_the_readme_are_made_from_the_measurements(tools, name):
     tool = tools[name]
     assert tool.table(json.loads(tool.RESULTS.read_text())) in (ROOT / "README.md").read_text()
@@ -32,3 +32,21 @@ def test_a_band_is_the_mean_and_three_standard_deviations(tools):
     summary = tools["make_results"].summary([1.0, 2.0, 3.0])
     assert (summary["mean"], summary["sd"]) == (2.0, 1.0)
     assert summary["band"] == [-1.0, 5.0]
+
+
+def test_the_ledgers_summary_counts_claims_and_keeps_the_largest_differences(tools):
+    def row(chapter, green, relative):
+        kinds = {"values": {"relative": relative}, "slopes": {"relative": 10 * relative}}
+        return {"chapter": chapter, "green": green, "float64": kinds}
+
+    mutants = {chapter: {"planted": 3, "caught": 2} for chapter in ("0", "1")}
+    rows = [row(1, True, 1e-12), row(1, False, 1e-3), row(0, True, 0.0)]
+    tool = tools["make_ledger_summary"]
+    found = tool.summary(rows, mutants)
+    assert found["1"] == {
+        **{"claims": 2, "green": 1, "float64": 1e-3, "slopes": 1e-2},
+        **{"planted": 3, "caught": 2},
+    }
+    *_, chapter, loop = tool.table(found).splitlines()
+    assert chapter == "| 1. Linear regression | 1 of 2 | – | 1e-03 | 1e-02 | 2 of 3 |"
+    assert loop.startswith("| the loop | 1 of 1 |")
