@@ -4,6 +4,7 @@ The submissions are in attacks/submissions.py. Each runs at isolation levels 1 a
 honest answer must get full points, no process may be left, and the surroundings must be unchanged.
 """
 
+import contextlib
 import hashlib
 import os
 import socket
@@ -119,17 +120,15 @@ def snapshot(folder):
 
 
 def processes_of(workers):
-    """The server's forks: all processes with its command line but itself."""
-    server = workers._server.pid
-    line = Path(f"/proc/{server}/cmdline").read_bytes()
+    """The server's forks: all processes that started with its home but itself."""
+    home = b"\0HOME=%s\0" % workers._home.encode()
     found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            if path.read_bytes() == line and int(path.parent.name) != server:
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):
+            if home in b"\0" + path.read_bytes():
                 found.append(int(path.parent.name))
-        except OSError:
-            pass
-    return found
+    assert workers._server.pid in found  # else nothing can be seen here
+    return [one for one in found if one != workers._server.pid]
 
 
 def heard(decoys):
