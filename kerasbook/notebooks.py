@@ -354,6 +354,8 @@ def write_index(folder: Path) -> None:
         if not path.exists():
             continue
         lines += [f"## [{title_of(page)}]({path.name})", ""]
+        if (folder / f"{module}_exercises.ipynb").exists():
+            lines += [f"[Its exercises]({module}_exercises.ipynb)", ""]
         content = picture_in(path)
         if content is not None:
             picture = folder / "pictures" / f"{module}.png"
