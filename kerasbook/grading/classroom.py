@@ -166,7 +166,7 @@ def grade_one(its: Class, path: Path) -> dict:
         },
     }
     questions = record["questions"].values()
-    record["points"] = round(sum(one["points"] or 0 for one in questions), 2)
+    record["points"] = round(sum(one["points"] or 0.0 for one in questions), 2)
     record["max_points"] = sum(one["max_points"] for one in questions)
     internal = any(one["status"] == "internal" for one in questions)
     record["needs_attention"] = internal or not submission.digest
