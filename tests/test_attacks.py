@@ -12,6 +12,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -101,7 +103,7 @@ def workers(request, decoys):
 
 def grade_source(workers, source, name="softened", seconds=3.0):
     """The result and what was printed."""
-    exercise = EXERCISES[name]
+    exercise = copy(EXERCISES[name])
     exercise.seconds = seconds
     with Solution(workers, exercise, source) as solution:
         result = grade(exercise, solution, seed=5)
@@ -208,6 +210,18 @@ assert not tf.config.functions_run_eagerly()
         seconds=20,
     )
     assert (result.status, result.points) == ("pass", FULL), (result.message, printed)
+
+
+def test_honest_learners_beside_hostile_ones_get_their_points(workers):
+    names = ("loop", "prints_for_ever", "raw_exit", "many_loops", "pass_to_every_descriptor")
+    hostile = [one for one in ATTACKS if one.name in names]
+    with ThreadPoolExecutor(4) as pool:
+        attacking = [pool.submit(grade_source, workers, one.source, seconds=2) for one in hostile]
+        honest = [pool.submit(grade_source, workers, HONEST, seconds=30) for _ in range(8)]
+        assert [one.result()[0].points for one in honest] == [FULL] * 8
+        for one, attack in zip(attacking, hostile, strict=True):
+            assert one.result()[0].status in attack.required
+            assert one.result()[0].points == 0
 
 
 # What a worker could find out: it searches its memory and all that it may read.
