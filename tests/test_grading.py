@@ -162,7 +162,7 @@ nested = st.recursive(
 
 
 @given(arrays, st.text(max_size=20), st.binary(max_size=8))
-@settings(deadline=1000)
+@settings(deadline=None, database=None)
 def test_a_packed_message_is_parsed_to_what_it_was(given_arrays, text, rest):
     data = pack({"status": text}, given_arrays)
     fields, found, used = parse(data + rest)
@@ -175,14 +175,14 @@ def test_a_packed_message_is_parsed_to_what_it_was(given_arrays, text, rest):
 
 
 @given(st.binary(max_size=300))
-@settings(deadline=1000)
+@settings(deadline=None, database=None)
 def test_any_bytes_are_a_message_or_not(data):
     parse(data)
     parse(message_of(data))
 
 
 @given(nested, nested, st.binary(max_size=40))
-@settings(deadline=1000, max_examples=300)
+@settings(deadline=None, database=None, max_examples=300)
 def test_any_json_is_a_message_or_not(listed, rest, body):
     parse(message_of({"arrays": listed, "status": rest}, body))
     parse(message_of({"arrays": [["a", "int8", listed], rest]}, body))
@@ -191,7 +191,7 @@ def test_any_json_is_a_message_or_not(listed, rest, body):
 
 
 @given(arrays, st.lists(st.tuples(st.integers(0, 500), st.integers(0, 255)), max_size=5))
-@settings(deadline=1000)
+@settings(deadline=None, database=None)
 def test_a_message_with_changed_bytes_is_a_message_or_not(given_arrays, changes):
     data = bytearray(pack({"status": "ok"}, given_arrays))
     for place, value in changes:

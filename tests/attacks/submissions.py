@@ -116,7 +116,7 @@ inside(
     os.close(3)
     time.sleep(60)
     """,
-    seconds=1,
+    seconds=0.5,
 )
 inside(
     "stops_listening",
@@ -267,7 +267,7 @@ says(
     "promises_much",
     """b'{"status": "ok", "arrays": [["result", "int8", [60000000]]]}'""",
     required="timeout",
-    seconds=1,
+    seconds=0.5,
 )
 inside(
     "trickle",
@@ -280,7 +280,7 @@ inside(
     while True:
         os.write(3, b"x")
     """,
-    seconds=1,
+    seconds=0.5,
 )
 inside(
     "patched_comparisons",
@@ -763,8 +763,8 @@ inside(
 
 # Time
 
-attack("loop_at_import", "timeout", "while True:\n    pass", seconds=1)
-inside("loop", "timeout", "while True:\n    pass", seconds=1)
+attack("loop_at_import", "timeout", "while True:\n    pass", seconds=0.5)
+inside("loop", "timeout", "while True:\n    pass", seconds=0.5)
 inside(
     "loop_when_collected",
     "timeout",
@@ -775,13 +775,13 @@ inside(
                 pass
     Sticky()
     """,
-    seconds=1,
+    seconds=0.5,
 )
-inside("big_number", "timeout", "7 ** (10**9)", seconds=1)
-inside("slow_pattern", "timeout", "import re\nre.match(r'(a+)+$', 'a' * 40 + 'b')", seconds=1)
-inside("endless_sum", "timeout", "import itertools\nsum(itertools.repeat(0))", seconds=1)
-inside("sleep", "timeout", "time.sleep(60)", seconds=1)
-inside("stops_itself", "timeout", "os.kill(os.getpid(), signal.SIGSTOP)", seconds=1)
+inside("big_number", "timeout", "7 ** (10**9)", seconds=0.5)
+inside("slow_pattern", "timeout", "import re\nre.match(r'(a+)+$', 'a' * 40 + 'b')", seconds=0.5)
+inside("endless_sum", "timeout", "import itertools\nsum(itertools.repeat(0))", seconds=0.5)
+inside("sleep", "timeout", "time.sleep(60)", seconds=0.5)
+inside("stops_itself", "timeout", "os.kill(os.getpid(), signal.SIGSTOP)", seconds=0.5)
 inside(
     "deaf_loop",
     "timeout",
@@ -794,9 +794,9 @@ inside(
     while True:
         pass
     """,
-    seconds=1,
+    seconds=0.5,
 )
-inside("prints_for_ever", "timeout", "while True:\n    print('x' * 1000)", seconds=1)
+inside("prints_for_ever", "timeout", "while True:\n    print('x' * 1000)", seconds=0.5)
 inside(
     "prints_now_and_then",
     "timeout",  # always something to read, little processor time
@@ -805,7 +805,7 @@ inside(
         os.write(1, b"x")
         time.sleep(0.0005)
     """,
-    seconds=1,
+    seconds=0.5,
 )
 inside(
     "many_loops",
@@ -816,8 +816,9 @@ inside(
             pass
     for _ in range(20):
         threading.Thread(target=loop).start()
+    loop()
     """,
-    seconds=1,
+    seconds=0.5,
 )
 inside("slow_each_time", "timeout", f"time.sleep(0.6)\nreturn {RIGHT}", seconds=1)
 
