@@ -652,3 +652,5 @@ def test_the_server_ends_with_its_grader(tmp_path):
     while left() and time.monotonic() < ends:
         time.sleep(0.05)
     assert not left()
+    homes = [one for one in tmp_path.iterdir() if not one.name.startswith("kerasbook-box-")]
+    assert homes == []
