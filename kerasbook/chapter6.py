@@ -1489,9 +1489,11 @@ if __name__ == "__main__":
 # At temperature 0 it goes round in circles; the bolder it draws, the more often it misspells.
 #
 # The third task wants a program of its own: `--task translation` makes three passes over 10,000
-# verses, and prints four of the test part with what the model makes of them. That is little, for
-# models that translate well have seen millions of sentences. `--dataset ted_hrlr_translate` has
-# five times as many, from talks, in Portuguese.
+# verses, and prints four of the test part with what the model makes of them. With seed 0 its chrF,
+# the share of runs of letters that it has in common with the right translation, was 0.28, where the
+# translation of another verse has 0.16. That is little, for models that translate well have seen
+# millions of sentences. `--dataset ted_hrlr_translate` has five times as many, from talks, in
+# Portuguese.
 #
 # ## How fast?
 #
