@@ -41,6 +41,8 @@ SENTENCES = {
         "the phoneme error on the test part was {cmudict/test/phoneme_error/mean:.3f} ± "
         "{cmudict/test/phoneme_error/sd:.3f}, and {cmudict/test/beam_phoneme_error/mean:.3f} ± "
         "{cmudict/test/beam_phoneme_error/sd:.3f} with beam search",
+        "there the validation loss was {shakespeare/validation/loss/mean:.3f} ± "
+        "{shakespeare/validation/loss/sd:.3f} nats per character, over five seeds",
     ],
     "errata": [],
     "porting": [],
