@@ -254,15 +254,17 @@ def build(chosen: list[str], folder: Path) -> Iterator[Path]:
 def run_quickly(chosen: list[str]) -> Iterator[tuple[str, float]]:
     """Executes the pages in quick mode, two at a time; yields each page and its seconds."""
 
-    def seconds(page: str) -> float:
+    def executed(notebook: Any) -> tuple[Any, float]:
         started = time.monotonic()
-        problems = problems_of(page, execute(notebook_of(page), quick=True), scores=False)
-        if problems:
-            raise NotebookError(f"{pages()[page]}: " + "; ".join(problems))
-        return time.monotonic() - started
+        return execute(notebook, quick=True), time.monotonic() - started
 
+    # Python 3.11 may fail when two threads parse sources, so this one does all the parsing.
+    notebooks = [notebook_of(page) for page in chosen]
     with ThreadPoolExecutor(2) as two:
-        yield from zip(chosen, two.map(seconds, chosen), strict=True)
+        for page, (notebook, seconds) in zip(chosen, two.map(executed, notebooks), strict=True):
+            if problems := problems_of(page, notebook, scores=False):
+                raise NotebookError(f"{pages()[page]}: " + "; ".join(problems))
+            yield page, seconds
 
 
 def check(chosen: list[str], folder: Path) -> list[str]:

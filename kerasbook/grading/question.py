@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import linecache
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -33,6 +34,11 @@ class Reply:
     outputs: Outputs = field(default_factory=dict)
     inputs_after: Outputs = field(default_factory=dict)
     message: str = ""
+
+
+# Several learners may be graded by threads of this process. AutoGraph, in an author's solution,
+# parses sources, which Python 3.11 may fail to do in two threads at once.
+_one_at_a_time = threading.Lock()
 
 
 class Asker(Protocol):
@@ -189,8 +195,13 @@ def changed(before: Inputs, after: Outputs) -> Difference | None:
 
 def answers(exercise: Exercise, variant: Variant, case: Case) -> list[Outputs]:
     """What an author's own solution answers to the calls of a case, in this process."""
-    if variant.name in case.known:
-        return case.known[variant.name]
+    with _one_at_a_time:
+        if variant.name not in case.known:
+            case.known[variant.name] = _answers(exercise, variant, case)
+    return case.known[variant.name]
+
+
+def _answers(exercise: Exercise, variant: Variant, case: Case) -> list[Outputs]:
     memory: dict[str, Any] = {}
     outputs = []
     for inputs in case.all_calls():
@@ -201,7 +212,6 @@ def answers(exercise: Exercise, variant: Variant, case: Case) -> list[Outputs]:
         with np.errstate(all="ignore"):  # wrong solutions divide by zero
             value = exercise.drive(variant.function, copies, memory)
         outputs.append(as_outputs(value, exercise.outputs))
-    case.known[variant.name] = outputs
     return outputs
 
 
