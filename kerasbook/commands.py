@@ -445,6 +445,7 @@ def selfcheck(
     folder: Folder = None,
     here: Annotated[bool, typer.Option("--here", help="In this process, without walls.")] = False,
     jobs: Annotated[int, typer.Option(min=1, max=64, help="Exercises at a time.")] = 2,
+    seeds: Annotated[int, typer.Option(min=1, help="Draws that right solutions must pass.")] = 3,
     level: Level = None,
     json: Annotated[Path | None, typer.Option(help="Write the figures there.")] = None,
 ):
@@ -454,11 +455,11 @@ def selfcheck(
         from kerasbook.grading.workers import Workers
 
         if here:
-            counts = checking.selfcheck(chosen(folder, chapter).values())
+            counts = checking.selfcheck(chosen(folder, chapter).values(), seeds=seeds)
         else:
             with Workers(level) as workers:
                 found = chosen(folder, chapter)
-                counts = checking.selfcheck(found.values(), workers, jobs)
+                counts = checking.selfcheck(found.values(), workers, jobs, seeds)
         print(counts)
         if json:
             json.write_text(counts.as_json(), encoding="utf-8")
