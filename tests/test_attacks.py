@@ -89,7 +89,14 @@ def decoys(tmp_path_factory):
         subprocess.run(["rm", "-rf", place], check=True)
 
 
-@pytest.fixture(scope="module", params=[1, 2], ids=["level1", "level2"])
+LEVELS = [
+    pytest.param(1, id="level1"),
+    # The same list again, at the price of another warm server: with `-m slow`.
+    pytest.param(2, id="level2", marks=pytest.mark.slow),
+]
+
+
+@pytest.fixture(scope="module", params=LEVELS)
 def workers(request, decoys):
     """A warm server whose workers have one level of isolation; its boxes are among the decoys."""
     with pytest.MonkeyPatch.context() as patch:

@@ -1,5 +1,6 @@
 """A learner's way: start, fail, hint, fix, pass, solution, progress; watch; a notebook's check."""
 
+import io
 import os
 import pty
 import subprocess
@@ -136,7 +137,7 @@ def test_a_stub_is_untouched_whatever_its_docstring(teacher):
 
 
 def test_watch_checks_what_was_saved_and_nothing_else(teacher, workers, tmp_path):
-    console = Console(record=True, width=100, file=open(os.devnull, "w"))  # noqa: SIM115
+    console = Console(record=True, width=100, file=io.StringIO())
     state = watch.Watch(tmp_path, load(teacher), workers, console)
     path = tmp_path / "mine.py"
 
