@@ -23,6 +23,7 @@ def tiny_row(peer=None):
     return bench.Row("tiny", data, model, bench.cross_entropy, 8, 3, peer)
 
 
+@pytest.mark.slow
 def test_a_row_has_times_ratios_and_the_difference_of_the_weights():
     result = bench.compare(tiny_row(), rounds=2)
     assert set(result["milliseconds_per_step"]) == {"ours", "fit"}
