@@ -1,7 +1,8 @@
 """A hostile learner against the grader: each submission gets its status, and reaches nothing.
 
-The submissions are in attacks/submissions.py. Each runs at isolation level 1, and at level 2 with `-m slow`; after each an
-honest answer must get full points, no process may be left, and the surroundings must be unchanged.
+The submissions are in attacks/submissions.py. Each runs at isolation level 1, and at
+level 2 with `-m slow`; after each an honest answer must get full points, no process may be left,
+and the surroundings must be unchanged.
 """
 
 import contextlib
