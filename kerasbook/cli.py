@@ -1,6 +1,7 @@
 """The command `kerasbook`; a verb imports what it needs when it runs, so that --help is quick."""
 
 import ast
+import functools
 import sys
 from importlib import resources
 from pathlib import Path
@@ -18,6 +19,7 @@ app = typer.Typer(
 )
 
 
+@functools.cache
 def chapter_titles() -> dict[int, str]:
     """The chapters' numbers and titles, read from the files without importing them."""
     titles = {}

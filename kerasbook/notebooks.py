@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import base64
+import functools
 import importlib
 import json
 import re
@@ -53,6 +54,7 @@ def source_of(page: str) -> str:
     return file.read_text(encoding="utf-8")
 
 
+@functools.cache
 def title_of(page: str) -> str:
     """Returns the page's title: '3. Convolutional networks'."""
     docstring = ast.get_docstring(ast.parse(source_of(page))) or ""

@@ -152,7 +152,13 @@ def test_one_history_value_per_epoch_and_weights_moved():
     assert not np.allclose(model.get_weights()[0], make(plain).get_weights()[0])
 
 
-@pytest.mark.parametrize("make_layers", [plain, with_batch_normalization, with_dropout])
+@pytest.mark.parametrize(
+    "make_layers",
+    [
+        with_dropout,
+        *(pytest.param(each, marks=pytest.mark.slow) for each in (plain, with_batch_normalization)),
+    ],
+)  # compiling takes most of the time; dropout is the hardest, with masks of XLA's own
 def test_xla_agrees_with_model_fit_under_xla(make_layers):
     # XLA fuses our many steps otherwise than Keras' single one: equal to rounding only.
     ours = by_tape(make_layers, adam, data(), None, jit="on")
