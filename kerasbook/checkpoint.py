@@ -2,25 +2,39 @@
 
 A file is written under a temporary name, synced, and renamed: a program killed at any moment
 leaves the old file or the new one. A checkpoint holds everything that decides the rest of a
-run: weights, the optimizer's and the random generators' state, History, the callbacks' counts.
+run: weights, the optimizer's and the random generators' state, the place in the data, the
+metrics' running values, History, the callbacks' counts.
 """
 
 import json
 import os
+import re
+import signal
+import sys
+import threading
 import time
 import zipfile
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
 
-SECONDS_BETWEEN_SAVES = 2.0
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
+SECONDS_BETWEEN_SAVES = 2.0  # at most so much is lost, or fifty times what a save takes
+KEPT = 2  # so many checkpoints of a run: the newest, and one to fall back on
 # What EarlyStopping, ModelCheckpoint and ReduceLROnPlateau remember from epoch to epoch.
 CALLBACK_COUNTS = ("best", "wait", "best_epoch", "stopped_epoch", "cooldown_counter")
 
 
 class CheckpointError(Exception):
     """A checkpoint that cannot be used; the message says why and what to do."""
+
+
+# --- files, folders, signals --------------------------------------------------------------
 
 
 @contextmanager
@@ -33,8 +47,19 @@ def atomic_path(path: Path):
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
+        _sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Makes a new name last through a power cut; where the system cannot, it stays as it is."""
+    with suppress(OSError):
+        opened = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(opened)
+        finally:
+            os.close(opened)
 
 
 def remove_unfinished(folder: Path) -> None:
@@ -44,80 +69,196 @@ def remove_unfinished(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
+@contextmanager
+def only_run_in(folder: Path):
+    """Holds `folder` for this process; raises CheckpointError if another one has it.
+
+    The lock is the system's, on the file `folder/.lock`: it ends with the process, however that
+    ends, so that a file left by a killed one holds nobody up.
+    """
+    path = folder / ".lock"
+    if fcntl is None:
+        yield
+        return
+    while True:
+        file = open(path, "a+")  # noqa: SIM115
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            with file:
+                file.seek(0)
+                number = file.read().strip() or "unknown"
+            raise CheckpointError(
+                f"another run (pid {number}) is writing into {folder}: wait for its end, or "
+                "choose another folder with --output"
+            ) from None
+        except OSError:  # a network drive without locks
+            break
+        # The one before may have removed its file between our opening and our locking it.
+        with suppress(FileNotFoundError):
+            if os.fstat(file.fileno()).st_ino == path.stat().st_ino:
+                break
+        file.close()
+    with file:
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                path.unlink()
+
+
+class Termination:
+    """SIGTERM and Ctrl-C in a program: training saves and stops, anything else stops at once.
+
+    `number` is the signal that came, or 0. In the middle of a step there is nothing to save, so
+    a loop that trains looks at `number` between its steps. A second signal does not wait.
+    """
+
+    number = 0
+    training = False
+
+    def handle(self, number, frame):
+        """The signal handler."""
+        wait = self.training and not self.number
+        self.number = number
+        if not wait:
+            raise KeyboardInterrupt
+
+    @contextmanager
+    def handled(self):
+        """Installs the handler, in the main thread, for as long as the program's work lasts."""
+        self.number = 0
+        before = {}
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGTERM, signal.SIGINT):
+                if signal.getsignal(number) is not signal.SIG_IGN:
+                    before[number] = signal.signal(number, self.handle)
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    @contextmanager
+    def waits(self):
+        """While a loop trains, which calls `stop_if_asked` between its steps."""
+        self.training = True
+        try:
+            yield
+        finally:
+            self.training = False
+
+
+termination = Termination()
+
+
+# --- checkpoints --------------------------------------------------------------------------
+
+
 class Checkpoint:
-    """The file `folder/NAME.npz` of one run of `fit`; a folder of None saves nothing."""
+    """The files `folder/NAME.NUMBER.npz` of one run of `fit`; a folder of None saves nothing."""
 
     def __init__(self, folder, model, callbacks, settings: dict):
-        self.path = None if folder is None else Path(folder) / f"{model.name}.npz"
+        self.folder = None if folder is None else Path(folder)
         self.model, self.callbacks = model, list(callbacks)
         self.settings = json.loads(json.dumps(settings, default=str))
         self.callback_states: list[dict] = []
-        self.saved_at = time.monotonic()
+        self.within: dict | None = None  # where in the next epoch the run goes on
+        self.damaged: list[Path] = []
+        self.saved_at, self.save_took = time.monotonic(), 0.0
+
+    def files(self) -> list[Path]:
+        """What is saved, the oldest first: the number in the name tells, not the clock."""
+        if self.folder is None or not self.folder.is_dir():
+            return []
+        pattern = re.compile(re.escape(self.model.name) + r"\.(\d+)\.npz")
+        found = [(pattern.fullmatch(path.name), path) for path in self.folder.iterdir()]
+        return [path for _, path in sorted((int(match[1]), path) for match, path in found if match)]
 
     def variables(self):
         """Weights, seeds of dropout and augmentation, and the optimizer's state."""
         return [*self.model.variables, *self.model.optimizer.variables]
 
-    def save_now_and_then(self, history) -> None:
-        """Saves if the last time was a while ago: a short epoch must not wait for the disk."""
-        if time.monotonic() - self.saved_at >= SECONDS_BETWEEN_SAVES:
-            self.save(history)
+    def due(self) -> bool:
+        """Whether the last save was a while ago: training must not wait for the disk."""
+        pause = max(SECONDS_BETWEEN_SAVES, 50 * self.save_took)
+        return time.monotonic() - self.saved_at >= pause
 
-    def save(self, history) -> None:
-        """Writes the state after a whole epoch."""
-        if self.path is None:
+    def save_within_epoch(self, history, step: int, logs: dict, metrics) -> None:
+        """Saves after `step` steps of an epoch, now and then; on a signal at once, and stops.
+
+        `metrics` are the variables of the metrics, whose values so far are `logs`.
+        """
+        if self.due() or termination.number:
+            values = [np.asarray(variable) for variable in metrics]
+            self.save(history, {"step": step, "logs": logs, "metrics": values})
+        self.stop_if_asked()
+
+    def stop_if_asked(self) -> None:
+        """Stops after a signal; for a moment at which everything is saved, or saved before."""
+        if termination.number:
+            raise KeyboardInterrupt
+
+    def save(self, history, within: dict | None = None) -> None:
+        """Writes the state after whole epochs, or `within` the next one."""
+        if self.folder is None:
             return
+        started = time.monotonic()
+        arrays = {f"variable {i}": np.asarray(v) for i, v in enumerate(self.variables())}
+        for i, callback in enumerate(self.callbacks):  # EarlyStopping(restore_best_weights=True)
+            for j, weight in enumerate(getattr(callback, "best_weights", None) or ()):
+                arrays[f"callback {i} best weight {j}"] = np.asarray(weight)
+        if within:
+            arrays |= {f"metric {i}": value for i, value in enumerate(within["metrics"])}
+            within = {"step": within["step"], "logs": within["logs"]}
         state = {
             "settings": self.settings,
             "history": history.history,
             "epoch": history.epoch,
             "seconds": history.seconds,
+            "within": within,
             "stop_training": bool(self.model.stop_training),
             "callbacks": [_state(callback) for callback in self.callbacks],
         }
-        arrays = {f"variable {i}": np.asarray(v) for i, v in enumerate(self.variables())}
-        for i, callback in enumerate(self.callbacks):  # EarlyStopping(restore_best_weights=True)
-            for j, weight in enumerate(getattr(callback, "best_weights", None) or ()):
-                arrays[f"callback {i} best weight {j}"] = np.asarray(weight)
-        with atomic_path(self.path) as temporary:
+        before = self.files()
+        number = 1 + (int(before[-1].suffixes[-2][1:]) if before else 0)
+        path = self.folder / f"{self.model.name}.{number:06d}.npz"
+        with atomic_path(path) as temporary:
             np.savez(temporary, state=np.array(json.dumps(state)), **arrays)
+        whole = [path for path in before if path not in self.damaged]
+        for path in {*self.damaged, *whole[: 1 - KEPT]}:
+            path.unlink(missing_ok=True)
+        self.damaged = []
         self.saved_at = time.monotonic()
+        self.save_took = self.saved_at - started
 
     def forget(self) -> int:
         """Removes what an earlier run has saved here; returns 0, the epochs that are done."""
-        if self.path is not None:
-            self.path.unlink(missing_ok=True)
+        for path in self.files():
+            path.unlink(missing_ok=True)
         return 0
 
     def restore(self, history) -> int:
         """Puts the saved state back; returns how many epochs are done (0 if nothing is saved)."""
-        if self.path is None or not self.path.exists():
+        arrays, state, path = self._newest_whole()
+        if path is None:
             return 0
-        try:
-            with open(self.path, "rb") as opened, np.load(opened) as file:
-                arrays = {name: file[name] for name in file.files}
-            state = json.loads(str(arrays["state"]))
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            raise CheckpointError(
-                f"{self.path} is damaged ({error}): delete it and run again without --resume"
-            ) from None
         for name, mine in self.settings.items():
             if mine != state["settings"].get(name):
                 theirs = state["settings"].get(name)
                 raise CheckpointError(
-                    f"{self.path} belongs to a run with another {name}: {_difference(theirs, mine)}"
+                    f"{path} belongs to a run with another {name}: {_difference(theirs, mine)}"
                     "; take the same settings, or another --output"
                 )
-        variables = self.variables()
-        saved = [arrays.get(f"variable {i}") for i in range(len(variables))]
-        shapes = [None if array is None else array.shape for array in saved]
-        if shapes != [tuple(variable.shape) for variable in variables]:
-            raise CheckpointError(f"{self.path} belongs to another model: take another --output")
-        for variable, array in zip(variables, saved, strict=True):
-            variable.assign(array)
+        self._assign("variable", self.variables(), arrays, path)
         history.history, history.epoch = state["history"], state["epoch"]
         history.seconds = state["seconds"]
         self.model.stop_training = state["stop_training"]
+        if state["within"]:
+            self.within = state["within"] | {"arrays": arrays, "path": path}
         self.callback_states = state["callbacks"]
         for i, callback_state in enumerate(self.callback_states):
             prefix = f"callback {i} best weight "
@@ -127,6 +268,55 @@ class Checkpoint:
                 callback_state["counts"]["best_weights"] = weights
         return len(history.epoch)
 
+    def _newest_whole(self):
+        """The arrays, state and path of the newest checkpoint that can be read; None: none."""
+        files = self.files()
+        if not files and self.folder and (self.folder / f"{self.model.name}.npz").exists():
+            raise CheckpointError(
+                f"{self.folder / self.model.name}.npz was written by another version of "
+                "kerasbook: run again without --resume"
+            )
+        for path in reversed(files):
+            try:
+                return *_read(path), path
+            except Exception as error:  # what zip and NumPy raise for a damaged file is no list
+                reason = str(error) or type(error).__name__
+            self.damaged.append(path)
+            before = files[: len(files) - len(self.damaged)]
+            if before:
+                message = (
+                    f"{path} is damaged ({reason}): going on from {before[-1]}, the one before"
+                )
+                print(f"warning: {message}", file=sys.stderr)
+            else:
+                raise CheckpointError(
+                    f"{path} is damaged ({reason}), and there is no other: "
+                    "run again without --resume"
+                )
+        return None, None, None
+
+    def go_on_within_epoch(self, metrics) -> tuple[int, dict]:
+        """For the first epoch of a run that goes on: the steps done, and the scores so far.
+
+        The state is put back once more, because `on_epoch_begin` has been called again by now,
+        and a callback may have lowered the learning rate a second time.
+        """
+        if self.within is None:
+            return 0, {}
+        within, self.within = self.within, None
+        self._assign("variable", self.variables(), within["arrays"], within["path"])
+        self._assign("metric", metrics, within["arrays"], within["path"])
+        return within["step"], within["logs"]
+
+    def _assign(self, kind: str, variables, arrays, path) -> None:
+        saved = [arrays.get(f"{kind} {i}") for i in range(len(variables))]
+        shapes = [None if array is None else array.shape for array in saved]
+        if shapes != [tuple(variable.shape) for variable in variables]:
+            what = "model" if kind == "variable" else "choice of metrics"
+            raise CheckpointError(f"{path} belongs to another {what}: take another --output")
+        for variable, array in zip(variables, saved, strict=True):
+            variable.assign(array)
+
     def restore_callbacks(self) -> None:
         """Puts the callbacks' counts back, after their `on_train_begin` has cleared them."""
         states = list(self.callback_states)
@@ -135,6 +325,17 @@ class Checkpoint:
             if same:
                 vars(callback).update(same[0]["counts"])
                 states.remove(same[0])
+
+
+def _read(path: Path) -> tuple[dict, dict]:
+    """The arrays and the state in a checkpoint; raises whatever a damaged file brings about."""
+    with zipfile.ZipFile(path) as file:
+        wrong = file.testzip()  # NumPy alone may stop reading before it has seen the checksum
+        if wrong:
+            raise ValueError(f"the checksum of {wrong} is wrong")
+    with open(path, "rb") as opened, np.load(opened) as file:
+        arrays = {name: file[name] for name in file.files}
+    return arrays, json.loads(str(arrays["state"]))
 
 
 def _state(callback) -> dict:

@@ -64,6 +64,10 @@ class _Loop:
         self.steps_per_call = 1
         self.last_loss = math.nan
 
+    def variables(self):
+        """The scores so far, as variables."""
+        return [v for each in (self.scores.loss, *self.scores.metrics) for v in each.variables]
+
     def start(self, request):
         """The state before the first step: its number, the last finite loss, all finite?"""
         first, _, last_loss, fresh = tf.unstack(request)
@@ -133,15 +137,18 @@ class _ArrayLoop(_Loop):
         specs = tf.TensorSpec([self.examples], tf.int32), tf.TensorSpec([4], tf.float64)
         return compiled.get_concrete_function(*specs)  # no search for the right trace at each call
 
-    def run_epoch(self, order=None):
-        """Yields (steps done, scores) a few times a second, and at the end of the epoch."""
+    def run_epoch(self, order=None, first: int = 0):
+        """Yields (steps done, scores) a few times a second, and at the end of the epoch.
+
+        A run that goes on within an epoch has taken the steps before `first`.
+        """
         order = tf.range(self.examples) if order is None else tf.convert_to_tensor(order)
-        number = 0
+        number = first
         while number < self.full:
             stop = min(number + self.steps_per_call, self.full)
             number, scores = self.call(self.run_full, order, number, stop, number == 0)
             yield number, scores
-        if self.rest:
+        if self.rest and number == self.full:
             yield self.call(self.run_rest, order, number, number + 1, number == 0)
 
 
@@ -172,14 +179,17 @@ class _DatasetLoop(_Loop):
         state = (*self.start(request), tf.constant(True))
         return self.answer(*tf.while_loop(go_on, body, state)[:3])
 
-    def run_epoch(self, order=None):
+    def run_epoch(self, order=None, first: int = 0):
         """The same for one pass over the dataset, which brings its own order."""
-        iterator, number, stop = iter(self.dataset), 0, 0
+        iterator = iter(self.dataset.skip(first) if first else self.dataset)
+        number = stop = first
         while number == stop:  # fewer steps than asked for: the dataset has ended
             stop = number + self.steps_per_call
             number, scores = self.call(self.run_compiled, iterator, number, stop, number == 0)
             if number == 0:
                 raise ArgumentError("the dataset gave no batch: is it empty, or used up?")
+            if number == first:  # a run that goes on after the last step
+                return
             yield number, scores
 
 

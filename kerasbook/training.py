@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from kerasbook import checks
-from kerasbook.checkpoint import Checkpoint
+from kerasbook.checkpoint import Checkpoint, CheckpointError, termination
 from kerasbook.loops import NonFinite, make_loop
 from kerasbook.progress import make_progress
 
@@ -134,6 +134,12 @@ class _Recorder(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):  # only `model.fit` calls this
         self.progress.update(self.epoch, batch + 1, logs)
+        self.checkpoint.stop_if_asked()
+
+    def between_steps(self, done, logs, scores):
+        """After `done` steps of the epoch and their `logs`; `scores` are the variables behind."""
+        self.history.seconds = time.perf_counter() - self.started
+        self.checkpoint.save_within_epoch(self.history, done, logs, scores)
 
     def on_epoch_end(self, epoch, logs=None):
         self.history.add(epoch, logs or {})
@@ -142,10 +148,10 @@ class _Recorder(keras.callbacks.Callback):
         if not math.isfinite(self.history.last()["loss"]):  # only `model.fit` gets this far
             raise NonFinite(None, self.last_loss)
         self.last_loss = self.history.last()["loss"]
-        if self.model.stop_training or epoch + 1 == self.params["epochs"]:
+        last = self.model.stop_training or epoch + 1 == self.params["epochs"]
+        if last or self.checkpoint.due() or termination.number:
             self.checkpoint.save(self.history)
-        else:
-            self.checkpoint.save_now_and_then(self.history)
+        self.checkpoint.stop_if_asked()
 
 
 def fit(
@@ -184,9 +190,10 @@ def fit(
             convolutions, LSTMs and attention).
         loop: "tape", or "fit" to hand the same batches to `model.fit`.
         progress: "bar", "lines" (one per epoch), "none", or "auto".
-        checkpoint: folder for the state of the run, in a file named after the model; with
-            `resume`, the run goes on from there. A shuffled `tf.data.Dataset` begins its order
-            anew, so only a run on arrays ends with the same weights.
+        checkpoint: folder for the state of the run, in files named after the model; with
+            `resume`, the run goes on from there, within an epoch too (with loop="fit", from the
+            last whole one). A shuffled `tf.data.Dataset` begins its order anew, so only a run
+            on arrays ends with the same weights.
 
     Raises:
         ArgumentError: an argument does not fit; the message has the remedy.
@@ -221,6 +228,11 @@ def fit(
     first_epoch = saved.restore(history) if resume else saved.forget()
     if first_epoch:
         checks.continue_files(callbacks, first_epoch)
+    if saved.within and loop == "fit":
+        raise CheckpointError(
+            f"the run in {checkpoint} stopped within an epoch; model.fit goes on from whole ones "
+            "only: take loop='tape' (--loop tape)"
+        )
     rows = checks.examples(train)  # None for a dataset, which brings its own order
     order = None if rows is None else tf.Variable(tf.range(rows))
 
@@ -232,7 +244,7 @@ def fit(
     recorder = _Recorder(set_order, history, shown, saved)
     callbacks.append(recorder)
     try:
-        with shown:
+        with shown, termination.waits():
             if loop == "fit" and not model.stop_training:
                 model.fit(
                     _as_dataset(train, batch_size, order),
@@ -253,7 +265,7 @@ def fit(
                 hooks.on_train_begin()
                 for epoch in range(first_epoch, epochs):
                     if not model.stop_training:
-                        _run_epoch(epoch, training, order, validating, hooks, shown)
+                        _run_epoch(epoch, training, order, validating, hooks, recorder)
                 model.optimizer.finalize_variable_values(model.trainable_variables)
                 hooks.on_train_end(history.last())
     except NonFinite as stop:
@@ -264,14 +276,18 @@ def fit(
     return history
 
 
-def _run_epoch(epoch, training, order, validating, hooks, shown):
+def _run_epoch(epoch, training, order, validating, hooks, recorder):
     """Train, validate, tell the callbacks: the same calls in the same order as `model.fit`."""
     hooks.on_epoch_begin(epoch)
-    for step, logs in training.run_epoch(order):
-        shown.update(epoch, step, logs)
+    done, logs = recorder.checkpoint.go_on_within_epoch(training.variables())
+    for done, logs in training.run_epoch(order, first=done):  # noqa: B020
+        recorder.progress.update(epoch, done, logs)
+        recorder.between_steps(done, logs, training.variables())
     if validating is not None:
         hooks.on_test_begin()
-        scores = _score(validating)
+        scores = {}
+        for _, scores in validating.run_epoch():  # noqa: B007
+            recorder.between_steps(done, logs, training.variables())
         hooks.on_test_end(scores)
         logs |= {f"val_{name}": value for name, value in scores.items()}
     hooks.on_epoch_end(epoch, logs)
