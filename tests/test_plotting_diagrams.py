@@ -25,6 +25,9 @@ DIAGRAMS = {
     "attention": lambda ax=None: plotting.plot_attention_steps(*EXAMPLE, mask=np.tri(4), ax=ax),
     "heads": plotting.plot_heads,
     "encoder and decoder": plotting.plot_encoder_decoder,
+    "towers": lambda ax=None: plotting.plot_towers(65, ax),
+    "ring": lambda ax=None: plotting.plot_ring(np.ones((7, 4, 4)) * 4, ax),
+    "ring of two": lambda ax=None: plotting.plot_ring(np.ones((3, 2, 2)), ax),
     "backpropagation": lambda ax=None: plotting.plot_backpropagation(VALUES, SLOPES, ax),
 }
 

@@ -16,6 +16,8 @@ from kerasbook.plotting.diagrams import (
     plot_gru_cell,
     plot_heads,
     plot_lstm_cell,
+    plot_ring,
+    plot_towers,
     plot_unrolled,
 )
 from kerasbook.plotting.files import save
@@ -46,8 +48,10 @@ __all__ = [
     "plot_lstm_cell",
     "plot_positions",
     "plot_predictions",
+    "plot_ring",
     "plot_series",
     "plot_state_changes",
+    "plot_towers",
     "plot_unrolled",
     "plot_weights",
     "save",
