@@ -24,7 +24,8 @@ try:
 except ImportError:  # Windows
     fcntl = None
 
-SECONDS_BETWEEN_SAVES = 2.0  # at most so much is lost, or fifty times what a save takes
+SECONDS_BETWEEN_SAVES = 2.0  # at most so much of the work is lost;
+SHARE_OF_TIME = 0.02  # more, where the disk is so slow that saving would take a larger share
 KEPT = 2  # so many checkpoints of a run: the newest, and one to fall back on
 # What EarlyStopping, ModelCheckpoint and ReduceLROnPlateau remember from epoch to epoch.
 CALLBACK_COUNTS = ("best", "wait", "best_epoch", "stopped_epoch", "cooldown_counter")
@@ -120,6 +121,11 @@ class Termination:
     number = 0
     training = False
 
+    @property
+    def status(self) -> int:
+        """The exit status that shells and Kubernetes expect: 143 for SIGTERM, 130 for Ctrl-C."""
+        return 128 + (self.number or signal.SIGINT)
+
     def handle(self, number, frame):
         """The signal handler."""
         wait = self.training and not self.number
@@ -144,7 +150,7 @@ class Termination:
 
     @contextmanager
     def waits(self):
-        """While a loop trains, which calls `stop_if_asked` between its steps."""
+        """While a loop trains, which asks `Checkpoint.wish` between its steps."""
         self.training = True
         try:
             yield
@@ -182,24 +188,36 @@ class Checkpoint:
         """Weights, seeds of dropout and augmentation, and the optimizer's state."""
         return [*self.model.variables, *self.model.optimizer.variables]
 
-    def due(self) -> bool:
-        """Whether the last save was a while ago: training must not wait for the disk."""
-        pause = max(SECONDS_BETWEEN_SAVES, 50 * self.save_took)
-        return time.monotonic() - self.saved_at >= pause
+    def wish(self) -> int:
+        """2: a signal came, save and stop; 1: save, the last time was a while ago; 0: go on."""
+        if termination.number:
+            return 2
+        pause = max(SECONDS_BETWEEN_SAVES, self.save_took / SHARE_OF_TIME)
+        return int(time.monotonic() - self.saved_at >= pause)
 
     def save_within_epoch(self, history, step: int, logs: dict, metrics) -> None:
-        """Saves after `step` steps of an epoch, now and then; on a signal at once, and stops.
+        """Saves after `step` steps of an epoch, if it is time; stops after a signal.
 
         `metrics` are the variables of the metrics, whose values so far are `logs`.
         """
-        if self.due() or termination.number:
+        wish = self.wish()
+        if wish:
             values = [np.asarray(variable) for variable in metrics]
             self.save(history, {"step": step, "logs": logs, "metrics": values})
-        self.stop_if_asked()
+        if wish == 2:
+            raise KeyboardInterrupt
+
+    def save_after_epoch(self, history, last: bool) -> None:
+        """The same after an epoch; certainly after the last."""
+        wish = self.wish()
+        if wish or last:
+            self.save(history)
+        if wish == 2:
+            raise KeyboardInterrupt
 
     def stop_if_asked(self) -> None:
-        """Stops after a signal; for a moment at which everything is saved, or saved before."""
-        if termination.number:
+        """For `model.fit`, which cannot go on within an epoch: stops after a signal."""
+        if self.wish() == 2:
             raise KeyboardInterrupt
 
     def save(self, history, within: dict | None = None) -> None:
@@ -243,9 +261,10 @@ class Checkpoint:
 
     def restore(self, history) -> int:
         """Puts the saved state back; returns how many epochs are done (0 if nothing is saved)."""
-        arrays, state, path = self._newest_whole()
-        if path is None:
+        found = self._newest_whole()
+        if found is None:
             return 0
+        arrays, state, path = found
         for name, mine in self.settings.items():
             if mine != state["settings"].get(name):
                 theirs = state["settings"].get(name)
@@ -268,7 +287,7 @@ class Checkpoint:
                 callback_state["counts"]["best_weights"] = weights
         return len(history.epoch)
 
-    def _newest_whole(self):
+    def _newest_whole(self) -> tuple[dict, dict, Path] | None:
         """The arrays, state and path of the newest checkpoint that can be read; None: none."""
         files = self.files()
         if not files and self.folder and (self.folder / f"{self.model.name}.npz").exists():
@@ -293,7 +312,7 @@ class Checkpoint:
                     f"{path} is damaged ({reason}), and there is no other: "
                     "run again without --resume"
                 )
-        return None, None, None
+        return None
 
     def go_on_within_epoch(self, metrics) -> tuple[int, dict]:
         """For the first epoch of a run that goes on: the steps done, and the scores so far.

@@ -26,7 +26,13 @@ from pathlib import Path
 from typing import Any, Literal, NoReturn, get_args, get_origin
 
 from kerasbook import __version__
-from kerasbook.checkpoint import CheckpointError, atomic_path, remove_unfinished
+from kerasbook.checkpoint import (
+    CheckpointError,
+    atomic_path,
+    only_run_in,
+    remove_unfinished,
+    termination,
+)
 
 QUICK = {"epochs": 1, "examples": 512}
 WHICH_BAND = ("seed", "dataset", "task", "horizon")  # a band is of one data set, for all seeds
@@ -48,22 +54,25 @@ class Result:
 def run(module_name: str, arguments: list[str] | None = None) -> NoReturn:
     """Runs the chapter's `main` with flags from the command line, then ends the program.
 
-    Exit status: 0 done; 1 the loss became NaN; 2 a bad flag, folder or data set; 130 Ctrl-C.
+    Exit status: 0 done; 1 the loss became NaN; 2 a bad flag, folder or data set; 130 Ctrl-C;
+    143 SIGTERM. After the last two `--resume` goes on.
     """
     started = time.perf_counter()
-    try:
-        chapter = importlib.import_module(module_name)
-    except KeyboardInterrupt:
-        fail("interrupted while importing", 130)
-    seconds = {"import": time.perf_counter() - started}
-    parser, common_names = _parser(chapter)
-    flags = vars(parser.parse_args(arguments))
-    common = argparse.Namespace(**{name: flags.pop(name) for name in common_names})
-    with contextlib.ExitStack() as stack:
-        if common.quiet:
-            nowhere = stack.enter_context(open(os.devnull, "w"))
-            stack.enter_context(contextlib.redirect_stdout(nowhere))
-        _run_chapter(chapter, flags, common, seconds, started)
+    with _output_that_may_go_away(), contextlib.ExitStack() as stack:
+        stack.enter_context(termination.handled())
+        try:
+            chapter = importlib.import_module(module_name)
+            seconds = {"import": time.perf_counter() - started}
+            parser, common_names = _parser(chapter)
+            flags = vars(parser.parse_args(arguments))
+            common = argparse.Namespace(**{name: flags.pop(name) for name in common_names})
+            if common.quiet:
+                nowhere = stack.enter_context(open(os.devnull, "w"))
+                stack.enter_context(contextlib.redirect_stdout(nowhere))
+            stack.enter_context(_hold_folder(common.output))
+            _run_chapter(chapter, flags, common, seconds, started)
+        except KeyboardInterrupt:
+            fail("interrupted; --resume goes on from what was saved", termination.status)
     sys.exit(0)
 
 
@@ -143,7 +152,7 @@ def _bounded(kind, lowest, highest):
 
 def _run_chapter(chapter, flags: dict, common, seconds: dict, started: float) -> None:
     name = chapter.__name__.rpartition(".")[2]
-    folder = _writable_folder(common.output)
+    folder = common.output
     if common.quick:
         defaults = {n: p.default for n, p in inspect.signature(chapter.main).parameters.items()}
         flags |= {n: v for n, v in QUICK.items() if n in flags and flags[n] == defaults[n]}
@@ -187,7 +196,8 @@ def _run_chapter(chapter, flags: dict, common, seconds: dict, started: float) ->
             fail(error, 1)
         except Interrupted as stop:
             _save(folder, report | {"finished": False}, stop.history, stop.model)
-            fail(f"{stop}; the model so far is in {folder}, and --resume goes on", 130)
+            message = f"{stop}; the model so far is in {folder}, and --resume goes on"
+            fail(message, termination.status)
         seconds["data"] = result.splits.seconds
         seconds["train"] = result.history.seconds
         seconds["total"] = time.perf_counter() - started
@@ -197,9 +207,10 @@ def _run_chapter(chapter, flags: dict, common, seconds: dict, started: float) ->
     except (DataError, CheckpointError, ValueError) as error:
         fail(error)
     except OSError as error:
-        fail(f"cannot write into {folder}: {error}; make room or choose another with --output")
-    except KeyboardInterrupt:
-        fail(f"interrupted; --resume goes on from what {folder} holds", 130)
+        fail(
+            f"cannot write into {folder}: {error.strerror or error}; make room and go on with "
+            "--resume, or choose another folder with --output"
+        )
     is_default = not common.quick and _is_default(chapter.main, flags)
     print(_score_lines(name, result.splits.name, result.scores, is_default))
     print("  ".join(f"{part} {value:.1f} s" for part, value in seconds.items()))
@@ -212,7 +223,10 @@ def _check_resumed_flags(folder: Path, report: dict, resume: bool) -> None:
     flags = {**report["parameters"], "mixed_precision": report["mixed_precision"]}
     flags.pop("epochs", None)
     if resume and file.exists():
-        began = json.loads(file.read_text())
+        try:
+            began = dict(json.loads(file.read_text()))
+        except ValueError:
+            fail(f"{file} is damaged: delete it, and take the flags that the run began with")
         for name, value in flags.items():
             if began.get(name) != value:
                 there, here = began.get(name), value
@@ -220,19 +234,29 @@ def _check_resumed_flags(folder: Path, report: dict, resume: bool) -> None:
                 fail(f"{folder} holds a run with --{flag} {there}, not {here}: take the same")
     elif resume:
         print(f"nothing to resume in {folder}: starting anew")
+    else:  # else a run that is killed before its own first checkpoint would go on from these
+        for path in file.parent.glob("*.npz"):
+            path.unlink()
     with atomic_path(file) as temporary:
         temporary.write_text(json.dumps(flags) + "\n")
 
 
-def _writable_folder(folder: Path) -> Path:
+@contextlib.contextmanager
+def _hold_folder(folder: Path):
+    """Makes the folder, and keeps other runs from writing there."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        remove_unfinished(folder)
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
         fail(f"cannot write into {folder}: {error.strerror}; choose another folder with --output")
-    return folder
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(only_run_in(folder))
+            remove_unfinished(folder)
+        except CheckpointError as error:
+            fail(error)
+        yield
 
 
 def _save(folder: Path, report: dict, history, model=None, figures=None) -> list[str]:
@@ -343,3 +367,52 @@ def _peak_memory() -> int | None:
 
 def _title(docstring: str) -> str:
     return docstring.strip().partition("\n")[0].lstrip("# ")
+
+
+# --- standard output that may go away -----------------------------------------------------
+
+
+@contextlib.contextmanager
+def _output_that_may_go_away():
+    """Lets the run go on, and save, where nobody takes what it prints: `>&-`, `| head -1`."""
+    for number in (0, 1, 2):  # else the next file to be opened would be standard output
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    output, errors = _Patient(sys.stdout), _Patient(sys.stderr)
+    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
+        try:
+            yield
+        finally:
+            output.flush()
+            if output.error and not isinstance(output.error, BrokenPipeError):
+                print(f"warning: not all was printed: {output.error.strerror}", file=sys.stderr)
+            errors.flush()
+
+
+class _Patient:
+    """A stream that drops what cannot be written; `error` is the first reason."""
+
+    def __init__(self, stream):
+        self.stream = stream or open(os.devnull, "w")  # noqa: SIM115
+        self.error: OSError | None = None
+
+    def __getattr__(self, name):
+        return getattr(self.stream, name)
+
+    def write(self, text):
+        self._try(self.stream.write, text)
+        return len(text)
+
+    def flush(self):
+        self._try(self.stream.flush)
+
+    def _try(self, action, *arguments):
+        try:
+            action(*arguments)
+        except OSError as error:
+            self.error = self.error or error
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self.stream.fileno())  # takes what the stream still holds
+            os.close(nowhere)

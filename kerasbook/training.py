@@ -149,9 +149,7 @@ class _Recorder(keras.callbacks.Callback):
             raise NonFinite(None, self.last_loss)
         self.last_loss = self.history.last()["loss"]
         last = self.model.stop_training or epoch + 1 == self.params["epochs"]
-        if last or self.checkpoint.due() or termination.number:
-            self.checkpoint.save(self.history)
-        self.checkpoint.stop_if_asked()
+        self.checkpoint.save_after_epoch(self.history, last)
 
 
 def fit(

@@ -1,9 +1,10 @@
 """Saving a figure."""
 
 import os
-import uuid
 from pathlib import Path
 from typing import Any
+
+from kerasbook.checkpoint import atomic_path
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -25,16 +26,13 @@ def save(figure_or_axes: Any, path: str | os.PathLike[str]) -> Path:
     path = Path(path)
     if path.suffix.lower() != ".png":
         raise ValueError(f"{path.name!r} must end in .png, the only format that save writes")
-    temporary = path.with_name(f".{uuid.uuid4().hex}.png")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # Matplotlib would write its version into the file.
-        figure.savefig(
-            temporary, format="png", dpi=150, bbox_inches="tight", metadata={"Software": None}
-        )
-        os.replace(temporary, path)
+        with atomic_path(path) as temporary:
+            # Matplotlib would write its version into the file.
+            figure.savefig(
+                temporary, format="png", dpi=150, bbox_inches="tight", metadata={"Software": None}
+            )
     finally:
-        temporary.unlink(missing_ok=True)
         plt.close(figure)
     return path
 
