@@ -1,13 +1,27 @@
 """One run on several devices: the processors of this machine, or processes on many machines.
 
-Every device has a copy of the weights, and takes its share of the rows of every batch; the
-gradients are added up over the devices, so that all copies take the same step. A model that is
-made in `with strategy.scope():` is trained by `kerasbook.training.fit` in this way.
+Every replica has a copy of the weights and takes its share of the rows of every batch. The
+gradients are added up over the replicas, so that all copies take the same step: the step that
+one device would have taken. A model that is made in `with strategy.scope():` is trained in this
+way by `kerasbook.training.fit`; `batch_size` remains that of the whole batch.
 """
 
-from kerasbook.cluster import Cluster, ClusterError
+import contextlib
+import functools
+from collections.abc import Callable
 
+from kerasbook.checks import ArgumentError
+from kerasbook.cluster import Cluster, ClusterError
+from kerasbook.loops import _ArrayLoop
+
+import keras
+import numpy as np
 import tensorflow as tf
+
+MIRRORED = (tf.distribute.MirroredStrategy, tf.distribute.MultiWorkerMirroredStrategy)
+
+
+# --- devices and strategies ---------------------------------------------------------------
 
 
 def logical_devices(count: int) -> list[str]:
@@ -18,21 +32,334 @@ def logical_devices(count: int) -> list[str]:
     Raises:
         ClusterError: fewer GPUs than `count`, or TensorFlow has begun to work.
     """
-    raise NotImplementedError
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus:
+        if count > len(gpus):
+            raise ClusterError(f"this machine has {len(gpus)} GPUs, not {count}: ask for fewer")
+        return [f"GPU:{number}" for number in range(count)]
+    processor = tf.config.list_physical_devices("CPU")[0]
+    if count > len(tf.config.get_logical_device_configuration(processor) or [processor]):
+        shares = [tf.config.LogicalDeviceConfiguration()] * count
+        try:
+            tf.config.set_logical_device_configuration(processor, shares)
+        except RuntimeError:
+            raise ClusterError(
+                f"the CPU can be cut into {count} devices only before TensorFlow has computed "
+                "anything: do it first, or restart"
+            ) from None
+    return [f"CPU:{number}" for number in range(count)]
 
 
 def make_strategy(
     devices: int | None = None, cluster: Cluster | None = None
 ) -> tf.distribute.Strategy | None:
-    """Returns the strategy for so many devices, or for this process of a cluster; None for one."""
-    raise NotImplementedError
+    """Returns the strategy for so many devices, or for this process of a cluster; None for one.
+
+    For a cluster it must be called before TensorFlow has computed anything; it waits until all
+    workers are there.
+    """
+    if cluster is not None:
+        return tf.distribute.MultiWorkerMirroredStrategy()  # reads TF_CONFIG too
+    if devices is not None:
+        names = logical_devices(devices)
+        # Left to itself TensorFlow takes collective operations for CPUs, which keep a process from
+        # having a second strategy of another size.
+        sums = None if names[0].startswith("GPU") else tf.distribute.ReductionToOneDevice()
+        return tf.distribute.MirroredStrategy(names, sums)
+    return None
 
 
-def replicas(strategy: tf.distribute.Strategy | None = None) -> int:
-    """The number of copies of the model that compute at the same time: 1 without a strategy."""
-    raise NotImplementedError
+def strategy_of(model: keras.Model) -> tf.distribute.Strategy | None:
+    """Returns the strategy in whose scope the model was made; None for one on one device."""
+    strategy = getattr(model, "distribute_strategy", None)
+    if isinstance(strategy, MIRRORED):
+        if not all(strategy.extended.variable_created_in_scope(v.value) for v in model.variables):
+            raise ArgumentError("make the model in the scope too: with strategy.scope(): model = …")
+        return strategy
+    if strategy is not None and strategy.num_replicas_in_sync > 1:
+        raise ArgumentError(
+            "fit works under MirroredStrategy and MultiWorkerMirroredStrategy, not under "
+            f"{type(strategy).__name__}"
+        )
+    return None
 
 
 def is_chief(strategy: tf.distribute.Strategy | None = None) -> bool:
     """Whether this process is the one that prints and writes: True, if it is the only one."""
-    raise NotImplementedError
+    resolver = None if strategy is None else strategy.cluster_resolver
+    if resolver is None or not resolver.task_type:
+        return True
+    return resolver.task_type == "chief" or (
+        resolver.task_id == 0 and "chief" not in resolver.cluster_spec().jobs
+    )
+
+
+def in_scope(function: Callable) -> Callable:
+    """Lets a function, whose first argument is a model, run in the scope of its strategy."""
+
+    @functools.wraps(function)
+    def inside(model, *args, **kwargs):
+        strategy = strategy_of(model)
+        with contextlib.nullcontext() if strategy is None else strategy.scope():
+            return function(model, *args, **kwargs)
+
+    return inside
+
+
+def check(strategy, train, validation_data, optimizer, metrics, train_step, jit, loop) -> None:
+    """What `fit` cannot do on several devices, each with the remedy."""
+    if loop == "fit":
+        raise ArgumentError(
+            "model.fit gives every device the same weight in a short last batch, and fails with "
+            "several workers: on several devices take loop='tape'"
+        )
+    if jit == "on":
+        raise ArgumentError("XLA compiles for one device: on several take jit='auto' or 'off'")
+    if train_step is not None:
+        raise ArgumentError(
+            "a train_step of your own does not know its share of the batch: on several devices "
+            "leave train_step out"
+        )
+    if any(isinstance(data, tf.data.Dataset) for data in (train, validation_data)):
+        raise ArgumentError(
+            "on several devices each takes its rows out of arrays: pass (x, y), not a Dataset"
+        )
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    if inner.gradient_accumulation_steps or inner.ema_overwrite_frequency:
+        raise ArgumentError(
+            "gradient_accumulation_steps and ema_overwrite_frequency of an optimizer work on one "
+            "device only: leave them out"
+        )
+    made = [v for each in (optimizer, *metrics) for v in each.variables]
+    if not all(strategy.extended.variable_created_in_scope(v.value) for v in made):
+        raise ArgumentError(
+            "make the optimizer and the metrics in the scope too: with strategy.scope(): …"
+        )
+
+
+def check_same_start(strategy, epochs: int, saved) -> None:
+    """All workers of a cluster go on from the same checkpoint; only the chief writes new ones."""
+    if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        here = 10**6 * epochs + (saved.within["step"] if saved.within else 0)
+        if here != int(make_as_first(strategy)(here)):
+            raise ClusterError(
+                "the workers found different checkpoints: --output must be a folder that all share"
+            )
+    if not is_chief(strategy):
+        saved.folder = None
+
+
+# --- a step on one of several replicas ------------------------------------------------------
+
+
+def rows_of(replica: int, rows: int, replicas: int) -> tuple[int, int]:
+    """The rows first … stop − 1 of a batch that a replica takes: as equal in number as can be.
+
+    Replica 0 always has a row; of a short last batch others may have none.
+    """
+    each, more = divmod(rows, replicas)
+    first = replica * each + min(replica, more)
+    return first, first + each + (replica < more)
+
+
+def make_replica_step(model, loss_fn, optimizer):
+    """The training step of one replica; `share`, of the batch's loss, is that of its rows.
+
+    The loss of a batch is the sum of share · loss over the replicas, penalties included: the
+    shares add up to 1. So its gradient is the sum of the replicas' gradients.
+    """
+
+    def train_step(x, y, sample_weight=None, *, share):
+        with tf.GradientTape() as tape:
+            y_pred = model(x, training=True)
+            loss = part_of_loss(model, loss_fn, y, y_pred, sample_weight, share)
+            scaled_loss = optimizer.scale_loss(loss)
+        variables = model.trainable_variables
+        gradients = tape.gradient(scaled_loss, variables)
+        if has_no_rows(x):  # batch normalisation has NaN here, from the mean of nothing
+            gradients = tf.nest.map_structure(tf.zeros_like, gradients)
+        apply_sum(optimizer, gradients, variables)
+        return sum_over_replicas(loss), y_pred
+
+    return train_step
+
+
+def make_replica_test_step(model, loss_fn):
+    """The same without a change."""
+
+    def test_step(x, y, sample_weight=None, *, share):
+        y_pred = model(x, training=False)
+        loss = part_of_loss(model, loss_fn, y, y_pred, sample_weight, share)
+        return sum_over_replicas(loss), y_pred
+
+    return test_step
+
+
+def part_of_loss(model, loss_fn, y, y_pred, sample_weight, share):
+    """This replica's part of the batch's loss, a scalar: share · (loss of its rows + penalties)."""
+    from kerasbook.training import total_loss
+
+    if _divides_by_weight(loss_fn) and sample_weight is not None:
+        weight = tf.reduce_sum(sample_weight)
+        total = sum_over_replicas(weight)
+        share = tf.where(total > 0, weight / total, tf.constant(share, weight.dtype))
+    if has_no_rows(y_pred):  # a mean of nothing would be NaN; this is a sum of nothing
+        return tf.add_n([tf.reduce_sum(output) for output in tf.nest.flatten(y_pred)])
+
+    def loss_alone(*arguments):
+        # Keras' losses divide by the number of replicas, as if all had equally many rows.
+        with tf.distribute.ReplicaContext(_alone(), 0):
+            return loss_fn(*arguments)
+
+    loss = total_loss(model, loss_alone, y, y_pred, sample_weight)
+    return tf.convert_to_tensor(share, loss.dtype) * loss
+
+
+def has_no_rows(batch) -> bool:
+    """Whether the replica whose step is being traced takes nothing of this batch."""
+    return tf.nest.flatten(batch)[0].shape[0] == 0
+
+
+@functools.cache
+def _alone() -> tf.distribute.Strategy:
+    """A strategy with a single replica."""
+    return tf.distribute.OneDeviceStrategy("CPU:0")
+
+
+def sum_over_replicas(values):
+    """The sum of a tensor, or of each of several, over the replicas; every one gets it."""
+    if tf.distribute.get_strategy().num_replicas_in_sync == 1:
+        return values
+    return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, values)
+
+
+def from_first(value):
+    """What replica 0 has in place of `value`, on every replica."""
+    return sum_over_replicas(tf.identity(value) if replica_number() == 0 else tf.zeros_like(value))
+
+
+def replica_number() -> int:
+    """The number of the replica whose step is being traced."""
+    context = tf.distribute.get_replica_context()
+    return int(tf.get_static_value(context.replica_id_in_sync_group))
+
+
+def apply_sum(optimizer, gradients, variables):
+    """Takes the optimizer's step with the gradients' sum over the replicas.
+
+    Keras' optimizers add up too, but each replica clips its part before, and in float16 looks for
+    infinite numbers in its own part only. In these cases the sum is made here, and given out so
+    that Keras' sum is the same again.
+    """
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    clips = inner.clipnorm or inner.clipvalue or inner.global_clipnorm
+    if clips or inner is not optimizer:
+        share = 1 / tf.distribute.get_strategy().num_replicas_in_sync
+        if clips:  # the first gives all
+            share = float(replica_number() == 0)
+        known = [gradient for gradient in gradients if gradient is not None]
+        sums = iter(sum_over_replicas(known))
+        gradients = [
+            None if gradient is None else _times(next(sums), share) for gradient in gradients
+        ]
+    optimizer.apply(gradients, variables)
+
+
+def _times(gradient, share: float):
+    """Their product, 0 for a share of 0; the gradient of an embedding stays a list of rows."""
+    if isinstance(gradient, tf.IndexedSlices):
+        values = tf.math.multiply_no_nan(gradient.values, share)
+        return tf.IndexedSlices(values, gradient.indices, gradient.dense_shape)
+    return tf.math.multiply_no_nan(gradient, share)
+
+
+# --- the loop -----------------------------------------------------------------------------
+
+
+class ReplicaLoop(_ArrayLoop):
+    """Data in memory, several replicas: each gathers its own rows of every batch.
+
+    All take them out of the same order, which depends on (seed, epoch) alone: no row is left
+    out or taken twice, and no worker asks another for data.
+    """
+
+    def __init__(self, strategy, model, step, metrics, arrays, batch_size: int, training: bool):
+        self.strategy, self.home = strategy, tf.nest.flatten(arrays)[0].device
+        self.statistics = [v for v in model.non_trainable_variables if "float" in v.dtype]
+        super().__init__(step, metrics, arrays, batch_size, False, training)
+
+    def take_rows(self, chosen, number, last_loss):
+        """One step, in which every replica takes some of the chosen rows."""
+        rows, replicas = chosen.shape[0], self.strategy.num_replicas_in_sync
+
+        def on_one(chosen, number, last_loss):
+            first, stop = rows_of(replica_number(), rows, replicas)
+            with tf.device(self.home):  # not a copy of all the data on every device
+                batch = self.gather(chosen[first:stop])
+            return self.take_step(batch, number, last_loss, share=(stop - first) / rows)
+
+        state = self.strategy.run(on_one, args=(chosen, number, last_loss))
+        return [self.strategy.experimental_local_results(value)[0] for value in state]
+
+    def variables(self):
+        """The scores so far: what they are over all replicas, for a checkpoint."""
+        return [_Sum(variable) for variable in super().variables()]
+
+    def call(self, function, data, first, stop, fresh):
+        """One compiled call; in a cluster of as many steps as the chief's clock suggests."""
+        if isinstance(self.strategy, tf.distribute.MultiWorkerMirroredStrategy):
+            stop = int(self.as_first(stop))
+        return super().call(function, data, first, stop, fresh)
+
+    def run_epoch(self, order=None, first: int = 0):
+        """The same; at the end of training's epoch all replicas have the first one's statistics."""
+        yield from super().run_epoch(order, first)
+        if self.training and self.statistics:
+            self.share_statistics()
+
+    @functools.cached_property
+    def as_first(self):
+        """See make_as_first."""
+        return make_as_first(self.strategy)
+
+    @functools.cached_property
+    def share_statistics(self):
+        """Gives all replicas the first one's moving averages, of batch normalisation.
+
+        Each has those of its own rows; of a very short last batch it may have had none.
+        """
+
+        def on_one():
+            for variable in self.statistics:
+                variable.assign(from_first(tf.convert_to_tensor(variable)))
+
+        return tf.function(lambda: self.strategy.run(on_one), autograph=False)
+
+
+class _Sum:
+    """A metric's variable and its value so far, which all workers must ask for at one time."""
+
+    def __init__(self, variable):
+        self.variable, self.shape = variable, tuple(variable.shape)
+        self.value = np.asarray(tf.convert_to_tensor(variable))
+
+    def __array__(self, dtype=None, copy=None):
+        return self.value
+
+    def assign(self, value):
+        """Puts a value back; each replica gets an equal part."""
+        self.variable.assign(value)
+
+
+def make_as_first(strategy):
+    """Returns a function that returns what the first replica's process gives it, a whole number."""
+
+    def as_first(number):
+        return strategy.experimental_local_results(strategy.run(from_first, args=(number,)))[0]
+
+    return tf.function(as_first, autograph=False, input_signature=[tf.TensorSpec([], tf.int64)])
+
+
+def _divides_by_weight(loss_fn) -> bool:
+    """Whether a loss is a mean over the weights, not over the rows."""
+    return getattr(loss_fn, "reduction", None) == "mean_with_sample_weight"

@@ -79,10 +79,10 @@ class _Loop:
         state = [tf.cast(value, tf.float64) for value in (number, last_loss, finite)]
         return tf.concat([state, tf.cast(self.scores.stacked(), tf.float64)], axis=0)
 
-    def take_step(self, batch, number, last_loss):
+    def take_step(self, batch, number, last_loss, **share):
         """One step inside a compiled loop; returns the state after it."""
         x, y, *sample_weight = batch
-        loss, y_pred = self.step(x, y, *sample_weight)
+        loss, y_pred = self.step(x, y, *sample_weight, **share)
         loss = tf.cast(loss, tf.float32)
         self.scores.update(loss, x, y, y_pred)
         finite = tf.math.is_finite(loss) | (not self.training)  # a score may be infinite
@@ -128,14 +128,21 @@ class _ArrayLoop(_Loop):
 
             def body(number, last_loss, finite):
                 chosen = tf.slice(order, [number * self.batch_size], [rows])
-                batch = tf.nest.map_structure(lambda array: tf.gather(array, chosen), self.arrays)
-                return self.take_step(batch, number, last_loss)
+                return self.take_rows(chosen, number, last_loss)
 
             return self.answer(*tf.while_loop(go_on, body, self.start(request)))
 
         compiled = tf.function(run, jit_compile=jit, autograph=False)
         specs = tf.TensorSpec([self.examples], tf.int32), tf.TensorSpec([4], tf.float64)
         return compiled.get_concrete_function(*specs)  # no search for the right trace at each call
+
+    def take_rows(self, chosen, number, last_loss):
+        """One step on the chosen rows."""
+        return self.take_step(self.gather(chosen), number, last_loss)
+
+    def gather(self, chosen):
+        """The batch of these rows."""
+        return tf.nest.map_structure(lambda array: tf.gather(array, chosen), self.arrays)
 
     def run_epoch(self, order=None, first: int = 0):
         """Yields (steps done, scores) a few times a second, and at the end of the epoch.

@@ -33,6 +33,7 @@ from kerasbook.checkpoint import (
     remove_unfinished,
     termination,
 )
+from kerasbook.cluster import ClusterError, end_with_launcher, read_cluster, start_workers
 
 QUICK = {"epochs": 1, "examples": 512}
 WHICH_BAND = ("seed", "dataset", "task", "horizon")  # a band is of one data set, for all seeds
@@ -58,6 +59,11 @@ def run(module_name: str, arguments: list[str] | None = None) -> NoReturn:
     143 SIGTERM. After the last two `--resume` goes on.
     """
     started = time.perf_counter()
+    arguments = sys.argv[1:] if arguments is None else arguments
+    workers, rest = _workers(arguments)
+    if workers > 1:  # before anything heavy is imported: this process only waits for them
+        sys.exit(start_workers(workers, [sys.executable, "-m", module_name, *rest]))
+    end_with_launcher()
     with _output_that_may_go_away(), contextlib.ExitStack() as stack:
         stack.enter_context(termination.handled())
         try:
@@ -66,14 +72,33 @@ def run(module_name: str, arguments: list[str] | None = None) -> NoReturn:
             parser, common_names = _parser(chapter)
             flags = vars(parser.parse_args(arguments))
             common = argparse.Namespace(**{name: flags.pop(name) for name in common_names})
-            if common.quiet:
+            common.cluster = read_cluster()
+            if common.cluster and common.devices:
+                fail("TF_CONFIG names the devices, one of each worker: leave --devices out")
+            common.is_chief = common.cluster is None or common.cluster.is_chief
+            if common.quiet or not common.is_chief:
                 nowhere = stack.enter_context(open(os.devnull, "w"))
                 stack.enter_context(contextlib.redirect_stdout(nowhere))
-            stack.enter_context(_hold_folder(common.output))
+            if common.is_chief:
+                stack.enter_context(_hold_folder(common.output))
             _run_chapter(chapter, flags, common, seconds, started)
+        except ClusterError as error:
+            fail(error)
         except KeyboardInterrupt:
             fail("interrupted; --resume goes on from what was saved", termination.status)
     sys.exit(0)
+
+
+def _workers(arguments: list[str]) -> tuple[int, list[str]]:
+    """What `--workers` says, and the other arguments."""
+    parser = _Parser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--workers", type=_bounded(int, 1, 64), default=1)
+    found, rest = parser.parse_known_args(arguments)
+    if found.workers > 1 and os.environ.get("TF_CONFIG"):
+        fail("TF_CONFIG says who the workers are: leave --workers out, or unset TF_CONFIG")
+    if {"-h", "--help"} & set(rest):
+        return 1, rest
+    return found.workers, rest
 
 
 def fail(message: object, status: int = 2) -> NoReturn:
@@ -119,6 +144,10 @@ def _parser(chapter) -> tuple[argparse.ArgumentParser, list[str]]:
                         help="compile the steps with XLA")  # fmt: skip
     common.add_argument("--mixed-precision", choices=("off", "float16", "bfloat16"), default="off",
                         help="compute in 16 bits, for GPUs made for it")  # fmt: skip
+    common.add_argument("--devices", type=_bounded(int, 1, 64), default=None, metavar="N",
+                        help="share every batch among so many GPUs or CPU parts")  # fmt: skip
+    common.add_argument("--workers", type=_bounded(int, 1, 64), default=1, metavar="N",
+                        help="share it among so many processes on the CPU")  # fmt: skip
     common.add_argument("--output", type=Path, metavar="DIR",
                         default=Path("runs") / chapter.__name__.rpartition(".")[2],
                         help="folder for report, pictures and model")  # fmt: skip
@@ -157,13 +186,21 @@ def _run_chapter(chapter, flags: dict, common, seconds: dict, started: float) ->
         defaults = {n: p.default for n, p in inspect.signature(chapter.main).parameters.items()}
         flags |= {n: v for n, v in QUICK.items() if n in flags and flags[n] == defaults[n]}
 
+    from kerasbook import devices
     from kerasbook.data import DataError
     from kerasbook.training import Interrupted, NonFiniteLoss
 
     import keras
+    import tensorflow as tf
 
     device = _device()
     print(_title(chapter.__doc__))
+    try:
+        strategy = devices.make_strategy(common.devices, common.cluster)
+    except (ClusterError, RuntimeError, tf.errors.OpError) as error:
+        fail(f"cannot reach the devices or the other workers: {error}")
+    if strategy is not None:
+        device += f"; {strategy.num_replicas_in_sync} replicas"
     print(device)
     if common.mixed_precision != "off":
         keras.config.set_dtype_policy(f"mixed_{common.mixed_precision}")
@@ -171,10 +208,10 @@ def _run_chapter(chapter, flags: dict, common, seconds: dict, started: float) ->
     options = {
         "loop": common.loop,
         "jit": common.jit,
-        "progress": "none" if common.quiet else "auto",
+        "progress": "none" if common.quiet or not common.is_chief else "auto",
         "checkpoint": folder / "checkpoint",
         "resume": common.resume,
-        "callbacks": logs if common.tensorboard else [],
+        "callbacks": logs if common.tensorboard and common.is_chief else [],
     }
     report = {
         "chapter": name,
@@ -187,10 +224,16 @@ def _run_chapter(chapter, flags: dict, common, seconds: dict, started: float) ->
         "device": device,
         "versions": _versions(),
     }
+    scope = contextlib.nullcontext() if strategy is None else strategy.scope()
     try:
+        if not common.is_chief:  # prints nothing, writes nothing
+            with scope:
+                chapter.main(**flags, **options)
+            return
         _check_resumed_flags(folder, report, common.resume)
         try:
-            result = chapter.main(**flags, **options)
+            with scope:
+                result = chapter.main(**flags, **options)
         except NonFiniteLoss as error:
             _save(folder, report | {"finished": False, "error": str(error)}, error.history)
             fail(error, 1)
@@ -206,6 +249,11 @@ def _run_chapter(chapter, flags: dict, common, seconds: dict, started: float) ->
         files = _save(folder, report, result.history, result.model, result.figures)
     except (DataError, CheckpointError, ValueError) as error:
         fail(error)
+    except tf.errors.OpError as error:
+        if common.cluster is None:
+            raise
+        lost = str(error).strip().partition("\n")[0]
+        fail(f"a worker was lost ({lost}); --resume goes on from what {folder} holds", 1)
     except OSError as error:
         fail(
             f"cannot write into {folder}: {error.strerror or error}; make room and go on with "

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kerasbook import checks
+from kerasbook import checks, devices
 from kerasbook.checkpoint import Checkpoint, CheckpointError, termination
 from kerasbook.loops import NonFinite, make_loop
 from kerasbook.progress import make_progress
@@ -152,6 +152,7 @@ class _Recorder(keras.callbacks.Callback):
         self.checkpoint.save_after_epoch(self.history, last)
 
 
+@devices.in_scope
 def fit(
     model: keras.Model,
     train: Any,
@@ -173,6 +174,9 @@ def fit(
     resume: bool = False,
 ) -> History:
     """Trains `model` and returns its History; computes what `model.fit` computes, faster.
+
+    A model, optimizer and metrics that were made in the scope of a MirroredStrategy or a
+    MultiWorkerMirroredStrategy are trained on all of its devices: see kerasbook.devices.
 
     Args:
         train: arrays `(x, y)` or `(x, y, sample_weight)`, first axis = examples, or a
@@ -206,7 +210,10 @@ def fit(
     checks.metric_objects(metrics)
     callbacks = checks.callbacks(callbacks, metrics, loop)
     checks.build(model, train)
-    use_jit = checks.use_jit(jit, model)
+    strategy = devices.strategy_of(model)
+    if strategy is not None:
+        devices.check(strategy, train, validation_data, optimizer, metrics, train_step, jit, loop)
+    use_jit = strategy is None and checks.use_jit(jit, model)
 
     # `compile` tells callbacks and the saved file what trains the model; in float16 it also
     # wraps the optimizer, so that small gradients do not vanish (loss scaling).
@@ -214,7 +221,8 @@ def fit(
     model.compile(optimizer, keras_loss, metrics=list(metrics), jit_compile=use_jit)
     model.optimizer.build(model.trainable_variables)
     if train_step is None:
-        train_step = make_train_step(model, loss_fn, model.optimizer)
+        make_step = make_train_step if strategy is None else devices.make_replica_step
+        train_step = make_step(model, loss_fn, model.optimizer)
     else:
         checks.own_step(model, optimizer, loop)
 
@@ -224,6 +232,8 @@ def fit(
     settings |= {"examples": checks.examples(train), "dtype": model.dtype_policy.name}
     saved = Checkpoint(checkpoint, model, callbacks, settings)
     first_epoch = saved.restore(history) if resume else saved.forget()
+    if strategy is not None:
+        devices.check_same_start(strategy, first_epoch, saved)
     if first_epoch:
         checks.continue_files(callbacks, first_epoch)
     if saved.within and loop == "fit":
@@ -254,11 +264,12 @@ def fit(
                     verbose=0,
                 )
             else:  # also a `fit` that had ended early: its callbacks put the best weights back
-                training = make_loop(train_step, metrics, train, batch_size, use_jit, training=True)
+                training = _make_loop(model, train_step, metrics, train, batch_size, use_jit, True)
                 validating = None
                 if validation_data is not None:  # not in XLA: compiling would take longer
-                    test_step = make_test_step(model, loss_fn)
-                    validating = make_loop(test_step, metrics, validation_data, batch_size)
+                    validating = _make_test_loop(
+                        model, loss_fn, metrics, validation_data, batch_size
+                    )
                 hooks = keras.callbacks.CallbackList(callbacks, model=model, epochs=epochs)
                 hooks.on_train_begin()
                 for epoch in range(first_epoch, epochs):
@@ -291,6 +302,20 @@ def _run_epoch(epoch, training, order, validating, hooks, recorder):
     hooks.on_epoch_end(epoch, logs)
 
 
+def _make_loop(model, step, metrics, data, batch_size, jit=False, training=False):
+    """The loop that takes `step` over the data, on the device or the devices of the model."""
+    strategy = devices.strategy_of(model)
+    if strategy is None:
+        return make_loop(step, metrics, data, batch_size, jit, training)
+    return devices.ReplicaLoop(strategy, model, step, metrics, data, batch_size, training)
+
+
+def _make_test_loop(model, loss_fn, metrics, data, batch_size):
+    alone = devices.strategy_of(model) is None
+    make_step = make_test_step if alone else devices.make_replica_test_step
+    return _make_loop(model, make_step(model, loss_fn), metrics, data, batch_size)
+
+
 def _score(loop) -> dict[str, float]:
     """One pass over the data; the scores after its last batch."""
     *_, (_, scores) = loop.run_epoch()
@@ -309,6 +334,7 @@ def _as_dataset(data, batch_size, order=None):
     return tf.data.Dataset.range(checks.examples(data)).batch(batch_size).map(take).prefetch(2)
 
 
+@devices.in_scope
 def evaluate(
     model: keras.Model,
     data: Any,
@@ -324,7 +350,7 @@ def evaluate(
     """
     data = checks.as_batches(data, "data")
     checks.build(model, data)
-    return _score(make_loop(make_test_step(model, loss_fn), metrics, data, batch_size))
+    return _score(_make_test_loop(model, loss_fn, metrics, data, batch_size))
 
 
 def predict(model: keras.Model, x: Any, *, batch_size: int = 256) -> np.ndarray:
