@@ -139,11 +139,19 @@ def _in_colab(page: str) -> str:
 # --- execution ----------------------------------------------------------------------------
 
 
-# What quick mode puts before the first cell: every run of `fit` and of a chapter's `main` is short.
-# Compiling with XLA would take longer than so short a run.
+# What quick mode puts before the first cell: the data are few, and every run of `fit` and of a
+# chapter's `main` is short. Compiling with XLA would take longer than so short a run.
 QUICK_SETUP = f"""
+import kerasbook.data
 import kerasbook.training
 from kerasbook.checks import examples as _examples
+
+def _few(load):
+    return lambda *arguments, **options: load(*arguments, **options).take(1024)
+
+for _name in kerasbook.data.__all__:
+    if _name.startswith("load"):
+        setattr(kerasbook.data, _name, _few(getattr(kerasbook.data, _name)))
 
 _fit, _quick = kerasbook.training.fit, {QUICK}
 
@@ -166,7 +174,7 @@ def main(*arguments, **options):
 def execute(notebook: Any, quick: bool = False) -> Any:
     """Runs all cells in a kernel of its own; returns the notebook with clean outputs.
 
-    quick: all training is one epoch on 512 examples.
+    quick: the data are few, and all training is one epoch on 512 examples.
     """
     nbclient = _import("nbclient")
     if quick:
@@ -254,7 +262,11 @@ def build(chosen: list[str], folder: Path) -> Iterator[Path]:
 
 
 def run_quickly(chosen: list[str]) -> Iterator[tuple[str, float]]:
-    """Executes the pages in quick mode, two at a time; yields each page and its seconds."""
+    """Executes the pages in quick mode, two at a time; yields each page and its seconds.
+
+    The longest come first: none of them shall begin when all others have ended.
+    """
+    chosen = sorted(chosen, key=lambda page: len(source_of(page)), reverse=True)
 
     def executed(notebook: Any) -> tuple[Any, float]:
         started = time.monotonic()
