@@ -240,6 +240,7 @@ class Checkpoint:
             "within": within,
             "stop_training": bool(self.model.stop_training),
             "callbacks": [_state(callback) for callback in self.callbacks],
+            "arrays": list(arrays),
         }
         before = self.files()
         number = 1 + (int(before[-1].suffixes[-2][1:]) if before else 0)
@@ -354,7 +355,10 @@ def _read(path: Path) -> tuple[dict, dict]:
             raise ValueError(f"the checksum of {wrong} is wrong")
     with open(path, "rb") as opened, np.load(opened) as file:
         arrays = {name: file[name] for name in file.files}
-    return arrays, json.loads(str(arrays["state"]))
+    state = json.loads(str(arrays.pop("state")))
+    if list(arrays) != state["arrays"]:  # the list of contents is damaged
+        raise ValueError("some of its arrays are missing")
+    return arrays, state
 
 
 def _state(callback) -> dict:

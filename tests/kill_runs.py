@@ -1,13 +1,15 @@
 """Kills runs with SIGKILL at random moments, resumes them, and compares the end.
 
     python tests/kill_runs.py --kills 50
+    python tests/kill_runs.py --kills 50 --workers 2
 
 A moment is a phase of the run (importing, data, building, tracing, a first epoch, the first steps
 after another epoch, validation, saving, scores, report), one of its occurrences, and a random
 part of the time that it took in an untouched run. The killed run is resumed, and in part killed
 again; in the end everything that it leaves must be what the untouched run leaves, and no other
 file. Importing TensorFlow takes longer than all the rest: one process does it, and each run is
-a fork of that one; only the kills while importing are of programs of their own.
+a fork of that one; only the kills while importing are of programs of their own. Of two workers one
+dies at the moment that was drawn, and the other a little later, as with `--workers 2`.
 """
 
 import argparse
@@ -24,12 +26,14 @@ import tempfile
 import time
 from pathlib import Path
 
+from kerasbook.cluster import _free_ports
+
 import numpy as np
 
 HERE = Path(__file__).resolve().parent
 PHASES = (
-    *("data", "building", "tracing", "first epoch", "later epoch", "validation", "saving"),
-    *("scores", "report"),
+    *("importing", "data", "building", "tracing", "first epoch", "later epoch", "validation"),
+    *("saving", "scores", "report"),
 )
 
 
@@ -44,16 +48,26 @@ def server():
     return context
 
 
-def run_small_chapter(arguments, log, marks=None):
-    """What a killable process does: the small chapter, saving at every opportunity."""
-    sys.stdout = sys.stderr = open(log, "a")  # noqa: SIM115
-    os.dup2(sys.stderr.fileno(), 2)
+def run_small_chapter(arguments, log, marks=None, prepare=None, config=None):
+    """What a killable process does: the small chapter, saving at nearly every opportunity.
+
+    `marks` takes the name of each phase as it begins; `prepare` is called before all; `config`
+    is the environment variable TF_CONFIG of one of several workers.
+    """
+    if config is not None:
+        os.environ["TF_CONFIG"] = config
+    opened = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    for number in (1, 2):
+        os.dup2(opened, number)
+    sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115
     from kerasbook import checkpoint, loops, runner, training
 
     import small_chapter
 
     checkpoint.SECONDS_BETWEEN_SAVES, checkpoint.SHARE_OF_TIME = 0.01, 1e9
-    loops.SECONDS_PER_CALL = 0.002
+    loops.SECONDS_PER_CALL = 0.002 if config is None else 0.1  # workers talk at every call
+    if prepare is not None:
+        prepare()
     if marks is not None:
         small_chapter.mark = marks.send
 
@@ -79,28 +93,50 @@ def run_small_chapter(arguments, log, marks=None):
 
 
 class Runs:
-    """Starts runs in one folder after the other."""
+    """Starts runs in one folder after the other, each of one process or several workers."""
 
-    def __init__(self, folder: Path):
-        self.folder, self.context = folder, server()
+    def __init__(self, folder: Path, more=(), workers=1):
+        self.folder, self.more, self.workers, self.context = folder, more, workers, server()
 
-    def flags(self, name, resume):
-        return ["--output", self.folder / name, "--jit", "off", *["--resume"][: int(resume)]]
+    def flags(self, name, resume=False):
+        flags = ["--output", self.folder / name, "--jit", "off"]
+        return [*flags, *self.more, *["--resume"][: int(resume)]]
 
-    def start(self, name, resume=False, marks=None):
-        """The process of a run."""
-        arguments = self.flags(name, resume), self.folder / f"{name}.log", marks
-        process = self.context.Process(target=run_small_chapter, args=arguments)
-        process.start()
-        return process
+    def start(self, name, resume=False, marks=None, prepare=None) -> list:
+        """The processes of a run, the chief first."""
+        configs: list = [None]
+        if self.workers > 1:
+            addresses = [f"localhost:{port}" for port in _free_ports(self.workers)]
+            tasks = [{"type": "worker", "index": index} for index in range(self.workers)]
+            configs = [json.dumps({"cluster": {"worker": addresses}, "task": t}) for t in tasks]
+        processes = []
+        for index, config in enumerate(configs):
+            log = self.folder / (f"{name}.{index}.log" if index else f"{name}.log")
+            arguments = self.flags(name, resume), log, None if index else marks, prepare, config
+            processes.append(self.context.Process(target=run_small_chapter, args=arguments))
+            processes[-1].start()
+        return processes
 
-    def whole(self, name, resume=False):
-        """Runs to the end; stops the program if that fails."""
-        process = self.start(name, resume)
-        process.join(120)
-        if process.exitcode != 0:
+    def end(self, processes, seconds) -> int:
+        """Waits for the chief, kills what is left then; returns the chief's exit status."""
+        processes[0].join(seconds)
+        for process in processes[1:]:
+            process.join(10 if processes[0].exitcode == 0 else 0)
+        for process in processes:
             process.kill()
-            sys.exit(f"{name} ended with {process.exitcode}:\n{self.log(name)}")
+            process.join()
+        return processes[0].exitcode
+
+    def run(self, name, resume=False, prepare=None) -> int:
+        """Runs to the end; returns the exit status."""
+        return self.end(self.start(name, resume, prepare=prepare), 200)
+
+    def whole(self, name, resume=False) -> dict:
+        """Runs to the end, and returns what is left; stops the program if the run failed."""
+        status = self.run(name, resume)
+        if status != 0:
+            sys.exit(f"{name} ended with {status}:\n{self.log(name)}")
+        return left_by(self.folder / name)
 
     def log(self, name) -> str:
         return (self.folder / f"{name}.log").read_text()
@@ -108,7 +144,7 @@ class Runs:
     def timeline(self, name):
         """How long each phase of an untouched run took: phase → seconds of each occurrence."""
         receive, send = self.context.Pipe(duplex=False)
-        process = self.start(name, marks=send)
+        processes = self.start(name, marks=send)
         send.close()
         times = []
         while True:
@@ -117,37 +153,51 @@ class Runs:
             except EOFError:
                 break
         ended = time.monotonic()
-        process.join()
-        if process.exitcode != 0:
-            sys.exit(f"the untouched run ended with {process.exitcode}:\n{self.log(name)}")
+        status = self.end(processes, 20)
+        if status != 0:
+            sys.exit(f"the untouched run ended with {status}:\n{self.log(name)}")
         found = collections.defaultdict(list)
         for (phase, at), (_, until) in zip(times, [*times[1:], (None, ended)], strict=True):
             found[phase].append(until - at)
         return found
 
-    def killed(self, name, resume, phase, occurrence, delay) -> bool:
-        """Runs until the phase has begun so many times, and so long; False: it ended before."""
+    def stopped(
+        self,
+        name,
+        resume,
+        phase,
+        occurrence,
+        delay,
+        number=signal.SIGKILL,
+        victim=0,
+        later=0.0,
+        prepare=None,
+    ) -> int:
+        """Sends a signal when the phase has begun so many times, and so long; the exit status.
+
+        With several workers one is the victim, and the others are killed so much later.
+        """
         receive, send = self.context.Pipe(duplex=False)
-        process = self.start(name, resume, send)
+        processes = self.start(name, resume, send, prepare)
         send.close()
         left = occurrence
         try:
             while left:
                 left -= receive.recv() == phase
             time.sleep(delay)
+            if processes[victim].is_alive():
+                os.kill(processes[victim].pid, number)
         except EOFError:
             pass
-        process.kill()
-        process.join()
-        return process.exitcode == -signal.SIGKILL
+        return self.end(processes, later if self.workers > 1 else 100)
 
-    def killed_while_importing(self, name, resume, delay) -> bool:
+    def killed_while_importing(self, name, resume, delay) -> int:
         """The same for a program that begins from nothing."""
         program = [sys.executable, __file__, "--run", *map(str, self.flags(name, resume))]
         process = subprocess.Popen(program, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
         time.sleep(delay)
         process.kill()
-        return process.wait() == -signal.SIGKILL
+        return process.wait()
 
 
 # --- what a run leaves --------------------------------------------------------------------
@@ -159,9 +209,10 @@ def left_by(folder: Path) -> dict:
 
     found = {"files": sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))}
     found["files"] = [name for name in found["files"] if not name.endswith(".npz")]
-    for name in ("first", "second"):
-        newest = max(folder.glob(f"checkpoint/{name}.*.npz"))
-        with np.load(newest) as file:
+    saved = sorted((folder / "checkpoint").glob("*.npz"))
+    newest = {path.name.partition(".")[0]: path for path in saved}
+    for name, path in newest.items():
+        with np.load(path) as file:
             found |= {f"{name} {key}": file[key] for key in file.files if key != "state"}
             state = json.loads(str(file["state"]))
         found[name] = {key: value for key, value in state.items() if key != "seconds"}
@@ -196,36 +247,47 @@ def differences(a: dict, b: dict) -> list[str]:
 # --- the program --------------------------------------------------------------------------
 
 
-def kill(kills: int, seed: int, folder: Path) -> None:
+def kill(kills: int, seed: int, folder: Path, phases=PHASES, workers=1) -> None:
     """Kills so many times; ends the program with 1 if a resumed run ends otherwise."""
-    runs, chance = Runs(folder), random.Random(seed)
+    smaller = [] if workers == 1 else ["--models", 1, "--epochs", 2]
+    runs, chance = Runs(folder, smaller, workers), random.Random(seed)
+    phases = [phase for phase in phases if phase != "importing" or workers == 1]
     seconds = runs.timeline("untouched")
+    if "importing" in phases:
+        started = time.monotonic()
+        subprocess.run([sys.executable, "-c", "import kerasbook.chapter1"], check=True)
+        seconds["importing"] = [time.monotonic() - started]
     expected = left_by(folder / "untouched")
-    done, trial, resumed = collections.Counter(), 0, 0
+    done, trial = collections.Counter(), 0
     while done.total() < kills:
-        name, alive = f"run {trial}", False
+        name, resume = f"run {trial}", False
         while True:
-            phase = chance.choice(PHASES) if alive else PHASES[trial % len(PHASES)]
+            phase = chance.choice(phases) if resume else phases[trial % len(phases)]
             occurrence = chance.randrange(len(seconds[phase]))
             delay = chance.random() * seconds[phase][occurrence]
-            died = runs.killed(name, alive, phase, occurrence + 1, delay)
+            if phase == "importing":
+                status = runs.killed_while_importing(name, resume, delay)
+            else:
+                victim, later = chance.randrange(workers), chance.random()
+                moment = phase, occurrence + 1, delay
+                status = runs.stopped(name, resume, *moment, victim=victim, later=later)
+            if status not in (0, -signal.SIGKILL) and workers == 1:
+                sys.exit(f"{name} ended with {status}:\n{runs.log(name)}")
+            died = status != 0
             done[phase] += died
             moment = f"{phase} {occurrence + 1}, after {1000 * delay:.0f} ms"
-            print(f"{name}: {'killed in ' + moment if died else 'ended before ' + moment}")
-            alive = True
+            what = "killed in" if died else "ended before"
+            print(f"{name}: {what} {moment}", flush=True)
             if not died or done.total() == kills or chance.random() < 0.6:
                 break
-        runs.whole(name, resume=True)
-        resumed += 1
-        wrong = differences(left_by(folder / name), expected)
+            resume = True
+        wrong = differences(runs.whole(name, resume=True), expected)
         if wrong:
             sys.exit(f"{name} in {folder} differs from the untouched run: {', '.join(wrong[:5])}")
         shutil.rmtree(folder / name)
         trial += 1
-    table = ", ".join(f"{phase} {done[phase]}" for phase in PHASES)
-    print(
-        f"{done.total()} kills ({table}); {resumed} of {resumed} runs ended like the untouched one"
-    )
+    table = ", ".join(f"{phase} {done[phase]}" for phase in phases)
+    print(f"{done.total()} kills ({table}); {trial} of {trial} runs ended like the untouched one")
 
 
 def main():
@@ -235,9 +297,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--workers", type=int, default=1)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        kill(options.kills, options.seed, Path(folder))
+        kill(options.kills, options.seed, Path(folder), workers=options.workers)
 
 
 if __name__ == "__main__":
