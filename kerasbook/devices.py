@@ -24,18 +24,20 @@ MIRRORED = (tf.distribute.MirroredStrategy, tf.distribute.MultiWorkerMirroredStr
 # --- devices and strategies ---------------------------------------------------------------
 
 
-def logical_devices(count: int) -> list[str]:
-    """Returns the names of `count` devices: GPUs if there are any, else shares of the CPU.
+def logical_devices(count: int, kind: str | None = None) -> list[str]:
+    """Returns the names of `count` devices: GPUs if there are any, else parts of the CPU.
 
-    Must be called before TensorFlow has computed anything, unless there are that many already.
+    `kind`, "CPU" or "GPU", decides. Parts of the CPU compute what several processors would, but
+    no faster than one. Must be called before TensorFlow has computed anything, unless there are
+    that many already.
 
     Raises:
         ClusterError: fewer GPUs than `count`, or TensorFlow has begun to work.
     """
     gpus = tf.config.list_physical_devices("GPU")
-    if gpus:
+    if gpus if kind is None else kind == "GPU":
         if count > len(gpus):
-            raise ClusterError(f"this machine has {len(gpus)} GPUs, not {count}: ask for fewer")
+            raise ClusterError(f"this machine has {len(gpus)} GPU(s), not {count}: ask for fewer")
         return [f"GPU:{number}" for number in range(count)]
     processor = tf.config.list_physical_devices("CPU")[0]
     if count > len(tf.config.get_logical_device_configuration(processor) or [processor]):
@@ -51,17 +53,17 @@ def logical_devices(count: int) -> list[str]:
 
 
 def make_strategy(
-    devices: int | None = None, cluster: Cluster | None = None
+    devices: int | None = None, cluster: Cluster | None = None, kind: str | None = None
 ) -> tf.distribute.Strategy | None:
     """Returns the strategy for so many devices, or for this process of a cluster; None for one.
 
-    For a cluster it must be called before TensorFlow has computed anything; it waits until all
-    workers are there.
+    `kind` is that of `logical_devices`. For a cluster it must be called before TensorFlow has
+    computed anything, and waits until all workers are there.
     """
     if cluster is not None:
         return tf.distribute.MultiWorkerMirroredStrategy()  # reads TF_CONFIG too
     if devices is not None:
-        names = logical_devices(devices)
+        names = logical_devices(devices, kind)
         # Left to itself TensorFlow takes collective operations for CPUs, which keep a process from
         # having a second strategy of another size.
         sums = None if names[0].startswith("GPU") else tf.distribute.ReductionToOneDevice()
