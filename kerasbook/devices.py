@@ -287,7 +287,9 @@ class ReplicaLoop(_ArrayLoop):
 
     def __init__(self, strategy, model, step, metrics, arrays, batch_size: int, training: bool):
         self.strategy, self.home = strategy, tf.nest.flatten(arrays)[0].device
-        self.statistics = [v for v in model.non_trainable_variables if "float" in v.dtype]
+        others = model.non_trainable_variables if training else []
+        self.seeds = [v for v in others if v.name == "seed_generator_state"]
+        self.statistics = [v for v in others if "float" in v.dtype]
         super().__init__(step, metrics, arrays, batch_size, False, training)
 
     def take_rows(self, chosen, number, last_loss):
@@ -314,10 +316,10 @@ class ReplicaLoop(_ArrayLoop):
         return super().call(function, data, first, stop, fresh)
 
     def run_epoch(self, order=None, first: int = 0):
-        """The same; at the end of training's epoch all replicas have the first one's statistics."""
+        """The same; before and after, what each replica has of its own is set in order."""
+        self.align()
         yield from super().run_epoch(order, first)
-        if self.training and self.statistics:
-            self.share_statistics()
+        self.align()
 
     @functools.cached_property
     def as_first(self):
@@ -325,16 +327,22 @@ class ReplicaLoop(_ArrayLoop):
         return make_as_first(self.strategy)
 
     @functools.cached_property
-    def share_statistics(self):
-        """Gives all replicas the first one's moving averages, of batch normalisation.
+    def align(self):
+        """Gives all replicas the first one's moving averages, and random numbers of their own.
 
-        Each has those of its own rows; of a very short last batch it may have had none.
+        Batch normalisation has averaged over the rows of each replica; of a very short last batch
+        it may have had none. Dropout would otherwise draw the same on every replica.
         """
 
         def on_one():
             for variable in self.statistics:
                 variable.assign(from_first(tf.convert_to_tensor(variable)))
+            for seed in self.seeds:  # a seed and a counter of the draws
+                far = tf.constant([0, replica_number() * 2**32], tf.int64)
+                seed.assign(from_first(tf.convert_to_tensor(seed)) + far)
 
+        if not (self.statistics or self.seeds):
+            return lambda: None
         return tf.function(lambda: self.strategy.run(on_one), autograph=False)
 
 

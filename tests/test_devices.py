@@ -1,0 +1,290 @@
+"""Several devices and processes: shares of a batch, refusals, workers that end together.
+
+That all take the same steps is the ledger's claim (kerasbook/ledger/devices.py).
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+from kerasbook import cluster, devices, runner
+from kerasbook.checks import ArgumentError
+from kerasbook.cluster import Cluster, ClusterError, read_cluster, start_workers
+from kerasbook.training import evaluate, fit, predict
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+
+
+@pytest.mark.parametrize("replicas", [1, 2, 3, 4, 7])
+def test_every_row_of_a_batch_has_one_replica_and_the_first_is_never_idle(replicas):
+    for rows in range(1, 30):
+        shares = [range(*devices.rows_of(number, rows, replicas)) for number in range(replicas)]
+        assert [row for share in shares for row in share] == list(range(rows))
+        lengths = [len(share) for share in shares]
+        assert max(lengths) - min(lengths) <= 1
+        assert lengths[0] > 0
+
+
+# --- fit ----------------------------------------------------------------------------------
+
+
+def make(strategy, *hidden):
+    with strategy.scope():
+        keras.utils.set_random_seed(1)
+        model = keras.Sequential([keras.Input((3,)), *(each() for each in hidden), layers.Dense(1)])
+        return {
+            "model": model,
+            "loss_fn": keras.losses.MeanSquaredError(),
+            "optimizer": keras.optimizers.Adam(0.01),
+            "metrics": [keras.metrics.MeanAbsoluteError(name="mae")],
+        }
+
+
+def data(rows=9):
+    random = np.random.default_rng(0)
+    return random.normal(size=(rows, 3)).astype("float32"), random.normal(size=(rows, 1))
+
+
+QUICK = {"batch_size": 4, "jit": "off", "progress": "none"}
+
+
+def test_history_evaluate_and_predict_are_those_of_one_device_and_so_is_going_on(tmp_path):
+    results = []
+    for strategy in (tf.distribute.get_strategy(), devices.make_strategy(2)):
+        parts = make(strategy, lambda: layers.Dense(4, "tanh"))
+        parts |= QUICK | {"checkpoint": tmp_path / str(len(results))}
+        fit(train=data(8), epochs=1, validation_data=data(4), **parts)
+        parts["model"].set_weights([0 * each for each in parts["model"].get_weights()])
+        history = fit(train=data(8), epochs=2, validation_data=data(4), resume=True, **parts)
+        known = {name: parts[name] for name in ("model", "loss_fn", "metrics")}
+        scores = evaluate(data=data(8), **known, batch_size=4)
+        results.append([history.history, scores, predict(parts["model"], data()[0])])
+    (history, scores, outputs), (of_two, scores_of_two, outputs_of_two) = results
+    assert set(history) == set(of_two) == {"loss", "mae", "val_loss", "val_mae"}
+    for name in history:
+        np.testing.assert_allclose(of_two[name], history[name], rtol=1e-6)
+    assert scores_of_two == pytest.approx(scores, rel=1e-6)
+    np.testing.assert_allclose(outputs_of_two, outputs, rtol=1e-5)
+
+
+def test_a_replica_without_rows_leaves_no_nan_and_all_have_the_first_ones_statistics():
+    parts = make(devices.make_strategy(2), layers.BatchNormalization) | QUICK
+    fit(train=data(9), epochs=2, **parts)  # the last batch has one row
+    normalisation = parts["model"].layers[0]
+    for variable in (normalisation.moving_mean, normalisation.moving_variance):
+        first, second = (np.asarray(copy) for copy in variable.value.values)
+        assert np.all(np.isfinite(first))
+        np.testing.assert_array_equal(first, second)
+
+
+def test_each_replica_has_random_numbers_of_its_own_and_the_first_those_of_one_device():
+    states = []
+    for strategy in (tf.distribute.get_strategy(), devices.make_strategy(2)):
+        parts = make(strategy, lambda: layers.Dropout(0.5, seed=1)) | QUICK
+        fit(train=data(8), epochs=2, **parts)
+        state = parts["model"].layers[0].seed_generator.state.value
+        states += [np.asarray(copy).tolist() for copy in getattr(state, "values", [state])]
+    alone, first, second = states
+    assert alone == first == [1, 4]  # the seed, and a draw for each of four steps
+    assert second == [1, 4 + 2**32]
+
+
+def test_what_cannot_run_on_several_devices_is_refused():
+    parts = make(devices.make_strategy(2)) | QUICK
+    dataset = tf.data.Dataset.from_tensor_slices(data()).batch(4)
+    for wrong, message in (
+        ({"loop": "fit"}, "loop='tape'"),
+        ({"jit": "on"}, "jit='auto'"),
+        ({"train_step": lambda x, y: None}, "train_step"),
+        ({"train": dataset}, "not a Dataset"),
+        ({"validation_data": dataset}, "not a Dataset"),
+        ({"optimizer": keras.optimizers.Adam(gradient_accumulation_steps=2)}, "accumulation"),
+        ({"metrics": [keras.metrics.MeanAbsoluteError()]}, "in the scope too"),
+    ):
+        with pytest.raises(ArgumentError, match=message):
+            fit(**{"train": data(), **parts, **wrong})
+
+
+def test_a_model_made_outside_of_the_scope_is_refused():
+    parts = make(tf.distribute.get_strategy()) | QUICK
+    with devices.make_strategy(2).scope(), pytest.raises(ArgumentError, match="make the model in"):
+        fit(train=data(), **parts)
+
+
+def test_the_cpu_is_not_cut_twice():
+    assert devices.logical_devices(2, "CPU") == ["CPU:0", "CPU:1"]
+    tf.constant(1) + 1
+    with pytest.raises(ClusterError, match="before TensorFlow"):
+        devices.logical_devices(9, "CPU")
+
+
+# --- who belongs to a cluster -----------------------------------------------------------------
+
+
+def config(jobs, kind="worker", index=0):
+    return {"TF_CONFIG": json.dumps({"cluster": jobs, "task": {"type": kind, "index": index}})}
+
+
+TWO = {"worker": ["a:1", "b:2"]}
+
+
+def test_tf_config_names_the_workers_and_the_chief_comes_first():
+    assert read_cluster({}) is None
+    assert read_cluster({"TF_CONFIG": "{}"}) is None
+    assert read_cluster(config({"worker": ["a:1"]})) is None
+    assert read_cluster(config(TWO, index="1")) == Cluster(("a:1", "b:2"), 1)
+    vertex = {"chief": ["c:0"], **TWO}
+    assert read_cluster(config(vertex)) == Cluster(("c:0", "a:1", "b:2"), 1)
+    assert read_cluster(config(vertex, "chief")).is_chief
+    assert read_cluster(config({"evaluator": ["e:1"], **TWO})).is_chief
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "not JSON"),
+        ("[1]", "form"),
+        ('{"cluster": []}', "form"),
+        ('{"cluster": {"worker": "a:1"}, "task": {"type": "worker", "index": 0}}', "form"),
+        ('{"cluster": {"worker": ["a:1", "b:1"]}}', "type"),
+        (config(TWO, "ps")["TF_CONFIG"], "type must be worker"),
+        (config(TWO, index=2)["TF_CONFIG"], "from 0 to 1"),
+        (config(TWO, index=-1)["TF_CONFIG"], "from 0 to 1"),
+        (config({"worker": ["a", "b:1"]})["TF_CONFIG"], "host:port"),
+    ],
+)
+def test_a_damaged_tf_config_is_one_line_and_status_2(text, message, monkeypatch, capsys):
+    with pytest.raises(ClusterError, match=message):
+        read_cluster({"TF_CONFIG": text})
+    monkeypatch.setenv("TF_CONFIG", text)
+    with pytest.raises(SystemExit) as caught:
+        runner.run("kerasbook.chapter1", ["--quick"])
+    assert caught.value.code == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+# --- workers --------------------------------------------------------------------------------
+
+WORKER = """
+import json, os, pathlib, signal, sys, time
+from kerasbook.cluster import end_with_launcher, read_cluster
+end_with_launcher()
+index, folder = read_cluster().index, pathlib.Path(sys.argv[1])
+(folder / str(index)).write_text(str(os.getpid()))
+"""
+WAIT = "time.sleep(60)\n"
+
+
+def command(folder, *lines):
+    return [sys.executable, "-c", WORKER + "".join(lines), str(folder)]
+
+
+def gone(folder) -> bool:
+    """Whether the workers that have written their numbers there have ended; waits a little."""
+    for file in folder.iterdir():
+        for _ in range(100):
+            try:
+                os.kill(int(file.read_text()), 0)
+            except ProcessLookupError:
+                break
+            time.sleep(0.05)
+        else:
+            return False
+    return True
+
+
+def test_workers_know_each_other_and_end_well(tmp_path, capfd):
+    lines = "print(json.loads(os.environ['TF_CONFIG'])['task'], len(read_cluster().workers))\n"
+    assert start_workers(2, command(tmp_path, lines)) == 0
+    assert capfd.readouterr().out == "{'type': 'worker', 'index': 0} 2\n"  # the chief's only
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["0", "1"]
+    assert gone(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("lines", "status", "message"),
+    [
+        ("index and os.kill(os.getpid(), 9)\n" + WAIT, 1, "worker 1 was lost (killed by signal 9)"),
+        ("index and sys.exit('no data')\n" + WAIT, 1, "(ended with status 1): no data; all"),
+        ("index or os.kill(os.getpid(), 9)\n" + WAIT, 137, "worker 0 was lost"),
+        ("sys.exit(2)\n", 2, ""),
+    ],
+)
+def test_a_worker_that_dies_ends_the_others(lines, status, message, tmp_path, capfd, monkeypatch):
+    monkeypatch.setattr(cluster, "SECONDS_TO_NOTICE", 0.3)
+    assert start_workers(2, command(tmp_path, lines)) == status
+    assert message in capfd.readouterr().err
+    assert gone(tmp_path)
+
+
+LAUNCH = """
+import sys
+from kerasbook.cluster import start_workers
+sys.exit(start_workers(2, [sys.executable, "-c", *sys.argv[1:]]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)]
+)
+def test_a_launcher_that_ends_ends_its_workers(number, status, tmp_path):
+    lines = f"signal.signal({int(signal.SIGTERM)}, lambda number, frame: sys.exit(143))\n"
+    lines += f"signal.signal({int(signal.SIGINT)}, lambda number, frame: sys.exit(130))\n"
+    lines += "(folder / str(index)).rename(folder / f'ready{index}')\n"
+    with subprocess.Popen(
+        [sys.executable, "-c", LAUNCH, *command(tmp_path, lines, WAIT)[2:]]
+    ) as run:
+        while len(list(tmp_path.glob("ready*"))) < 2:
+            time.sleep(0.02)
+            assert run.poll() is None
+        run.send_signal(number)
+        assert run.wait(20) == status
+    assert gone(tmp_path)
+
+
+# --- chapters -------------------------------------------------------------------------------
+
+
+def call(*arguments):
+    with pytest.raises(SystemExit) as caught:
+        runner.run("kerasbook.chapter1", [str(argument) for argument in arguments])
+    return caught.value.code
+
+
+def test_a_chapter_runs_on_two_devices(tmp_path, capsys):
+    assert call("--quick", "--devices", 2, "--output", tmp_path) == 0
+    assert "; 2 replicas" in capsys.readouterr().out
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert set(os.listdir(tmp_path)) == {*report["files"], "checkpoint"}
+
+
+def test_flags_that_exclude_each_other(monkeypatch, capsys):
+    monkeypatch.setenv("TF_CONFIG", config(TWO)["TF_CONFIG"])
+    assert call("--workers", 2) == 2
+    assert call("--devices", 2) == 2
+    assert "leave --devices out" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_chapter_in_two_workers_has_the_scores_of_one(tmp_path):
+    start = [sys.executable, "-m", "kerasbook.chapter3", "--quick"]
+    for name, flags in {"one": ["--jit", "off"], "two": ["--workers", "2"]}.items():
+        run = subprocess.run(
+            [*start, *flags, "--output", tmp_path / name], capture_output=True, text=True
+        )
+        assert run.returncode == 0, run.stderr
+        assert run.stdout.count("epoch 1/1") == 1
+        assert run.stdout.count("files in") == 1
+    one, two = (
+        json.loads((tmp_path / name / "report.json").read_text())["history"]["loss"]
+        for name in ("one", "two")
+    )
+    assert sorted(os.listdir(tmp_path / "one")) == sorted(os.listdir(tmp_path / "two"))
+    assert len(one) == len(two) == 1
