@@ -252,8 +252,8 @@ def _run_chapter(chapter, flags: dict, common, seconds: dict, started: float) ->
     except tf.errors.OpError as error:
         if common.cluster is None:
             raise
-        lost = str(error).strip().partition("\n")[0]
-        fail(f"a worker was lost ({lost}); --resume goes on from what {folder} holds", 1)
+        reason = re.sub(r"\{\{.*?\}\} ?", "", str(error)).strip().partition("\n")[0]
+        fail(f"a worker was lost ({reason}); --resume goes on from what {folder} holds", 1)
     except OSError as error:
         fail(
             f"cannot write into {folder}: {error.strerror or error}; make room and go on with "
