@@ -147,6 +147,7 @@ class Termination:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+            self.number = 0
 
     @contextmanager
     def waits(self):
@@ -156,6 +157,8 @@ class Termination:
             yield
         finally:
             self.training = False
+        if self.number:  # after the last look
+            raise KeyboardInterrupt
 
 
 termination = Termination()

@@ -273,7 +273,7 @@ def _check_resumed_flags(folder: Path, report: dict, resume: bool) -> None:
     if resume and file.exists():
         try:
             began = dict(json.loads(file.read_text()))
-        except ValueError:
+        except (ValueError, TypeError):
             fail(f"{file} is damaged: delete it, and take the flags that the run began with")
         for name, value in flags.items():
             if began.get(name) != value:

@@ -80,3 +80,9 @@ def main(
     mark("scores")
     scores = {"test": evaluate(second, splits.test, loss_fn=options["loss_fn"])}
     return Result(splits, second, history, scores, {"history": plot_history(history)})
+
+
+if __name__ == "__main__":
+    from kerasbook.runner import run
+
+    run("small_chapter")

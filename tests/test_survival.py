@@ -6,11 +6,13 @@ that has imported TensorFlow (see kill_runs.py).
 
 import json
 import os
+import re
 import resource
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 from kerasbook import checkpoint, runner
@@ -223,12 +225,15 @@ def test_a_signal_saves_and_has_its_exit_status(phase, number, runs, expected):
     assert status == 128 + number
     assert last_line(runs, name).startswith("error: interrupted")
     assert "--resume goes on" in last_line(runs, name)
-    if "epoch" in phase or phase in ("tracing", "validation"):
+    if "epoch" in phase or phase == "validation":
         newest = max((runs.folder / name).glob("checkpoint/*.npz"))
         with np.load(newest) as file:
             state = json.loads(str(file["state"]))
-        assert len(state["epoch"]) == (phase == "later epoch")
-        assert state["within"]["step"] > 0
+        if state["within"] is None:  # the epoch came to its end before the signal was heard
+            assert len(state["epoch"]) == 1 + (phase == "later epoch")
+        else:
+            assert len(state["epoch"]) == (phase == "later epoch")
+            assert state["within"]["step"] > 0
     check_resumed(runs, name, expected)
 
 
@@ -329,3 +334,70 @@ def test_a_new_run_does_not_go_on_from_the_old_ones_checkpoints(runs):
     (folder / "third.000001.npz").write_bytes(b"of another run")
     assert runs.stopped("anew", False, "building", 1, 0.0) == -signal.SIGKILL
     assert sorted(os.listdir(folder)) == ["flags.json"]
+
+
+# --- two workers --------------------------------------------------------------------------
+
+
+def start_two(folder, *flags):
+    """The small chapter, as a person starts it on two workers."""
+    paths = [str(kill_runs.HERE), *filter(None, sys.path)]
+    return subprocess.Popen(
+        [sys.executable, "-m", "small_chapter", "--workers", "2", "--output", folder, *flags],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.fixture(scope="module")
+def two_untouched(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("two")
+    with start_two(folder) as started:
+        error = started.communicate(timeout=200)[1]
+    assert (started.returncode, error) == (0, "")
+    return kill_runs.left_by(folder)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("victim", "number", "status", "message"),
+    [
+        (1, signal.SIGKILL, 1, r"error: worker 1 was lost \(killed by signal 9\); all have been"),
+        (0, signal.SIGKILL, 137, r"error: worker 0 was lost \(killed by signal 9\); all have been"),
+        (None, signal.SIGKILL, -9, ""),
+        (None, signal.SIGTERM, 143, "error: interrupted after .* and --resume goes on"),
+    ],
+    ids=["worker killed", "chief killed", "launcher killed", "launcher terminated"],
+)
+def test_a_worker_that_dies_ends_the_others_and_resume_goes_on(
+    victim, number, status, message, two_untouched, tmp_path
+):
+    with start_two(tmp_path) as started:
+        while not list(tmp_path.glob("checkpoint/first.*.npz")):
+            assert started.poll() is None
+            time.sleep(0.05)
+        found = subprocess.run(["pgrep", "-P", str(started.pid)], stdout=subprocess.PIPE, text=True)
+        workers = sorted(map(int, found.stdout.split()))
+        os.kill(started.pid if victim is None else workers[victim], number)
+        error = started.communicate(timeout=30)[1]
+    assert started.returncode == status
+    assert re.search(message, error), error
+    ends = time.monotonic() + 10
+    while any(map(_runs, workers)) and time.monotonic() < ends:
+        time.sleep(0.1)
+    assert not any(map(_runs, workers))
+
+    with start_two(tmp_path, "--resume") as resumed:
+        error = resumed.communicate(timeout=200)[1]
+    assert (resumed.returncode, error) == (0, "")
+    assert kill_runs.differences(kill_runs.left_by(tmp_path), two_untouched) == []
+
+
+def _runs(number):
+    """Whether a process of this number runs."""
+    try:
+        return "State:\tZ" not in Path(f"/proc/{number}/status").read_text()
+    except FileNotFoundError:
+        return False
