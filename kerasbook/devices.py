@@ -179,7 +179,7 @@ def make_replica_step(model, loss_fn, optimizer):
         variables = model.trainable_variables
         gradients = tape.gradient(scaled_loss, variables)
         if has_no_rows(x):  # batch normalisation has NaN here, from the mean of nothing
-            gradients = tf.nest.map_structure(tf.zeros_like, gradients)
+            gradients = times(gradients, 0.0)
         apply_sum(optimizer, gradients, variables)
         return sum_over_replicas(loss), y_pred
 
@@ -261,18 +261,21 @@ def apply_sum(optimizer, gradients, variables):
             share = float(replica_number() == 0)
         known = [gradient for gradient in gradients if gradient is not None]
         sums = iter(sum_over_replicas(known))
-        gradients = [
-            None if gradient is None else _times(next(sums), share) for gradient in gradients
-        ]
+        gradients = [None if gradient is None else next(sums) for gradient in gradients]
+        gradients = times(gradients, share)
     optimizer.apply(gradients, variables)
 
 
-def _times(gradient, share: float):
-    """Their product, 0 for a share of 0; the gradient of an embedding stays a list of rows."""
-    if isinstance(gradient, tf.IndexedSlices):
-        values = tf.math.multiply_no_nan(gradient.values, share)
-        return tf.IndexedSlices(values, gradient.indices, gradient.dense_shape)
-    return tf.math.multiply_no_nan(gradient, share)
+def times(gradients, share: float) -> list:
+    """Each times the share, and 0 for a share of 0; an embedding's stays a list of rows."""
+
+    def one(gradient):
+        if isinstance(gradient, tf.IndexedSlices):
+            values = tf.math.multiply_no_nan(gradient.values, share)
+            return tf.IndexedSlices(values, gradient.indices, gradient.dense_shape)
+        return None if gradient is None else tf.math.multiply_no_nan(gradient, share)
+
+    return [one(gradient) for gradient in gradients]
 
 
 # --- the loop -----------------------------------------------------------------------------

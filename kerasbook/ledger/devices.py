@@ -33,13 +33,16 @@ def train(data: tuple, strategy, weighted_mean: bool = False) -> tuple[list, lis
     """Returns the losses and the weights of a model trained under the strategy; None: on one.
 
     With an L2 penalty, sample weights and batch normalisation over all devices; or with a loss
-    that is a mean over the weights, and gradients clipped to a length.
+    that is a mean over the weights, an embedding, and gradients clipped to a length.
     """
     dtype = data[0].dtype.name
+    if weighted_mean:
+        data = np.minimum(4 * np.abs(data[0]), 5).astype("int32"), *data[1:]
     keras.utils.set_random_seed(3)
     with precision(dtype), contextlib.nullcontext() if strategy is None else strategy.scope():
         hidden = [layers.Dense(5, use_bias=False, kernel_regularizer="l2")]
         if weighted_mean:
+            hidden = [layers.Embedding(6, 3), layers.Flatten(), *hidden]
             reduction = "mean_with_sample_weight"
             optimizer = keras.optimizers.SGD(2.0**-3, global_clipnorm=2.0**-3)
         else:
@@ -69,7 +72,9 @@ def _(draw):
     return pairs
 
 
-@claim(9, "2 devices = 1: a mean over weights, gradients clipped", dtypes=("float64",))
+@claim(
+    9, "2 devices = 1: a mean over weights, an embedding, gradients clipped", dtypes=("float64",)
+)
 def _(draw):
     data = make_data(draw)
     alone = train(data, None, weighted_mean=True)
