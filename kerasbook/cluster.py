@@ -34,6 +34,11 @@ class Cluster:
     index: int
 
     @property
+    def address(self) -> str:
+        """Its own "host:port"."""
+        return self.workers[self.index]
+
+    @property
     def is_chief(self) -> bool:
         """Whether this process prints and writes."""
         return self.index == 0

@@ -195,6 +195,9 @@ def _run_chapter(chapter, flags: dict, common, seconds: dict, started: float) ->
 
     device = _device()
     print(_title(chapter.__doc__))
+    if common.cluster:
+        others = (each for each in common.cluster.workers if each != common.cluster.address)
+        print(f"waiting for the other workers: {', '.join(others)}", flush=True)
     try:
         strategy = devices.make_strategy(common.devices, common.cluster)
     except (ClusterError, RuntimeError, tf.errors.OpError) as error:
@@ -252,8 +255,10 @@ def _run_chapter(chapter, flags: dict, common, seconds: dict, started: float) ->
     except tf.errors.OpError as error:
         if common.cluster is None:
             raise
-        reason = re.sub(r"\{\{.*?\}\} ?", "", str(error)).strip().partition("\n")[0]
-        fail(f"a worker was lost ({reason}); --resume goes on from what {folder} holds", 1)
+        reason = re.search(r"aborted by: (.*)", str(error))
+        if reason is None:
+            raise
+        fail(f"a worker was lost: {reason[1]} --resume goes on from what {folder} holds", 1)
     except OSError as error:
         fail(
             f"cannot write into {folder}: {error.strerror or error}; make room and go on with "
