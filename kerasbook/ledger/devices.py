@@ -1,8 +1,8 @@
 """Several devices and processes: the same weights as on one, every example taken once.
 
 The devices are parts of the CPU (`logical_devices`), the processes two workers of this machine.
-The 17 rows in batches of 8 end with a batch of one row: of two or four devices all but one have
-none of it.
+The 15 rows in batches of 7 make unequal shares, and end with a batch of one row: of two or four
+devices all but one have none of it.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-ROWS, BATCH = 17, 8
+ROWS, BATCH = 15, 7
 
 
 def make_data(draw: Draw) -> tuple:
@@ -40,17 +40,17 @@ def train(data: tuple, strategy, weighted_mean: bool = False) -> tuple[list, lis
         data = np.minimum(4 * np.abs(data[0]), 5).astype("int32"), *data[1:]
     keras.utils.set_random_seed(3)
     with precision(dtype), contextlib.nullcontext() if strategy is None else strategy.scope():
-        hidden = [layers.Dense(5, use_bias=False, kernel_regularizer="l2")]
         if weighted_mean:
-            hidden = [layers.Embedding(6, 3), layers.Flatten(), *hidden]
+            inside = [layers.Embedding(6, 2), layers.Flatten()]
             reduction = "mean_with_sample_weight"
             optimizer = keras.optimizers.SGD(2.0**-3, global_clipnorm=2.0**-3)
         else:
-            hidden.append(layers.BatchNormalization(synchronized=True))
+            inside = [layers.BatchNormalization(synchronized=True), layers.Activation("tanh")]
             reduction = "sum_over_batch_size"
-            optimizer = keras.optimizers.Adam(2.0**-7)
+            optimizer = keras.optimizers.SGD(2.0**-5, momentum=0.5)
         loss_fn = keras.losses.MeanSquaredError(reduction, dtype=dtype)
-        model = keras.Sequential([keras.Input((4,)), *hidden, layers.ReLU(), layers.Dense(1)])
+        last = layers.Dense(1, kernel_regularizer="l2")
+        model = keras.Sequential([keras.Input((4,)), *inside, last])
         options = {"batch_size": BATCH, "epochs": 2, "seed": 5, "jit": "off", "progress": "none"}
         history = fit(model, data, loss_fn=loss_fn, optimizer=optimizer, **options)
     return history.history["loss"], model.get_weights()
@@ -66,7 +66,7 @@ def compare(found: tuple[list, list], expected: tuple[list, list], name: str) ->
 def _(draw):
     data, pairs = make_data(draw), {}
     alone = train(data, None)
-    for count in (2, 4):
+    for count in (2, 4) if draw.dtype == "float64" else (2,):  # 4 devices take long to compile
         found = train(data, devices.make_strategy(count, kind="CPU"))
         pairs |= compare(found, alone, f"{count} devices")
     return pairs
@@ -113,29 +113,26 @@ def load_arrays(file: Path) -> list[np.ndarray]:
         return [saved[f"arr_{i}"] for i in range(len(saved.files))]
 
 
-@claim(9, "every example is taken once: 1, 2, 3, 4 devices", dtypes=("float32",), sources="N")
+@claim(9, "every example is taken once: 1, 2, 4 devices", dtypes=("float32",), sources="N")
 def _(draw):
     pairs = {}
-    for count in (1, 2, 3, 4):
-        for rows, batch in ((ROWS, BATCH), (5, 3)):
-            found = counts(
-                devices.make_strategy(count, kind="CPU"), rows, batch, batch_order(5, 0, rows)
-            )
-            pairs[f"values, {count} devices, {rows} rows"] = found, np.ones(rows)
+    for count in (1, 2, 4):
+        found = counts(devices.make_strategy(count, kind="CPU"), batch_order(5, 0, ROWS))
+        pairs[f"values, {count} devices"] = found, np.ones(ROWS)
     return pairs
 
 
-def counts(strategy, rows: int, batch: int, order: np.ndarray) -> np.ndarray:
+def counts(strategy, order: np.ndarray) -> np.ndarray:
     """Returns how often an epoch takes each row, as the replicas themselves count."""
     with strategy.scope():
-        seen = Seen(rows)
+        seen = Seen(ROWS)
         nothing = keras.Sequential([keras.Input((1,)), layers.Dense(1)])
 
         def step(x, y, share):
             return devices.sum_over_replicas(tf.constant(share, tf.float32)), x
 
-        data = tf.range(rows), tf.range(rows)
-        loop = devices.ReplicaLoop(strategy, nothing, step, [seen], data, batch, training=True)
+        data = tf.range(ROWS), tf.range(ROWS)
+        loop = devices.ReplicaLoop(strategy, nothing, step, [seen], data, BATCH, training=True)
         list(loop.run_epoch(order))
         return np.asarray(tf.convert_to_tensor(seen.times))
 
