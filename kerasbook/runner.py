@@ -227,21 +227,18 @@ def _run_chapter(chapter, flags: dict, common, seconds: dict, started: float) ->
         "device": device,
         "versions": _versions(),
     }
-    scope = contextlib.nullcontext() if strategy is None else strategy.scope()
+    save = _save if common.is_chief else lambda *_: []  # the other workers write nothing
     try:
-        if not common.is_chief:  # prints nothing, writes nothing
-            with scope:
-                chapter.main(**flags, **options)
-            return
-        _check_resumed_flags(folder, report, common.resume)
+        if common.is_chief:
+            _check_resumed_flags(folder, report, common.resume)
         try:
-            with scope:
+            with contextlib.nullcontext() if strategy is None else strategy.scope():
                 result = chapter.main(**flags, **options)
         except NonFiniteLoss as error:
-            _save(folder, report | {"finished": False, "error": str(error)}, error.history)
+            save(folder, report | {"finished": False, "error": str(error)}, error.history)
             fail(error, 1)
         except Interrupted as stop:
-            _save(folder, report | {"finished": False}, stop.history, stop.model)
+            save(folder, report | {"finished": False}, stop.history, stop.model)
             message = f"{stop}; the model so far is in {folder}, and --resume goes on"
             fail(message, termination.status)
         seconds["data"] = result.splits.seconds
@@ -249,7 +246,7 @@ def _run_chapter(chapter, flags: dict, common, seconds: dict, started: float) ->
         seconds["total"] = time.perf_counter() - started
         report |= {"dataset": result.splits.name, "finished": True}
         report |= {"scores": result.scores, "seconds": seconds}
-        files = _save(folder, report, result.history, result.model, result.figures)
+        files = save(folder, report, result.history, result.model, result.figures)
     except (DataError, CheckpointError, ValueError) as error:
         fail(error)
     except tf.errors.OpError as error:
