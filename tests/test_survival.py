@@ -11,6 +11,7 @@ import resource
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -316,6 +317,21 @@ def test_two_runs_in_one_folder(tmp_path, capsys):
     message = f"error: another run (pid {os.getpid()}) is writing into {tmp_path}: "
     assert capsys.readouterr().err.startswith(message)
     assert os.listdir(tmp_path) == [".unfinished-1-model.keras"]
+
+
+def test_without_a_home_no_library_makes_a_folder_of_the_name_of_a_tilde():
+    lines = """
+        import os, pwd
+        def nobody(number): raise KeyError(number)
+        pwd.getpwuid = nobody
+        os.environ.pop("HOME", None)
+        assert os.path.expanduser("~/.keras") == "~/.keras"
+        import kerasbook
+        print(os.path.expanduser("~/.keras"))
+    """
+    program = [sys.executable, "-c", textwrap.dedent(lines)]
+    printed = subprocess.run(program, stdout=subprocess.PIPE, text=True, check=True).stdout
+    assert printed == "/nonexistent/.keras\n"
 
 
 def test_flags_that_are_damaged_are_one_line(tmp_path, capsys):
