@@ -234,7 +234,7 @@ def grade(
                     console=console,
                 )
             )
-            classroom.write_tables(its, paths, records)
+            classroom.write_tables(its, records)
         attention = sum(record["needs_attention"] for record in records)
         print(f"{len(records)} learners: {out / 'grades.csv'}, questions.csv, similarity.csv")
         if attention:

@@ -5,6 +5,7 @@ import dataclasses
 import json
 import os
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from kerasbook import commands
 from kerasbook.exercises import Case, Exercise, load
 from kerasbook.exercises.selfcheck import selfcheck
 from kerasbook.grading import classroom, similarity
+from kerasbook.grading import workers as workers_module
 from kerasbook.grading.classroom import harmless, table
 from kerasbook.grading.html import feedback_page
 from kerasbook.grading.question import STATUSES
@@ -133,7 +135,7 @@ def grade_all(exercises, handed_in, workers, out, key=b"k" * 16, jobs=2):
     its = classroom.Class(load(exercises), workers, key, out)
     paths, _ = classroom.submissions_in(handed_in)
     records = list(classroom.grade_class(its, paths, jobs))
-    classroom.write_tables(its, paths, records)
+    classroom.write_tables(its, records)
     return {record["learner"]: record for record in records}
 
 
@@ -358,6 +360,41 @@ def test_an_unreadable_submission_needs_attention_and_stops_nobody(
     assert records["anna"]["points"] == 2
 
 
+@pytest.mark.parametrize("times", [1, 100])
+def test_a_server_killed_in_a_question_costs_nobody_points(
+    exercises, tmp_path, monkeypatch, times
+):
+    """Once: the question is graded again. Every time: flagged, and no zero."""
+    main = "import socket; server.main(socket.socket(fileno=int(sys.argv[2])), sys.argv[3:])"
+    start = workers_module.START.partition("server.start")[0] + main  # without TensorFlow
+    monkeypatch.setattr(workers_module, "START", start)
+    kills = iter(range(times))
+    handed_in = tmp_path / "class"
+    handed_in.mkdir()
+    for name in ("anna", "dora"):
+        (handed_in / f"{name}.py").write_text(ANSWERS[name])
+
+    def grade(exercise, solution, seed):
+        if next(kills, None) is not None:
+            solution.ask(exercise.cases("public")[0].all_calls())
+            solution.workers._server.kill()
+            select.select([solution._worker._control], [], [], 10)  # until the keeper is gone
+        return truly(exercise, solution, seed)
+
+    truly = classroom.grade
+    with Workers() as workers:
+        plain = grade_all(exercises, handed_in, workers, tmp_path / "plain", jobs=1)
+        monkeypatch.setattr(classroom, "grade", grade)
+        killed = grade_all(exercises, handed_in, workers, tmp_path / "killed", jobs=1)
+    if times == 1:
+        assert killed == plain
+    else:
+        for record in killed.values():
+            assert record["questions"]["mean"]["status"] == "internal"
+            assert record["questions"]["mean"]["points"] is None
+            assert record["needs_attention"]
+
+
 def test_half_a_character_from_a_worker_can_be_written(tmp_path):
     classroom.write(tmp_path / "x", "a\ud800b")
     assert (tmp_path / "x").read_text() == "a?b"
@@ -367,9 +404,8 @@ def test_half_a_character_from_a_worker_can_be_written(tmp_path):
 
 
 def likeness(**answers):
-    exercises = dict.fromkeys(["mean"])
-    given = [Submission(name, {"mean": text}) for name, text in answers.items()]
-    return [row[1:] for row in similarity.pairs(given, exercises)]
+    runs = {name: {"mean": similarity.runs_of(text, "mean")} for name, text in answers.items()}
+    return [row[1:] for row in similarity.pairs(runs, ["mean"])]
 
 
 def test_a_renamed_copy_is_found_and_two_independent_answers_are_not():

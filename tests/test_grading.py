@@ -592,6 +592,12 @@ def test_what_is_printed_is_bounded_and_said_to_be_cut(simple_workers):
     assert solution.cut
 
 
+def without_tensorflow():
+    """How a server is started that imports only NumPy, which is sooner done."""
+    main = "import socket; server.main(socket.socket(fileno=int(sys.argv[2])), sys.argv[3:])"
+    return workers_module.START.partition("server.start")[0] + main
+
+
 def test_a_server_that_has_ended_is_an_error_with_a_reason(monkeypatch, tmp_path):
     broken = tmp_path / "python"
     broken.write_text("#!/bin/sh\necho 'no module named tensorflow' >&2\nexit 1\n")
@@ -601,15 +607,55 @@ def test_a_server_that_has_ended_is_an_error_with_a_reason(monkeypatch, tmp_path
         made.probed()
 
 
-def test_a_server_that_was_killed_is_told_and_leaves_no_box(monkeypatch, tmp_path):
+def test_a_server_that_was_killed_is_started_again(monkeypatch, tmp_path):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(workers_module, "START", without_tensorflow())
     with Workers(level=5) as made:
         made.probed()
         made._server.kill()
         made._server.wait()
-        with pytest.raises(WorkersError, match="the server of the workers has ended"):
+        assert graded(made, HONEST)[0].status == "pass"
+
+
+def test_a_server_that_cannot_be_started_again_is_told_and_leaves_no_box(monkeypatch, tmp_path):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(workers_module, "START", without_tensorflow())
+    with Workers(level=5) as made:
+        made.probed()
+        monkeypatch.setattr(workers_module, "START", "raise SystemExit('it is broken')")
+        made._server.kill()
+        made._server.wait()
+        with pytest.raises(WorkersError, match="it is broken"):
             graded(made, HONEST)
-        assert not list(tmp_path.glob("kerasbook-box-*"))
+        assert not list(tmp_path.glob("kerasbook-*/box-*"))
+
+
+def test_a_server_started_again_with_weaker_walls_is_refused(monkeypatch):
+    monkeypatch.setattr(workers_module, "START", without_tensorflow())
+    with Workers() as made:
+        made._probed = {**made.probed(), "level": made.level - 1}
+        made._server.kill()
+        made._server.wait()
+        with pytest.raises(WorkersError, match="cannot be had any more"):
+            graded(made, HONEST)
+
+
+def test_what_killed_graders_left_is_removed(monkeypatch, tmp_path):
+    """Not what is held, young, of another name, or reached through a link."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    names = ["workers-deadbeef", "workers-heldheld", "workers-youngone", "workers-alongername", "x"]
+    for name in names:
+        (tmp_path / f"kerasbook-{name}" / "box-1").mkdir(parents=True)
+    (tmp_path / "kerasbook-workers-linklink").symlink_to(tmp_path / "kerasbook-x")
+    for path in tmp_path.iterdir():
+        if not path.name.endswith("youngone"):
+            os.utime(path, (1, 1), follow_symlinks=False)
+    held = workers_module.hold(str(tmp_path / "kerasbook-workers-heldheld"))
+    workers_module.remove_left_behind()
+    os.close(held)
+    left = {path.name.removeprefix("kerasbook-") for path in tmp_path.iterdir()}
+    assert left == {*names[1:], "workers-linklink"}
+    assert (tmp_path / "kerasbook-x" / "box-1").is_dir()
 
 
 def test_the_server_ends_with_its_grader(tmp_path):
@@ -632,11 +678,11 @@ def test_the_server_ends_with_its_grader(tmp_path):
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as grader:
         pid = int(grader.stdout.readline())
         ends = time.monotonic() + 20
-        while not list(tmp_path.glob("kerasbook-box-*")) and time.monotonic() < ends:
+        while not list(tmp_path.glob("kerasbook-*/box-*")) and time.monotonic() < ends:
             time.sleep(0.05)
         time.sleep(0.3)
+        assert list(tmp_path.glob("kerasbook-*/box-*"))  # it is in the middle of a question
         grader.kill()
-    assert list(tmp_path.glob("kerasbook-box-*"))  # it was in the middle of a question
 
     def left():
         if sys.platform != "linux":
@@ -652,5 +698,4 @@ def test_the_server_ends_with_its_grader(tmp_path):
     while left() and time.monotonic() < ends:
         time.sleep(0.05)
     assert not left()
-    homes = [one for one in tmp_path.iterdir() if not one.name.startswith("kerasbook-box-")]
-    assert homes == []
+    assert list(tmp_path.iterdir()) == []

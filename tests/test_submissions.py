@@ -10,9 +10,11 @@ import time
 import zipfile
 import zlib
 
-from kerasbook.grading import submissions
+from kerasbook.grading import intake, submissions
 from kerasbook.grading.classroom import GradingError, file_name, submissions_in
-from kerasbook.grading.submissions import Refused, program_of, take_in, take_in_apart
+from kerasbook.grading.intake import take_in_apart
+from kerasbook.grading.submissions import Refused, program_of, take_in
+from kerasbook.grading.worker import sandbox
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -268,20 +270,76 @@ def test_a_million_notes_are_not_kept(anna):
     assert len(taken(anna).notes) == submissions.MOST_NOTES + 1
 
 
-def test_what_the_reader_does_not_survive_is_a_note(anna, monkeypatch):
-    """A stand-in for a text that ends the parser, fills the memory, or never ends."""
-    broken = anna.parent / "reader.py"
-    monkeypatch.setattr(submissions, "__file__", str(broken))
-    monkeypatch.setattr(submissions, "SECONDS", 1)
-    for text, word in (
-        ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", "ended"),
-        ("raise MemoryError", "memory"),
-        ("while True: pass", "more than 1 s"),
-    ):
-        broken.write_text(text)
-        submission = take_in_apart(anna, ["mean"])
+@pytest.fixture
+def readers(monkeypatch):
+    """Readers whose work can be replaced by another program."""
+
+    def made(program):
+        start = intake.START.replace("intake.serve()", "exec(sys.argv[2])")
+        start = start.replace("sys.argv[2]", repr(f"{program}\nintake.serve()"))
+        monkeypatch.setattr(intake, "START", start)
+        monkeypatch.setattr(intake, "readers", intake.Readers())
+        return intake.readers
+
+    yield made
+    intake.readers.close()
+
+
+ENDS = """
+import os, signal
+def take_in(path, questions):
+    if path.name == "killed":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if path.name == "full":
+        return bytearray(10**11)
+    if path.name == "slow":
+        while True:
+            pass
+    if path.name == "forks":
+        os.fork()
+    if path.name == "looks":
+        return list(path.parent.iterdir())
+    return take_in_truly(path, questions)
+take_in_truly, intake.take_in = intake.take_in, take_in
+"""
+
+
+def test_what_the_reader_does_not_survive_is_a_note(anna, monkeypatch, readers):
+    """Stand-ins for a text that ends the parser, fills the memory, or never ends."""
+    monkeypatch.setattr(intake, "SECONDS", 1)
+    readers(ENDS)
+    for name, word in (("killed", "ended"), ("full", "memory"), ("slow", "more than 1 s")):
+        submission = take_in_apart(anna.parent / name, ["mean"])
         assert submission.digest == ""
         assert noted(submission, "cannot be read", word)
+    (anna / "a.py").write_text(ANSWER)
+    assert take_in_apart(anna, ["mean"]) == take_in(anna, ["mean"])  # the next one has its own
+
+
+def test_a_reader_that_was_taken_over_opens_nothing_else_and_starts_nothing(anna, readers):
+    if sandbox.landlock_abi() < 1:
+        pytest.skip("no Landlock on this machine")
+    readers(ENDS)
+    for name in ("forks", "looks"):
+        (anna.parent / name).mkdir()
+        submission = take_in_apart(anna.parent / name, ["mean"])
+        assert noted(submission, "cannot be read", "PermissionError"), name
+
+
+def test_a_server_of_readers_that_was_killed_is_started_again(anna, readers):
+    (anna / "a.py").write_text(ANSWER)
+    server = readers("")
+    assert take_in_apart(anna, ["mean"]).answers
+    server._server.kill()
+    server._server.wait()
+    assert take_in_apart(anna, ["mean"]).answers
+
+
+def test_a_flood_from_a_reader_is_cut(anna, monkeypatch, readers):
+    monkeypatch.setattr(intake, "LARGEST_REPLY", 1000)
+    readers("def take_in(path, questions): return type('x', (), {'learner': 1, 'runs': 'x' * 2000})"
+            "()\nintake.take_in = take_in")  # fmt: skip
+    assert noted(take_in_apart(anna, ["mean"]), "cannot be read")
 
 
 # Zips

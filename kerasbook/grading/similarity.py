@@ -2,6 +2,8 @@
 
 Likeness is the share of runs of seven syntax nodes (Jaccard index) that two answers have in common,
 those that most of the class shares left out. It is a reason to look, not a verdict.
+
+The runs are made where a submission is taken in, so this file needs only the standard library.
 """
 
 from __future__ import annotations
@@ -9,29 +11,32 @@ from __future__ import annotations
 import ast
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from itertools import combinations
-
-from kerasbook.exercises.exercise import Exercise
-from kerasbook.grading.submissions import Submission
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from hashlib import blake2b
+from itertools import combinations, islice
 
 RUN = 7
 FEWEST_RUNS = 12
+MOST_RUNS, MOST_NODES = 2_000, 20_000  # of one answer; the longest of the book's have 500
 LIKE = 0.8
 
 
 def pairs(
-    submissions: Iterable[Submission], exercises: dict[str, Exercise]
+    runs: Mapping[str, Mapping[str, Collection[int]]], questions: Iterable[str]
 ) -> Iterator[tuple[str, str, str, float]]:
-    """Question, learner, learner, likeness, for pairs of at least 0.8, the most alike first."""
-    given = sorted(submissions, key=lambda one: one.learner)
+    """Question, learner, learner, likeness, for pairs of at least 0.8, the most alike first.
+
+    Args:
+        runs: learner → question → what `runs_of` gave.
+        questions: names.
+    """
     found = []
-    for name in exercises:
-        runs = {one.learner: runs_of(one.answers.get(name, ""), name) for one in given}
-        counts = Counter(run for mine in runs.values() for run in mine)
+    for name in questions:
+        given = {learner: set(runs[learner].get(name, ())) for learner in sorted(runs)}
+        counts = Counter(run for mine in given.values() for run in mine)
         # In a large class, what half of all have written is the obvious way.
-        usual = {run for run, count in counts.items() if count > max(3, len(runs) / 2)}
-        own = {learner: mine - usual for learner, mine in runs.items()}
+        usual = {run for run, count in counts.items() if count > max(3, len(given) / 2)}
+        own = {learner: mine - usual for learner, mine in given.items()}
         for one, other in combinations(own, 2):
             together = len(own[one] | own[other])
             if together < FEWEST_RUNS:
@@ -42,19 +47,29 @@ def pairs(
     yield from sorted(found, key=lambda row: (-row[3], row))
 
 
-def runs_of(source: str, name: str) -> set[tuple[str, ...]]:
-    """The runs of syntax nodes of one answer; names, numbers and docstrings do not count."""
+def runs_of(source: str, name: str) -> list[int]:
+    """Digests of the runs of syntax nodes of one answer, without names, numbers and docstrings.
+
+    Of an answer with more runs than MOST_RUNS those with the smallest digests, which are as good
+    as drawn by chance, and the same in a copy.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of a learner's "\\d" and the like
             tree = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return set()
+        return []
     for node in tree.body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == name:
-            kinds = list(kinds_of(node))
-            return {tuple(kinds[at : at + RUN]) for at in range(len(kinds) - RUN + 1)}
-    return set()
+            kinds = list(islice(kinds_of(node), MOST_NODES))
+            runs = {" ".join(kinds[at : at + RUN]) for at in range(len(kinds) - RUN + 1)}
+            return sorted(digest_of(run) for run in runs)[:MOST_RUNS]
+    return []
+
+
+def digest_of(run: str) -> int:
+    """Eight bytes for a run, the same in every process."""
+    return int.from_bytes(blake2b(run.encode("utf-8", "replace"), digest_size=8).digest())
 
 
 def kinds_of(tree: ast.AST) -> Iterator[str]:

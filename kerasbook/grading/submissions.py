@@ -3,23 +3,19 @@
 Only text is read: of .py files, and of the code cells of notebooks. Links, devices, archives with
 odd names, and files too large are refused, with a note; what is no answer is ignored.
 
-`take_in_apart` does this in a process of its own, with limits: a text that is made to keep the
-parser busy, to fill the memory or to end the process does so there, and not in the grader. The
-process is this file, so it may import nothing but the standard library.
+The grader has this done in a process of its own (see intake), which has nothing but the standard
+library.
 """
 
 from __future__ import annotations
 
 import ast
-import contextlib
 import hashlib
 import io
 import json
 import os
 import re
 import stat
-import subprocess
-import sys
 import tokenize
 import warnings
 import zipfile
@@ -27,10 +23,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from kerasbook.grading.similarity import runs_of
+
 MOST_FILES, DEEPEST, MOST_NOTES, LONGEST_NOTE = 500, 6, 20, 300
 LARGEST_TEXT, LARGEST_NOTEBOOK, LARGEST_ZIP = 1_000_000, 32_000_000, 64_000_000
 LARGEST_IN_ALL = 100_000_000  # bytes read of one submission
-SECONDS, MEMORY = 20, 2**31  # for the process that takes a submission in
 ENDINGS = (".py", ".ipynb", ".zip")
 ENCODINGS = ("utf-8", "utf-8-sig", "iso-8859-1", "ascii", "us-ascii")
 NEVER_READ = re.compile(
@@ -48,12 +45,14 @@ class Submission:
         answers: question → text of the program that has the answer.
         notes: what was refused, ignored, or chosen among several, a sentence each.
         digest: sha256 of all that was read; "" if the reading itself ended badly.
+        runs: question → what the report of likeness compares, see similarity.runs_of.
     """
 
     learner: str
     answers: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     digest: str = ""
+    runs: dict[str, list[int]] = field(default_factory=dict)
 
 
 class Refused(Exception):
@@ -64,21 +63,6 @@ def learner_of(path: Path) -> str:
     """The name of the learner whose submission this is, as text that can be written anywhere."""
     name = path.name if path.is_dir() else path.stem
     return name.encode("utf-8", "backslashreplace").decode()
-
-
-def take_in_apart(path: Path, questions: Iterable[str]) -> Submission:
-    """What `take_in` returns, from a process of its own; if that ends badly, only a note."""
-    asked = json.dumps([os.fspath(path.absolute()), list(questions)])
-    command = [sys.executable, "-I", "-S", "-B", "-X", "utf8", __file__]
-    try:
-        done = subprocess.run(command, input=asked.encode(), capture_output=True, timeout=SECONDS)
-        if done.returncode == 0:
-            return Submission(learner_of(path), **json.loads(done.stdout))
-        last = done.stderr.decode("utf-8", "replace").strip().rpartition("\n")[2]
-        reason = "too much memory" if "MemoryError" in last else last or "the reader ended"
-    except subprocess.TimeoutExpired:
-        reason = f"that takes more than {SECONDS} s"
-    return Submission(learner_of(path), notes=[f"cannot be read: {reason}"[:LONGEST_NOTE]])
 
 
 def take_in(path: Path, questions: Iterable[str]) -> Submission:
@@ -103,6 +87,7 @@ def take_in(path: Path, questions: Iterable[str]) -> Submission:
     if not files and not notes:
         notes.append("no .py file and no notebook in it")
     _choose(set(questions), files, submission, notes)
+    submission.runs = {name: runs_of(text, name) for name, text in submission.answers.items()}
     if len(notes) > MOST_NOTES:
         notes[MOST_NOTES:] = [f"and {len(notes) - MOST_NOTES} more notes"]
     submission.notes = [
@@ -412,21 +397,3 @@ def _is_plain(value: ast.expr, known: set[str]) -> bool:
         isinstance(node, PLAIN) or (isinstance(node, ast.Name) and node.id in known)
         for node in ast.walk(value)
     )
-
-
-def _main() -> None:
-    """Take in one submission: path and questions as JSON from stdin, its parts to stdout."""
-    import resource
-
-    with contextlib.suppress(ValueError, OSError):  # not everywhere
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    path, questions = json.load(sys.stdin)
-    submission = take_in(Path(path), questions)
-    del submission.__dict__["learner"]
-    json.dump(vars(submission), sys.stdout)
-
-
-if __name__ == "__main__":
-    _main()

@@ -11,6 +11,7 @@ Started as `python -I -B -X utf8 -c …`, see kerasbook.grading.workers.
 """
 
 import contextlib
+import gc
 import json
 import os
 import selectors
@@ -313,7 +314,10 @@ def start(descriptor: int, hidden: list[str]):
     import keras  # noqa: F401
     import tensorflow  # noqa: F401
 
+    # What is there now stays: a worker's collector would touch, and so copy, every page of it.
+    gc.collect()
+    gc.freeze()
     main(socket.socket(fileno=descriptor), hidden)
     home = os.environ["HOME"]  # made for this server; a grader that was killed could not remove it
-    if os.path.basename(home).startswith("kerasbook-"):
+    if os.path.basename(home).startswith("kerasbook-workers-"):
         shutil.rmtree(home, ignore_errors=True)
