@@ -10,9 +10,10 @@ import subprocess
 import sys
 import time
 
-from kerasbook import cluster, devices, runner
+from kerasbook import chapter1, cluster, devices, runner
 from kerasbook.checks import ArgumentError
 from kerasbook.cluster import Cluster, ClusterError, read_cluster, start_workers
+from kerasbook.data import DataError
 from kerasbook.training import evaluate, fit, predict
 
 import keras
@@ -55,14 +56,11 @@ def data(rows=9):
 QUICK = {"batch_size": 4, "jit": "off", "progress": "none"}
 
 
-def test_history_evaluate_and_predict_are_those_of_one_device_and_so_is_going_on(tmp_path):
+def test_history_evaluate_and_predict_are_those_of_one_device():
     results = []
     for strategy in (tf.distribute.get_strategy(), devices.make_strategy(2)):
         parts = make(strategy, lambda: layers.Dense(4, "tanh"))
-        parts |= QUICK | {"checkpoint": tmp_path / str(len(results))}
-        fit(train=data(8), epochs=1, validation_data=data(4), **parts)
-        parts["model"].set_weights([0 * each for each in parts["model"].get_weights()])
-        history = fit(train=data(8), epochs=2, validation_data=data(4), resume=True, **parts)
+        history = fit(train=data(8), epochs=2, validation_data=data(4), **parts, **QUICK)
         known = {name: parts[name] for name in ("model", "loss_fn", "metrics")}
         scores = evaluate(data=data(8), **known, batch_size=4)
         results.append([history.history, scores, predict(parts["model"], data()[0])])
@@ -252,14 +250,30 @@ def test_a_launcher_that_ends_ends_its_workers(number, status, tmp_path):
 # --- chapters -------------------------------------------------------------------------------
 
 
-def call(*arguments):
+def call(*arguments, chapter=1):
     with pytest.raises(SystemExit) as caught:
-        runner.run("kerasbook.chapter1", [str(argument) for argument in arguments])
+        runner.run(f"kerasbook.chapter{chapter}", [str(argument) for argument in arguments])
     return caught.value.code
 
 
-def test_a_chapter_runs_on_two_devices(tmp_path, capsys):
-    assert call("--quick", "--devices", 2, "--output", tmp_path) == 0
+def test_a_chapters_main_runs_in_the_scope_of_its_devices(tmp_path, monkeypatch):
+    def main(**fit_options):
+        """Trains nothing."""
+        seen.append(tf.distribute.get_strategy().num_replicas_in_sync)
+        raise DataError("no data")
+
+    seen = []
+    monkeypatch.setattr(chapter1, "main", main)
+    assert call("--devices", 2, "--output", tmp_path) == 2
+    assert call("--output", tmp_path) == 2
+    assert seen == [2, 1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("chapter", range(1, 7))
+def test_every_chapter_runs_on_two_devices(chapter, tmp_path, capsys):
+    flags = ["--quick", "--examples", 64, "--devices", 2, "--output", tmp_path]
+    assert call(*flags, chapter=chapter) == 0
     assert "; 2 replicas" in capsys.readouterr().out
     report = json.loads((tmp_path / "report.json").read_text())
     assert set(os.listdir(tmp_path)) == {*report["files"], "checkpoint"}
