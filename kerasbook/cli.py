@@ -58,6 +58,22 @@ def run(context: typer.Context, chapter: int):
     runner.run(f"kerasbook.chapter{chapter}", context.args)
 
 
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    add_help_option=False,
+)
+def bench(context: typer.Context):
+    """Time the book's loops; `kerasbook bench grading` times the grader, beside others."""
+    if context.args[:1] == ["grading"]:
+        from kerasbook.bench import grading
+
+        grading.main(context.args[1:])
+    else:
+        from kerasbook.bench import main
+
+        main(context.args)
+
+
 @app.command()
 def verify(
     chapters: Annotated[list[int] | None, typer.Argument(help="Numbers; all, if none.")] = None,

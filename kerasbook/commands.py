@@ -39,14 +39,29 @@ def clear_errors() -> Iterator[None]:
         runner.fail("interrupted; the same command goes on from here", 130)
 
 
-def chosen(folder: Path | None, chapter: int | None = None):
-    """The exercises of a folder, or the book's; a word while TensorFlow is being imported."""
-    from kerasbook.exercises import load
+def chosen(folder: Path | None, chapter: int | None = None, questions: str | None = None):
+    """The exercises of a folder, or the book's; a word while TensorFlow is being imported.
+
+    Of named questions, with commas between, only their own files are imported.
+    """
+    from kerasbook.exercises import ExerciseError, load
+    from kerasbook.exercises.exercise import load_file, stub_files
 
     from rich.console import Console
 
     with Console(stderr=True).status("loading the exercises"):
-        return load(folder, chapter)
+        if not questions:
+            return load(folder, chapter)
+        files = stub_files(folder)
+        names = [name.strip() for name in questions.split(",")]
+        for name in names:
+            if name not in files:
+                raise ExerciseError(f"there is no exercise {name!r} among {', '.join(files)}")
+        found = {name: load_file(files[name]) for name in names}
+    for name, one in found.items():
+        if chapter not in (None, one.chapter):
+            raise ExerciseError(f"{name} is of chapter {one.chapter}, not {chapter}")
+    return found
 
 
 def start(
@@ -214,7 +229,7 @@ def grade(
         secret = classroom.read_key(key or out / "key")
         hidden = [submissions, out, *([key] if key else []), *([exercises] if exercises else [])]
         with Workers(level, hidden) as workers:
-            found = pick(chosen(exercises, chapter), questions)
+            found = chosen(exercises, chapter, questions)
             if workers.level > require_isolation:
                 reasons = "; ".join(f"level {n}: {why}" for n, why in workers.reasons() if why)
                 raise classroom.GradingError(
@@ -241,17 +256,6 @@ def grade(
             print(
                 f"{attention} need attention: the grader failed on them; the same command retries"
             )
-
-
-def pick(found: dict, questions: str | None) -> dict:
-    """Those of the named questions, or all."""
-    from kerasbook.exercises import ExerciseError
-
-    names = [name.strip() for name in questions.split(",")] if questions else list(found)
-    for name in names:
-        if name not in found:
-            raise ExerciseError(f"there is no exercise {name!r} among {', '.join(found)}")
-    return {name: found[name] for name in names}
 
 
 export = typer.Typer(
@@ -298,7 +302,7 @@ def export_gradescope(
         from kerasbook.grading import classroom
         from kerasbook.grading.exports import gradescope
 
-        found = pick(chosen(exercises, chapter), questions)
+        found = chosen(exercises, chapter, questions)
         secret = classroom.read_key(key or file.with_suffix(".key"))
         packed = gradescope.autograder(found, secret, install, exercises, require_isolation)
         file.write_bytes(packed)
@@ -330,7 +334,7 @@ def export_github(
     with clear_errors():
         from kerasbook.grading.exports import github, write_folder
 
-        found = pick(chosen(exercises, chapter), questions)
+        found = chosen(exercises, chapter, questions)
         files = github.action(found, install, exercises, require_isolation)
         for path in write_folder(folder, files):
             print(path)
@@ -369,7 +373,7 @@ def export_nbgrader(
     with clear_errors():
         from kerasbook.grading.exports import nbgrader, write_folder
 
-        found = pick(chosen(exercises, chapter), questions)
+        found = chosen(exercises, chapter, questions)
         text = nbgrader.assignment(found.values(), exercises)
         print(*write_folder(file.parent, {file.name: text}))
 
@@ -386,7 +390,7 @@ def export_otter(
     with clear_errors():
         from kerasbook.grading.exports import otter, write_folder
 
-        found = pick(chosen(exercises, chapter), questions)
+        found = chosen(exercises, chapter, questions)
         for path in write_folder(folder, otter.assignment(found.values(), title, exercises)):
             print(path)
 

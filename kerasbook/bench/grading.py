@@ -1,11 +1,15 @@
 """How many submissions a minute and core? `kerasbook grade` beside nbgrader, Otter and pytest.
 
-    python -m kerasbook.bench.grading --number 20 --peers ENVIRONMENT/bin/python --json grading.json
+    kerasbook bench grading --number 20 --peers ENVIRONMENT/bin/python --json grading.json
 
 Everybody grades the same submissions of six questions, half of them with TensorFlow, with the same
 cases and the same comparison, one submission after the other, bound to one core (`--cores`). The
 answers are the authors' own, right and wrong. All that is between the command and the last result
-counts, starting up too; making the notebooks and nbgrader's data base does not.
+counts, starting up too; making the notebooks and nbgrader's data base does not. Each also grades a
+class of one: the further submissions alone are the second rate, and what is left is the start.
+
+Memory is that of all processes of the contender together, shared pages counted once, looked at
+every second; the largest of the first half of the run stands beside that of the second.
 
 kerasbook isolates each answer, at the level that is shown. The others run the answers in the
 process that judges them, as they do in a class: nbgrader and Otter in a kernel for each notebook,
@@ -16,6 +20,7 @@ and what kerasbook needs; what it has not is left out, with a word.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import platform
@@ -95,6 +100,7 @@ class Contest:
         if cores > len(allowed):
             raise SystemExit(f"error: --cores {cores}, but there are {len(allowed)}")
         self.cores = allowed[:cores]
+        self.memory: list[int] = []  # bytes, every second in which a command ran
         draw = random.Random(0)
         self.answers: Answers = {
             f"learner{at:03d}": {
@@ -117,7 +123,7 @@ class Contest:
             "PATH": f"{folder}:{os.environ['PATH']}",
             "CUDA_VISIBLE_DEVICES": "-1",
         }
-        done = subprocess.run(
+        with subprocess.Popen(
             list(map(str, command)),
             cwd=cwd or self.folder,
             env=environment,
@@ -126,10 +132,17 @@ class Contest:
             stderr=subprocess.STDOUT,
             text=True,
             preexec_fn=lambda: os.sched_setaffinity(0, self.cores),
-        )
-        if done.returncode not in good:
-            raise RuntimeError("\n".join(done.stdout.splitlines()[-8:]))
-        return done.stdout
+        ) as running:
+            told = ""
+            while True:
+                try:
+                    told, _ = running.communicate(timeout=1)
+                    break
+                except subprocess.TimeoutExpired:
+                    self.memory.append(memory_of(running.pid))
+        if running.returncode not in good:
+            raise RuntimeError("\n".join(told.splitlines()[-8:]))
+        return told
 
     def needs(self, package: str) -> None:
         """Raise Absent if the peers' Python has no such package."""
@@ -138,6 +151,23 @@ class Contest:
             self.run(self.peers, "-c", code)
         except RuntimeError as error:
             raise Absent(f"{self.peers} has no {package}") from error
+
+
+def memory_of(first: int) -> int:
+    """Bytes that a process and all below it hold, a page shared by n of them counted as 1/n."""
+    children: dict[int, list[int]] = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            parent = int(path.read_text(errors="replace").rpartition(")")[2].split()[1])
+            children.setdefault(parent, []).append(int(path.parent.name))
+    size, waiting = 0, [first]
+    while waiting:
+        number = waiting.pop()
+        waiting += children.get(number, [])
+        with contextlib.suppress(OSError):
+            told = Path(f"/proc/{number}/smaps_rollup").read_text()
+            size += sum(int(kilobytes) for kilobytes in re.findall(r"^Pss: +(\d+)", told, re.M))
+    return size * 1024
 
 
 # Each contender: prepares, then returns what is timed; that returns (questions passed, a remark).
@@ -307,27 +337,27 @@ def compare(
     exercises = {name: book[name] for name in questions}
     rows = {}
     for name in contenders:
-        with tempfile.TemporaryDirectory() as folder:
-            contest = Contest(Path(folder), exercises, number, peers, cores)
-            try:
-                timed = CONTENDERS[name](contest)
-                started = time.perf_counter()
-                passed, remark = timed()
-            except (Absent, RuntimeError) as error:
-                told(f"{name:10} left out: {error}")
-                continue
-            seconds = time.perf_counter() - started
-        rate = 60 * number / seconds / cores
-        rows[name] = {
-            "seconds": seconds,
-            "submissions_per_minute_and_core": rate,
-            "questions_passed": passed,
-            "remark": remark,
+        try:
+            alone, _ = timed(name, exercises, 1, peers, cores)
+            row, contest = timed(name, exercises, number, peers, cores)
+        except (Absent, RuntimeError) as error:
+            told(f"{name:10} left out: {error}")
+            continue
+        seconds = row["seconds"]
+        each = (seconds - alone["seconds"]) / max(number - 1, 1)
+        half = len(contest.memory) // 2
+        peaks = [max(part, default=0) for part in (contest.memory[:half], contest.memory[half:])]
+        rows[name] = row | {
+            "submissions_per_minute_and_core": 60 * number / seconds / cores,
+            "seconds_of_one": alone["seconds"],
+            "further_submissions_per_minute_and_core": 60 / each / cores if each > 0 else None,
+            "memory_of_the_halves": peaks,
         }
         told(
-            f"{name:10} {rate:6.1f} submissions a minute and core "
-            f"({number} in {seconds:.1f} s, {passed} of {number * len(exercises)} answers right, "
-            f"{remark})"
+            f"{name:10} {60 * number / seconds / cores:6.1f} submissions a minute and core "
+            f"({number} in {seconds:.1f} s, one in {alone['seconds']:.1f} s, each further one "
+            f"{each:.2f} s; {row['questions_passed']} of {number * len(exercises)} answers right; "
+            f"memory {peaks[0] / 2**20:.0f}, then {peaks[1] / 2**20:.0f} MiB; {row['remark']})"
         )
     return {
         "machine": platform.platform(),
@@ -339,9 +369,23 @@ def compare(
     }
 
 
+def timed(
+    name: str, exercises: dict[str, Exercise], number: int, peers: str, cores: int
+) -> tuple[dict, Contest]:
+    """What came out when one contender graded a class of this size, and its contest."""
+    with tempfile.TemporaryDirectory() as folder:
+        contest = Contest(Path(folder), exercises, number, peers, cores)
+        grade = CONTENDERS[name](contest)
+        contest.memory.clear()
+        started = time.perf_counter()
+        passed, remark = grade()
+        seconds = time.perf_counter() - started
+    return {"seconds": seconds, "questions_passed": passed, "remark": remark}, contest
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Compare, print, and write the figures as JSON if asked to."""
-    parser = argparse.ArgumentParser(prog="python -m kerasbook.bench.grading")
+    parser = argparse.ArgumentParser(prog="kerasbook bench grading")
     parser.add_argument("--number", type=int, default=20, help="of submissions [20]")
     parser.add_argument("--peers", default=sys.executable, help="a Python with nbgrader and Otter")
     parser.add_argument("--cores", type=int, default=1, help="that everybody gets [1]")
