@@ -13,7 +13,7 @@ from kerasbook import notebooks
 import nbformat
 import pytest
 
-SLOW = [pytest.param(page, marks=pytest.mark.slow) for page in ("2", "3", "4", "5", "6")]
+SLOW = [pytest.param(page, marks=pytest.mark.slow) for page in ("2", "3", "4", "5", "6", "9")]
 
 
 @pytest.mark.timeout(900)

@@ -1,0 +1,163 @@
+"""The times that chapter 9 draws: ways to run a step, one and two threads, one and two workers.
+
+    python -m kerasbook.bench.scaling                      # shows them
+    python -m kerasbook.bench.scaling --json kerasbook/bench/scaling.json
+
+Nothing else should run. Threads and workers are measured in processes of their own, because
+TensorFlow can be told only once how many threads it has. Where several times are taken, the
+shortest counts.
+"""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from kerasbook import chapter2, chapter3, chapter9
+from kerasbook.bench import _Stopwatch, noise
+from kerasbook.checkpoint import atomic_path
+from kerasbook.cluster import end_with_launcher, read_cluster, start_workers
+from kerasbook.devices import make_strategy
+from kerasbook.training import fit
+
+import keras
+import tensorflow as tf
+from keras import layers
+
+SIZES = (8, 32, 64, 128, 512)
+
+
+def recurrent() -> keras.Model:
+    """A GRU of 64 units over 40 steps."""
+    inside = [layers.GRU(64), layers.Dense(10)]
+    return keras.Sequential([keras.Input((40, 64)), *inside])
+
+
+NETWORKS: dict[str, tuple[Callable[[], keras.Model], tuple[int, ...]]] = {
+    "dense": (lambda: chapter2.make_model((28, 28, 1), 10), (28, 28, 1)),
+    "recurrent": (recurrent, (40, 64)),
+    "convolutional": (lambda: chapter3.make_model((28, 28, 1), 10), (28, 28, 1)),
+}
+
+
+def time_ways() -> dict[str, dict[str, float]]:
+    """Returns milliseconds per step of 64 rows, by network and way to run it."""
+    times = {}
+    for name, (make, shape) in NETWORKS.items():
+        batch = [tf.constant(part) for part in noise(64, *shape)]
+        eager = name != "recurrent"  # a second and more, and in no picture
+        steps = 2 if name == "convolutional" else 20  # XLA takes long for convolutions
+        times[name] = chapter9.time_step(make(), *batch, (False, True), steps, eager)
+    return times
+
+
+def time_threads(threads: int) -> dict[str, dict[str, float]]:
+    """Returns milliseconds per step by network and batch size, in a process of so many threads."""
+    program = (
+        "import json; from kerasbook.bench import scaling; print(json.dumps(scaling.time_sizes()))"
+    )
+    names = "TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS"
+    own = os.environ | dict.fromkeys(names, str(threads)) | {"CUDA_VISIBLE_DEVICES": "-1"}
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, env=own, stdout=subprocess.PIPE, text=True, check=True)
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def time_sizes() -> dict[str, dict[str, float]]:
+    """Returns milliseconds per step by network and batch size, in this process."""
+    times: dict[str, dict[str, float]] = {}
+    for name in ("dense", "convolutional"):
+        make, shape = NETWORKS[name]
+        for size in SIZES:
+            batch = [tf.constant(part) for part in noise(size, *shape)]
+            steps = max(2, 512 // size)
+            found = chapter9.time_step(make(), *batch, steps=steps, eager=False)
+            times.setdefault(name, {})[str(size)] = next(iter(found.values()))
+    return times
+
+
+def time_workers(name: str, workers: int, rows: int) -> float:
+    """Returns milliseconds per step with so many workers of one thread, which share `rows` rows."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "milliseconds"
+        command = [sys.executable, "-m", "kerasbook.bench.scaling", "--member", name, str(rows)]
+        command += ["--json", str(file)]
+        threads = dict.fromkeys(("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS"), "1")
+        before = {key: os.environ.get(key) for key in threads}
+        os.environ |= threads
+        try:
+            if workers == 1:
+                subprocess.run(command, check=True)
+            elif start_workers(workers, command):
+                raise SystemExit("the workers failed")
+        finally:
+            for key, value in before.items():
+                os.environ.pop(key) if value is None else os.environ.update({key: value})
+        return json.loads(file.read_text())
+
+
+def be_a_member(name: str, rows: int, file: Path, steps: int = 20) -> None:
+    """Trains as one of the workers; the chief writes milliseconds per step into the file."""
+    end_with_launcher()
+    cluster = read_cluster()
+    strategy = make_strategy(cluster=cluster) or tf.distribute.get_strategy()
+    make, shape = NETWORKS[name]
+    watch = _Stopwatch()
+    with strategy.scope():
+        model, optimizer = make(), keras.optimizers.SGD(0.01)
+        options = {"loss_fn": chapter9.loss_fn, "optimizer": optimizer, "callbacks": [watch]}
+        options |= {"batch_size": rows, "epochs": 6, "jit": "off", "progress": "none"}
+        fit(model, noise(steps * rows, *shape), **options)
+    if cluster is None or cluster.is_chief:
+        file.write_text(json.dumps(1000 * watch.seconds_per_epoch() / steps))
+
+
+def measure() -> dict:
+    """Returns all of it, with the machine and the versions."""
+    alone, both = (time_threads(threads) for threads in (1, 2))
+    threads = {
+        name: {size: [alone[name][size], both[name][size]] for size in alone[name]}
+        for name in alone
+    }
+    workers = {
+        name: {
+            "1 worker, 64 rows": time_workers(name, 1, 64),
+            "2 workers share 64 rows": time_workers(name, 2, 64),
+            "2 workers, 64 rows each": time_workers(name, 2, 128),
+        }
+        for name in threads
+    }
+    return {
+        "machine": platform.machine(),
+        "cores": os.cpu_count(),
+        "versions": {"tensorflow": tf.__version__, "keras": keras.__version__},
+        "steps": time_ways(),
+        "threads": threads,
+        "workers": workers,
+    }
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """`python -m kerasbook.bench.scaling`."""
+    parser = argparse.ArgumentParser(
+        prog="python -m kerasbook.bench.scaling", description="Measures what chapter 9 draws."
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
+    parser.add_argument("--member", nargs=2, help=argparse.SUPPRESS)
+    options = parser.parse_args(arguments)
+    if options.member:
+        return be_a_member(options.member[0], int(options.member[1]), options.json)
+    text = json.dumps(measure(), indent=1)
+    print(text)
+    if options.json:
+        with atomic_path(options.json) as temporary:
+            temporary.write_text(text + "\n")
+
+
+if __name__ == "__main__":
+    main()
