@@ -44,6 +44,9 @@ SENTENCES = {
         "there the validation loss was {shakespeare/validation/loss/mean:.3f} ± "
         "{shakespeare/validation/loss/sd:.3f} nats per character, over five seeds",
     ],
+    "9": [
+        "the test accuracy was {fashion/test/accuracy/mean:.3f} ± {fashion/test/accuracy/sd:.3f}",
+    ],
     "errata": [],
     "porting": [],
 }
