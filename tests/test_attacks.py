@@ -197,7 +197,8 @@ def test_an_attack_gets_its_status_and_reaches_nothing(attack, workers, decoys, 
     assert decoys.victim.poll() is None
     assert heard(decoys) is None
     assert eventually(lambda: not processes_of(workers))
-    assert eventually(lambda: os.listdir(decoys.boxes) == [Path(workers._home).name], 30)
+    assert os.listdir(decoys.boxes) == [Path(workers._home).name]
+    assert eventually(lambda: not list(Path(workers._home).glob("box-*")), 30)
 
 
 def test_nothing_is_left_for_the_next_question(workers, decoys):
@@ -306,7 +307,7 @@ def test_no_expected_value_is_in_a_workers_memory_or_view(workers, decoys, tmp_p
     places = [str(tmp_path / "**"), str(decoys.folder / "**"), f"{decoys.names['BOOK']}/**"]
     places += [
         f"{Path(__file__).parent}/**",
-        f"{decoys.boxes}/*",
+        f"{decoys.boxes}/**",
         "/tmp/*",
         "/dev/shm/*",
         "/root/*",
