@@ -400,7 +400,7 @@ def make_deep_model(dtype="float32", depth=8, units=64, gain=0.05, seed=0) -> ke
 def all_gradients(model, x, y, scale=1.0):
     """Returns (weights,): every weight's gradient of scale · loss, in one row."""
     with tf.GradientTape() as tape:
-        loss = scale * loss_fn(y, model(x, training=True))
+        loss = tf.multiply(loss_fn(y, model(x, training=True)), scale)
     gradients = tape.gradient(loss, model.trainable_variables)
     return np.concatenate([np.ravel(gradient) for gradient in gradients])
 

@@ -85,7 +85,7 @@ def _(draw):
 
 @claim(9, "loss scaling = Keras' LossScaleOptimizer: scale, weights", dtypes=("float32",))
 def _(draw):
-    scales, weights = chapter9.compare_scaling(steps=12, initial=2.0**18, patience=2)
+    scales, weights = chapter9.compare_scaling(steps=9, initial=2.0**18, patience=2)
     return {"values of the scale": tuple(scales), "weights after each step": tuple(weights)}
 
 
