@@ -2,6 +2,7 @@
 
     python -m kerasbook.bench.scaling                      # shows them
     python -m kerasbook.bench.scaling --json kerasbook/bench/scaling.json
+    python -m kerasbook.bench.scaling workers --json …     # only these, the rest of the file stays
 
 Nothing else should run. Threads and workers are measured in processes of their own, because
 TensorFlow can be told only once how many threads it has. Where several times are taken, the
@@ -117,29 +118,28 @@ def be_a_member(name: str, rows: int, file: Path, steps: int = 20) -> None:
         file.write_text(json.dumps(1000 * watch.seconds_per_epoch() / steps))
 
 
-def measure() -> dict:
-    """Returns all of it, with the machine and the versions."""
+def compare_threads() -> dict[str, dict[str, list[float]]]:
+    """Returns milliseconds per step with one thread and with two, by network and batch size."""
     alone, both = (time_threads(threads) for threads in (1, 2))
-    threads = {
+    return {
         name: {size: [alone[name][size], both[name][size]] for size in alone[name]}
         for name in alone
     }
-    workers = {
+
+
+def compare_workers() -> dict[str, dict[str, float]]:
+    """Returns milliseconds per step with one worker and with two, by network."""
+    return {
         name: {
             "1 worker, 64 rows": time_workers(name, 1, 64),
             "2 workers share 64 rows": time_workers(name, 2, 64),
             "2 workers, 64 rows each": time_workers(name, 2, 128),
         }
-        for name in threads
+        for name in ("dense", "convolutional")
     }
-    return {
-        "machine": platform.machine(),
-        "cores": os.cpu_count(),
-        "versions": {"tensorflow": tf.__version__, "keras": keras.__version__},
-        "steps": time_ways(),
-        "threads": threads,
-        "workers": workers,
-    }
+
+
+PARTS = {"steps": time_ways, "threads": compare_threads, "workers": compare_workers}
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -147,16 +147,25 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m kerasbook.bench.scaling", description="Measures what chapter 9 draws."
     )
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"some of {', '.join(PARTS)}")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
     parser.add_argument("--member", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.member:
         return be_a_member(options.member[0], int(options.member[1]), options.json)
-    text = json.dumps(measure(), indent=1)
-    print(text)
-    if options.json:
-        with atomic_path(options.json) as temporary:
-            temporary.write_text(text + "\n")
+    if unknown := set(options.parts) - set(PARTS):
+        parser.error(f"there is no part {unknown.pop()!r}: there are {', '.join(PARTS)}")
+    results = {}
+    if options.json and options.json.exists():
+        results = json.loads(options.json.read_text())
+    results |= {"machine": platform.machine(), "cores": os.cpu_count()}
+    results["versions"] = {"tensorflow": tf.__version__, "keras": keras.__version__}
+    for part in options.parts or PARTS:
+        results[part] = PARTS[part]()
+        print(part, json.dumps(results[part], indent=1))
+        if options.json:  # after every part: a later one may be interrupted
+            with atomic_path(options.json) as temporary:
+                temporary.write_text(json.dumps(results, indent=1) + "\n")
 
 
 if __name__ == "__main__":
