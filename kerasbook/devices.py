@@ -108,7 +108,9 @@ def in_scope(function: Callable) -> Callable:
     return inside
 
 
-def check(strategy, train, validation_data, optimizer, metrics, train_step, jit, loop) -> None:
+def check(
+    strategy, dtype: str, data: tuple, optimizer, metrics, train_step, jit: str, loop: str
+) -> None:
     """What `fit` cannot do on several devices, each with the remedy."""
     if loop == "fit":
         raise ArgumentError(
@@ -122,11 +124,16 @@ def check(strategy, train, validation_data, optimizer, metrics, train_step, jit,
             "a train_step of your own does not know its share of the batch: on several devices "
             "leave train_step out"
         )
-    if any(isinstance(data, tf.data.Dataset) for data in (train, validation_data)):
+    if any(isinstance(each, tf.data.Dataset) for each in data):
         raise ArgumentError(
             "on several devices each takes its rows out of arrays: pass (x, y), not a Dataset"
         )
     inner = getattr(optimizer, "inner_optimizer", optimizer)
+    several = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
+    if several and dtype == "mixed_float16" and _clips(optimizer):
+        raise ArgumentError(
+            "workers cannot clip gradients in float16: take bfloat16, or leave the clipping out"
+        )
     if inner.gradient_accumulation_steps or inner.ema_overwrite_frequency:
         raise ArgumentError(
             "gradient_accumulation_steps and ema_overwrite_frequency of an optimizer work on one "
@@ -206,7 +213,8 @@ def part_of_loss(model, loss_fn, y, y_pred, sample_weight, share):
         total = sum_over_replicas(weight)
         share = tf.where(total > 0, weight / total, tf.constant(share, weight.dtype))
     if has_no_rows(y_pred):  # a mean of nothing would be NaN; this is a sum of nothing
-        return tf.add_n([tf.reduce_sum(output) for output in tf.nest.flatten(y_pred)])
+        sums = [tf.reduce_sum(output) for output in tf.nest.flatten(y_pred)]
+        return tf.add_n([tf.cast(each, model.variable_dtype) for each in sums])
 
     def loss_alone(*arguments):
         # Keras' losses divide by the number of replicas, as if all had equally many rows.
@@ -214,6 +222,7 @@ def part_of_loss(model, loss_fn, y, y_pred, sample_weight, share):
             return loss_fn(*arguments)
 
     loss = total_loss(model, loss_alone, y, y_pred, sample_weight)
+    loss = tf.cast(loss, model.variable_dtype)  # the same on every replica, in float16 too
     return tf.convert_to_tensor(share, loss.dtype) * loss
 
 
@@ -253,17 +262,22 @@ def apply_sum(optimizer, gradients, variables):
     infinite numbers in its own part only. In these cases the sum is made here, and given out so
     that Keras' sum is the same again.
     """
-    inner = getattr(optimizer, "inner_optimizer", optimizer)
-    clips = inner.clipnorm or inner.clipvalue or inner.global_clipnorm
-    if clips or inner is not optimizer:
+    scales = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+    if scales or _clips(optimizer):
         share = 1 / tf.distribute.get_strategy().num_replicas_in_sync
-        if clips:  # the first gives all
+        if _clips(optimizer):  # the first gives all
             share = float(replica_number() == 0)
         known = [gradient for gradient in gradients if gradient is not None]
         sums = iter(sum_over_replicas(known))
         gradients = [None if gradient is None else next(sums) for gradient in gradients]
         gradients = times(gradients, share)
     optimizer.apply(gradients, variables)
+
+
+def _clips(optimizer) -> bool:
+    """Whether an optimizer, or the one in a LossScaleOptimizer, shortens gradients."""
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    return bool(inner.clipnorm or inner.clipvalue or inner.global_clipnorm)
 
 
 def times(gradients, share: float) -> list:

@@ -212,7 +212,8 @@ def fit(
     checks.build(model, train)
     strategy = devices.strategy_of(model)
     if strategy is not None:
-        devices.check(strategy, train, validation_data, optimizer, metrics, train_step, jit, loop)
+        dtype, both = model.dtype_policy.name, (train, validation_data)
+        devices.check(strategy, dtype, both, optimizer, metrics, train_step, jit, loop)
     use_jit = strategy is None and checks.use_jit(jit, model)
 
     # `compile` tells callbacks and the saved file what trains the model; in float16 it also

@@ -82,6 +82,22 @@ def test_a_replica_without_rows_leaves_no_nan_and_all_have_the_first_ones_statis
         np.testing.assert_array_equal(first, second)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("clip", [None, 0.1])
+def test_float16_on_two_devices_is_float16_on_one(clip):
+    weights = []
+    for strategy in (tf.distribute.get_strategy(), devices.make_strategy(2)):
+        keras.config.set_dtype_policy("mixed_float16")
+        try:
+            parts = make(strategy, lambda: layers.Dense(4, "tanh"))
+            parts["optimizer"].global_clipnorm = clip
+            fit(train=data(), epochs=2, **parts, **QUICK)
+        finally:
+            keras.config.set_dtype_policy("float32")
+        weights.append(np.concatenate([each.ravel() for each in parts["model"].get_weights()]))
+    np.testing.assert_allclose(*weights, atol=2e-3)
+
+
 def test_each_replica_has_random_numbers_of_its_own_and_the_first_those_of_one_device():
     states = []
     for strategy in (tf.distribute.get_strategy(), devices.make_strategy(2)):

@@ -195,7 +195,7 @@ mutant(
 mutant(
     9,
     devices.apply_sum,
-    "clips or inner is not optimizer",
+    "scales or _clips(optimizer)",
     "False",
     "each device clips its part",
     by=CLIPPED,
