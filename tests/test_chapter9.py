@@ -1,6 +1,9 @@
 """Chapter 9: pieces, towers and the ring against one device; loss scaling against Keras; `main`."""
 
+import json
+
 from kerasbook import chapter9
+from kerasbook.bench import scaling
 from kerasbook.data import Part, Splits
 from kerasbook.runner import load_results
 from kerasbook.training import make_train_step
@@ -73,6 +76,18 @@ def test_the_recorded_times_have_what_the_pictures_draw():
     chapter9.plot_second_core()
     chapter9.plot_amdahl()
     assert len(chapter9.plot_workers()) == 2
+
+
+def test_a_part_is_measured_anew_and_the_rest_of_the_file_stays(tmp_path, monkeypatch, capsys):
+    file = tmp_path / "scaling.json"
+    file.write_text('{"threads": 1, "steps": 2}')
+    monkeypatch.setattr(scaling, "PARTS", {"steps": lambda: {"dense": 3.0}})
+    scaling.main(["steps", "--json", str(file)])
+    found = json.loads(file.read_text())
+    assert (found["threads"], found["steps"]) == (1, {"dense": 3.0})
+    with pytest.raises(SystemExit):
+        scaling.main(["nonsense"])
+    assert "there are steps" in capsys.readouterr().err
 
 
 # --- 16 bits ------------------------------------------------------------------------------
