@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from kerasbook import commands
-from kerasbook.exercises import Case, Exercise, load
+from kerasbook.exercises import Case, Exercise, ExerciseError, load
 from kerasbook.exercises.selfcheck import selfcheck
 from kerasbook.grading import classroom, similarity
 from kerasbook.grading import workers as workers_module
@@ -361,9 +361,7 @@ def test_an_unreadable_submission_needs_attention_and_stops_nobody(
 
 
 @pytest.mark.parametrize("times", [1, 100])
-def test_a_server_killed_in_a_question_costs_nobody_points(
-    exercises, tmp_path, monkeypatch, times
-):
+def test_a_server_killed_in_a_question_costs_nobody_points(exercises, tmp_path, monkeypatch, times):
     """Once: the question is graded again. Every time: flagged, and no zero."""
     main = "import socket; server.main(socket.socket(fileno=int(sys.argv[2])), sys.argv[3:])"
     start = workers_module.START.partition("server.start")[0] + main  # without TensorFlow
@@ -446,6 +444,25 @@ def mean(x):
 
 
 # The command
+
+
+def test_only_the_named_questions_are_imported(exercises, tmp_path):
+    (tmp_path / "mean.py").write_text((exercises / "mean.py").read_text())
+    (tmp_path / "other.py").write_text("@exercise.stub\ndef other(): ...\nraise SystemExit")
+    assert list(commands.chosen(tmp_path, None, "mean")) == ["mean"]
+    with pytest.raises(ExerciseError, match="no exercise 'median' among mean, other"):
+        commands.chosen(tmp_path, None, "mean, median")
+    with pytest.raises(ExerciseError, match="mean is of chapter 1, not 2"):
+        commands.chosen(tmp_path, 2, "mean")
+
+
+def test_the_grader_of_numpy_questions_does_not_import_tensorflow(exercises):
+    code = (
+        "import sys; from kerasbook import commands; from kerasbook.grading import classroom\n"
+        f"commands.chosen(commands.Path({str(exercises)!r}))\n"
+        "sys.exit('tensorflow' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=DOCS.parent).returncode == 0
 
 
 def test_weaker_walls_than_required_are_refused(exercises, handed_in, tmp_path):
