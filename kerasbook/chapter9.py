@@ -358,8 +358,8 @@ if __name__ == "__main__":
     half = np.finfo("float16")
     print(f"largest {half.max}, smallest {half.smallest_subnormal:.1e}, after 1: {1 + half.eps}")
     print(f"1 + 0.0004 = {np.float16(1) + np.float16(0.0004)}")
-    print(f"70000 = {np.float32(70000).astype('float16')}")
-    print(f"1e-8 = {np.float16(1e-8)}")
+    for number in (70_000, 1e-8):
+        print(f"{number} = {tf.cast(number, tf.float16)}")
 
 # %% [markdown]
 # Three things can go wrong, and there are three answers.
