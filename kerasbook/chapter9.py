@@ -61,9 +61,20 @@ from ml_dtypes import finfo
 # share the cores. That makes nothing faster, but everything that two devices must agree on can be
 # tried out. It has to be said before TensorFlow computes anything, so we say it here.
 
+
 # %%
+def two_devices() -> list[str]:
+    """Returns the names of two devices: two GPUs, or two shares of the CPU.
+
+    ClusterError: TensorFlow has begun to compute; restart, and call this first.
+    """
+    if len(tf.config.list_physical_devices("GPU")) == 1:
+        tf.config.set_visible_devices([], "GPU")  # a single one is left alone
+    return logical_devices(2)
+
+
 if __name__ == "__main__":
-    devices = logical_devices(2)
+    devices = two_devices()
     splits = load_fashion()
     print(devices)
     print(splits)

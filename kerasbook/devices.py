@@ -34,7 +34,7 @@ def logical_devices(count: int, kind: str | None = None) -> list[str]:
     Raises:
         ClusterError: fewer GPUs than `count`, or TensorFlow has begun to work.
     """
-    gpus = tf.config.list_physical_devices("GPU")
+    gpus = tf.config.get_visible_devices("GPU")
     if gpus if kind is None else kind == "GPU":
         if count > len(gpus):
             raise ClusterError(f"this machine has {len(gpus)} GPU(s), not {count}: ask for fewer")
