@@ -39,6 +39,7 @@ QUICK = {"epochs": 1, "examples": 512}
 WHICH_BAND = ("seed", "dataset", "task", "horizon")  # a band is of one data set, for all seeds
 BOUNDS = {"epochs": (1, math.inf), "batch_size": (1, math.inf), "examples": (1, math.inf)}
 BOUNDS |= {"seed": (0, 2**32 - 1), "momentum": (0, 1), "dropout": (0, 0.999)}
+BOUNDS |= {"micro_batches": (1, math.inf)}
 
 
 @dataclass
