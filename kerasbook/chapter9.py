@@ -1302,6 +1302,14 @@ def make_schedule(learning_rate, steps, warm_up):
     )
 
 
+def check_pieces(loop):
+    """Raises ValueError where a batch cannot be cut into pieces by our own step."""
+    if keras.config.dtype_policy().name == "mixed_float16":
+        raise ValueError("micro-batches without loss scaling: take bfloat16 in place of float16")
+    if loop == "fit" or tf.distribute.get_strategy().num_replicas_in_sync > 1:
+        raise ValueError("micro-batches are for one device and the book's loop: leave one flag out")
+
+
 # %%
 def main(
     epochs: int = 20,
@@ -1339,8 +1347,7 @@ def main(
     optimizer = keras.optimizers.SGD(schedule, momentum=0.9)
     metrics = [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
     if micro_batches > 1:
-        if keras.config.dtype_policy().name == "mixed_float16":
-            raise ValueError("this step in pieces does not scale the loss: take bfloat16")
+        check_pieces(fit_options.get("loop"))
         step = make_accumulating_step(model, loss_fn, optimizer, micro_batches)
         fit_options["train_step"] = step
     history = fit(

@@ -243,13 +243,15 @@ def test_main_trains_in_pieces_scores_and_draws(small_data):
     assert {"history", "confusion", "learning_rate"} == set(result.figures)
 
 
-def test_pieces_in_float16_are_refused(small_data):
+def test_pieces_in_float16_and_model_fit_are_refused(small_data):
     keras.config.set_dtype_policy("mixed_float16")
     try:
         with pytest.raises(ValueError, match="bfloat16"):
             chapter9.main(micro_batches=2)
     finally:
         keras.config.set_dtype_policy("float32")
+    with pytest.raises(ValueError, match="leave one flag out"):
+        chapter9.main(micro_batches=2, loop="fit")
 
 
 @pytest.mark.slow
