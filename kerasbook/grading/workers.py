@@ -302,19 +302,21 @@ class Solution:
 
     def ask(self, calls: Sequence[Inputs]) -> list[Reply]:
         """See Asker."""
-        started = time.monotonic()
-        try:
-            return self._ask(calls, started + self._left)
-        finally:
-            self._left -= time.monotonic() - started
-
-    def _ask(self, calls, deadline) -> list[Reply]:
         if self._unusable:
             return [self._unusable]
         if self._left <= 0:
             return [self._timeout()]
-        if not self._worker:
+        fresh = self._worker is None
+        if fresh:  # before the clock starts: the server may have to be started again
             self._worker = _Worker(self.workers, self.exercise.seconds)
+        started = time.monotonic()
+        try:
+            return self._ask(calls, fresh, started + self._left)
+        finally:
+            self._left -= time.monotonic() - started
+
+    def _ask(self, calls, fresh, deadline) -> list[Reply]:
+        if fresh:
             loaded = self._exchange(*self._loading(), deadline)
             if loaded.status != "ok":
                 if loaded.status not in ENDED:
