@@ -18,6 +18,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+# Which devices add up is told at every strategy; in a notebook these lines would be shown.
+tf.get_logger().addFilter(lambda record: record.levelname != "INFO")
+
 MIRRORED = (tf.distribute.MirroredStrategy, tf.distribute.MultiWorkerMirroredStrategy)
 
 
