@@ -9,6 +9,7 @@ import stat
 import time
 import zipfile
 import zlib
+from pathlib import Path
 
 from kerasbook.grading import intake, submissions
 from kerasbook.grading.classroom import GradingError, file_name, submissions_in
@@ -286,15 +287,14 @@ def readers(monkeypatch):
 
 
 ENDS = """
-import os, signal
+import os, signal, time
 def take_in(path, questions):
     if path.name == "killed":
         os.kill(os.getpid(), signal.SIGSEGV)
     if path.name == "full":
         return bytearray(10**11)
     if path.name == "slow":
-        while True:
-            pass
+        time.sleep(60)
     if path.name == "forks":
         os.fork()
     if path.name == "looks":
@@ -304,14 +304,24 @@ take_in_truly, intake.take_in = intake.take_in, take_in
 """
 
 
+def nothing_below(number):
+    """Whether a process has no children left, soon; on Linux, which tells."""
+    children = Path(f"/proc/{number}/task/{number}/children")
+    ends = time.monotonic() + 5
+    while children.exists() and children.read_text() and time.monotonic() < ends:
+        time.sleep(0.02)
+    return not children.exists() or not children.read_text()
+
+
 def test_what_the_reader_does_not_survive_is_a_note(anna, monkeypatch, readers):
     """Stand-ins for a text that ends the parser, fills the memory, or never ends."""
     monkeypatch.setattr(intake, "SECONDS", 1)
-    readers(ENDS)
+    server = readers(ENDS)
     for name, word in (("killed", "ended"), ("full", "memory"), ("slow", "more than 1 s")):
         submission = take_in_apart(anna.parent / name, ["mean"])
         assert submission.digest == ""
         assert noted(submission, "cannot be read", word)
+        assert nothing_below(server._server.pid)
     (anna / "a.py").write_text(ANSWER)
     assert take_in_apart(anna, ["mean"]) == take_in(anna, ["mean"])  # the next one has its own
 
