@@ -167,9 +167,11 @@ def test_a_folder_belongs_to_one_run_until_its_process_ends(tmp_path):
     ) as other:
         assert other.stdout.readline() == "held\n"
         message = rf"another run \(pid {other.pid}\) is writing into"
-        with pytest.raises(CheckpointError, match=message), only_run_in(tmp_path):
-            pass
-        other.kill()
+        try:
+            with pytest.raises(CheckpointError, match=message), only_run_in(tmp_path):
+                pass
+        finally:
+            other.kill()
     assert os.listdir(tmp_path) == [".lock"]  # what the killed one left holds nobody up
     with only_run_in(tmp_path), pytest.raises(CheckpointError), only_run_in(tmp_path):
         pass
