@@ -138,7 +138,7 @@ if __name__ == "__main__":
 
 
 # %% tags=["timing"]
-def milliseconds(run, steps=1, repeats=8) -> float:
+def milliseconds(run, steps=1, repeats=5) -> float:
     """Returns the shortest time of `run()` per step; a first call, which compiles, is left out."""
     run()
     seconds = []
@@ -178,7 +178,7 @@ def time_step(model, x, y, jits=(False,), steps=20, eager=True) -> dict[str, flo
 
 if __name__ == "__main__":
     for name, model in networks.items():
-        for way, value in time_step(model, *batch).items():
+        for way, value in time_step(model, *batch, steps=5).items():
             print(f"{name:13} {way:30} {value:6.2f} ms")
 
 # %% [markdown]
