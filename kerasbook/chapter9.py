@@ -721,7 +721,7 @@ def make_accumulating_step(model, loss_fn, optimizer, micro_batches):
 
 
 # %%
-def weights_after(train_step_of, batch_size=100, examples=250, epochs=2):
+def weights_after(train_step_of, batch_size=100, examples=250, epochs=1):
     """Returns the weights after training with the step `train_step_of(model, optimizer)`."""
     keras.utils.set_random_seed(0)
     model = chapter2.make_model((28, 28, 1), 10, l2=1e-2)
@@ -920,12 +920,12 @@ def towers_step(models, optimizers, devices, x, y, mistake=None):
 
 
 # %% [markdown]
-# Two towers and one device, from the same weights: two epochs of 57 rows in batches of 16, of which
+# Two towers and one device, from the same weights: an epoch of 57 rows in batches of 16, of which
 # the last has 9, so that one tower gets 5 rows and the other 4.
 
 
 # %%
-def compare_towers(devices, mistake=None, examples=57, batch_size=16, epochs=2) -> dict[str, float]:
+def compare_towers(devices, mistake=None, examples=57, batch_size=16, epochs=1) -> dict[str, float]:
     """Returns how far the towers' weights are from one device's, and from each other."""
     x, y = load_fashion().take(examples).train
     models, optimizers = [], []
@@ -955,7 +955,7 @@ if __name__ == "__main__":
 
 # %% [markdown]
 # As above, the weights are those of one device, up to rounding, and the copies are the same to the
-# last bit. The two mistakes are a hundred thousand times larger, and no error is raised.
+# last bit. The two mistakes are tens of thousands of times larger, and no error is raised.
 # The first needs a short batch to show: it is the mean of means again. The second is there at every
 # step and doubles the penalty.
 #
