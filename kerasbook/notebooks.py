@@ -32,6 +32,7 @@ GUARD = re.compile(r'^if __name__ == "__main__":\n((?:(?:[ \t]+.*)?(?:\n|$))+)',
 # notebooks say how to bring them into Colab by hand; when it is set, they link there.
 REPOSITORY = ""
 
+LOG_LINE = re.compile(r"^(?:(?:INFO|WARNING|ERROR):(?:tensorflow|absl)|[IWE]\d{4} )", re.MULTILINE)
 LARGEST = 1_500_000  # bytes of a notebook with its outputs
 SECONDS_PER_CELL = 600
 
@@ -327,6 +328,8 @@ def problems_of(page: str, notebook: Any, scores: bool = True) -> list[str]:
             if output.output_type == "error" or output.get("name") == "stderr":
                 problems.append(f"cell {number} complains: {text.strip()[:200]}")
             plain = output.get("text", "") + output.get("data", {}).get("text/plain", "")
+            if LOG_LINE.search(plain):
+                problems.append(f"cell {number} shows a line of TensorFlow's log")
             if any(place in plain for place in places):
                 problems.append(f"cell {number} shows a path of this machine")
             if scores and at_defaults and "result.scores" in cell.source:

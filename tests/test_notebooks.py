@@ -156,6 +156,7 @@ def last_cell(notebook):
     [
         (stream("a warning", "stderr"), "complains: a warning"),
         (new.new_output("error", ename="E", evalue="", traceback=[]), "complains"),
+        (stream("1\nINFO:tensorflow:Using a strategy\n"), "TensorFlow's log"),
         (stream("in /usr/lib/python3/site-packages/keras"), "a path of this machine"),
     ],
 )
