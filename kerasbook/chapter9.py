@@ -209,10 +209,11 @@ if __name__ == "__main__":
     plot_times(ways=WAYS)
 
 # %% [markdown]
-# The dense network spends most of its time on being called: from Python at first, then from one
-# call per step. The convolutional one computes, and gains little. So the first question is always
-# which kind a model is. Where the calls dominate, neither a second device nor smaller numbers will
-# help; larger batches and longer graphs do.
+# As long as Python calls every operation, both networks spend most of their time on being called. In
+# one graph the convolutional one computes, and a call for many steps gains it nothing; the dense one
+# still pays for every call. So the first question is always which kind a model is. Where the calls
+# dominate, neither a second device nor smaller numbers will help; larger batches and longer graphs
+# do.
 #
 # Between the two lies a third cost, memory. Most kernels are not products: they add a bias, take a
 # ReLU, multiply by a slope. Each reads its inputs from memory and writes its output there, and the
@@ -1116,10 +1117,12 @@ if __name__ == "__main__":
     plot_second_core()
 
 # %% [markdown]
-# The same machine, the same operations: what is worth dividing is a matter of how much of it there
-# is. Amdahl's $s$ is no constant of nature. It becomes smaller when the batch grows, for calls cost
-# the same and the products cost more. From these measurements, $s$ for 64 rows, and what it would
-# mean for more devices:
+# What is worth dividing is a matter of how much of it there is. The dense network's products are so
+# small that a second core finds nothing to do, up to 512 rows; with few rows it is in the way. The
+# convolutional network begins to use it when the batch grows, for calls cost the same and the
+# products cost more: Amdahl's $s$ is no constant of nature. And even there the second core is far
+# from doubling the speed (TensorFlow divides most kernels, not all, and both cores wait for the same
+# memory). From these measurements, $s$ for 64 rows, and what it would mean for more devices:
 
 
 # %%
@@ -1167,6 +1170,10 @@ if __name__ == "__main__":
     plot_workers()
 
 # %% [markdown]
+# Two workers that share the 64 rows are slower than one alone: what they say to each other costs
+# more than half of the rows. With 64 rows each, the convolutional pair needs less time than one
+# worker would for both batches, and so it gains; the dense pair loses whatever it does.
+#
 # How much do they have to say? The ring told us: each sends $2\,(n-1)/n$ times the gradient, four
 # bytes for each weight. That depends on the weights alone, not on the rows. Against it stands the
 # arithmetic, which grows with the rows:
