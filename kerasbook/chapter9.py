@@ -209,11 +209,11 @@ if __name__ == "__main__":
     plot_times(ways=WAYS)
 
 # %% [markdown]
-# As long as Python calls every operation, both networks spend most of their time on being called. In
-# one graph the convolutional one computes, and a call for many steps gains it nothing; the dense one
-# still pays for every call. So the first question is always which kind a model is. Where the calls
-# dominate, neither a second device nor smaller numbers will help; larger batches and longer graphs
-# do.
+# As long as Python calls every operation, both networks spend most of their time on being called.
+# In one graph the convolutional one computes, and a call for many steps gains it nothing; the dense
+# one still pays for every call. So the first question is always which kind a model is. Where the
+# calls dominate, neither a second device nor smaller numbers will help; larger batches and longer
+# graphs do.
 #
 # Between the two lies a third cost, memory. Most kernels are not products: they add a bias, take a
 # ReLU, multiply by a slope. Each reads its inputs from memory and writes its output there, and the
@@ -1121,8 +1121,8 @@ if __name__ == "__main__":
 # small that a second core finds nothing to do, up to 512 rows; with few rows it is in the way. The
 # convolutional network begins to use it when the batch grows, for calls cost the same and the
 # products cost more: Amdahl's $s$ is no constant of nature. And even there the second core is far
-# from doubling the speed (TensorFlow divides most kernels, not all, and both cores wait for the same
-# memory). From these measurements, $s$ for 64 rows, and what it would mean for more devices:
+# from doubling the speed: TensorFlow divides most kernels, not all, and both cores wait for the
+# same memory. From these measurements, $s$ for 64 rows, and what it would mean for more devices:
 
 
 # %%
