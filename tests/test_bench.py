@@ -34,6 +34,7 @@ def test_a_row_has_times_ratios_and_the_difference_of_the_weights():
     assert min(result["first_epoch_seconds"].values()) > 0
 
 
+@pytest.mark.slow
 def test_the_command_writes_its_figures(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(bench, "ROWS", {"tiny": tiny_row()})
     bench.main(["tiny", "--rounds", "1", "--json", str(tmp_path / "b.json")])

@@ -380,7 +380,7 @@ def run_main(shape, monkeypatch, **options):
     return chapter2.main(epochs=1, examples=64, progress="none", jit="off", **options)
 
 
-@pytest.mark.parametrize("shape", [(28, 28, 1), (32, 32, 3)])
+@pytest.mark.parametrize("shape", [pytest.param((28, 28, 1), marks=pytest.mark.slow), (32, 32, 3)])
 def test_main_returns_scores_and_pictures(shape, monkeypatch):
     result = run_main(shape, monkeypatch)
     assert len(result.splits.train.x) == 64
@@ -404,7 +404,7 @@ def test_main_hands_its_options_on(monkeypatch, tmp_path):
     )
     run_main((6, 20, 1), monkeypatch, checkpoint=tmp_path, callbacks=[callback])
     names = sorted(path.name for path in tmp_path.iterdir())
-    assert names == ["deep_network.npz", "softmax_regression.npz"]
+    assert names == ["deep_network.000001.npz", "softmax_regression.000001.npz"]
     assert ended == ["deep_network"]
 
 

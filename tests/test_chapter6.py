@@ -179,7 +179,7 @@ def test_comparison_sees_a_wrong_residual(monkeypatch):
     assert chapter6.compare_block()["values"] > 0.1
 
 
-@pytest.mark.parametrize("pre_norm", [False, True])
+@pytest.mark.parametrize("pre_norm", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_model_passes_the_probes(pre_norm):
     model = small_model(pre_norm=pre_norm)
     x, y, weight = tf.nest.map_structure(
@@ -532,6 +532,7 @@ def verse_splits(count=48):
     return Splits(*[part] * 3, "verses", "Made up", "English", "embedded", pieces)
 
 
+@pytest.mark.slow
 def test_main_translates(monkeypatch, capsys):
     monkeypatch.setattr(chapter6, "load", lambda name: verse_splits(12))
     options = {"width": 16, "blocks": 1, "jit": "off", "progress": "none"}
@@ -580,6 +581,7 @@ def test_main_names_its_data_sets_and_refuses_those_of_another_task():
         chapter6.main("language", dataset="verses")
 
 
+@pytest.mark.slow
 def test_main_starts_from_its_seed(monkeypatch):
     class Started(Exception):
         pass

@@ -507,6 +507,7 @@ def alive(process):
     return fields[19] == started and fields[0] != "Z"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
 def test_killed_in_the_middle_and_resumed_gives_the_same_bytes(exercises, workers, tmp_path):
     key, whole, killed = tmp_path / "key", tmp_path / "whole", tmp_path / "killed"

@@ -232,8 +232,12 @@ def test_load_finds_embedded_data_by_name(auto_mpg):
     assert splits.source == "embedded"
     assert splits.features == ("weight",)
     assert 0 < splits.seconds < 60
-    for name, load in data.EMBEDDED.items():
-        assert load().name == name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", data.EMBEDDED)
+def test_embedded_data_have_the_name_under_which_they_are_loaded(name):
+    assert data.load(name).name == name
 
 
 def test_load_of_an_unknown_name_suggests_and_lists():

@@ -66,6 +66,7 @@ def test_sounds_before_are_the_sounds_after_moved_by_one(words):
     assert (np.diff((letters != PAD).astype(int), axis=1) <= 0).all(), "padding is at the end"
 
 
+@pytest.mark.slow
 def test_word_splits_are_those_of_the_measured_scores(words):
     first = {name: spelt(part)[:3] for name, part in parts(words).items()}
     assert first == FIRST_WORDS

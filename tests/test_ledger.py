@@ -14,7 +14,11 @@ from typer.testing import CliRunner
 CHAPTERS = sorted({one.chapter for one in ledger.CLAIMS})
 
 
-@pytest.mark.parametrize("chapter", CHAPTERS)
+# Chapter 9 starts processes; tests/test_devices.py has a quick one of them.
+SLOW = {chapter: [pytest.mark.slow] * (chapter == 9) for chapter in CHAPTERS}
+
+
+@pytest.mark.parametrize("chapter", [pytest.param(c, marks=SLOW[c]) for c in CHAPTERS])
 def test_every_claim_of_a_chapter_holds(chapter):
     claims = [one for one in ledger.CLAIMS if one.chapter == chapter]
     rows = [ledger.verify(one, dtypes=one.dtypes[-1:]) for one in claims]

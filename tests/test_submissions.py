@@ -582,7 +582,7 @@ cells = some.fixed_dictionaries(
 )
 books = some.fixed_dictionaries({}, optional={"cells": some.lists(cells | values) | values})
 SOON = settings(
-    max_examples=200, deadline=2000, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=100, deadline=2000, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 

@@ -130,7 +130,13 @@ mutant(
 mutant(0, training.make_train_step, "loss = total_loss", "loss = 2 * total_loss", "loss doubled")
 mutant(0, loops._Scores, "sample_weight=rows", "sample_weight=1", "mean of batch means")
 mutant(0, loops._ArrayLoop, "[number * self.batch_size]", "[number]", "batches that overlap")
-mutant(0, loops._ArrayLoop, "if self.rest:", "if False:", "short last batch left out")
+mutant(
+    0,
+    loops._ArrayLoop,
+    "if self.rest and number == self.full:",
+    "if False:",
+    "short last batch left out",
+)
 mutant(
     0,
     loops._ArrayLoop,
