@@ -403,8 +403,8 @@ def test_main_hands_its_options_on(monkeypatch, tmp_path):
         on_train_end=lambda logs: ended.append(callback.model.name)
     )
     run_main((6, 20, 1), monkeypatch, checkpoint=tmp_path, callbacks=[callback])
-    names = sorted(path.name for path in tmp_path.iterdir())
-    assert names == ["deep_network.000001.npz", "softmax_regression.000001.npz"]
+    names = {path.name.partition(".")[0] for path in tmp_path.iterdir()}
+    assert names == {"deep_network", "softmax_regression"}
     assert ended == ["deep_network"]
 
 
