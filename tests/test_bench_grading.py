@@ -69,16 +69,17 @@ def test_everybody_is_bound_to_the_same_cores(tmp_path):
         grading.Contest(tmp_path, {}, 0, sys.executable, 10_000)
 
 
-def test_memory_is_that_of_all_processes_below(tmp_path):
-    code = "import time; x = bytearray(b'x') * 50_000_000; time.sleep(60)"
+def test_memory_is_that_of_all_processes_below_and_what_they_share_counts_once(tmp_path):
+    code = "import os, time; x = bytearray(b'x') * 50_000_000; os.fork(); time.sleep(60)"
     nested = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {code!r}])"
     with subprocess.Popen([sys.executable, "-c", nested], start_new_session=True) as running:
         ends = time.monotonic() + 20
         while grading.memory_of(running.pid) < 50_000_000 and time.monotonic() < ends:
             time.sleep(0.05)
+        time.sleep(0.2)  # until it has forked
         size = grading.memory_of(running.pid)
         os.killpg(running.pid, signal.SIGKILL)
-    assert 50_000_000 < size < 150_000_000
+    assert 50_000_000 < size < 95_000_000
 
 
 def test_bad_arguments_are_errors():

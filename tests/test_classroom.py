@@ -19,6 +19,7 @@ from kerasbook.grading import classroom, similarity
 from kerasbook.grading import workers as workers_module
 from kerasbook.grading.classroom import harmless, table
 from kerasbook.grading.html import feedback_page
+from kerasbook.grading.intake import readers
 from kerasbook.grading.question import STATUSES
 from kerasbook.grading.submissions import Submission
 from kerasbook.grading.workers import Workers
@@ -358,6 +359,32 @@ def test_an_unreadable_submission_needs_attention_and_stops_nobody(
     assert len(records) == len(ANSWERS)
     assert [name for name, one in records.items() if one["needs_attention"]] == ["dora"]
     assert records["anna"]["points"] == 2
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads memory from /proc")
+def test_memory_does_not_grow_with_the_class(workers, tmp_path):
+    layers = "    for _ in range(5):\n        keras.layers.Dense(1).build((1, len(x)))\n"
+    text = EXERCISE.replace("import numpy", "import keras\nimport numpy", 1)
+    text = text.replace("def solution(x):\n", "def solution(x):\n" + layers)
+    for name in ("exercises", "class"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "exercises" / "mean.py").write_text(text)
+    for number in range(16):
+        (tmp_path / "class" / f"learner{number}.py").write_text(f"{RIGHT}\n# {number}\n")
+    its = classroom.Class(load(tmp_path / "exercises"), workers, b"k" * 16, tmp_path / "out")
+    sizes = []
+    for record in classroom.grade_class(its, classroom.submissions_in(tmp_path / "class")[0]):
+        assert record["points"] == 2
+        of_us, of_workers, of_readers = os.getpid(), workers._server.pid, readers._server.pid
+        sizes.append([own_memory(number) for number in (of_us, of_workers, of_readers)])
+    grown = [last - early for early, last in zip(sizes[5], sizes[-1], strict=True)]
+    assert max(grown) < 3 * 2**20, grown
+
+
+def own_memory(number):
+    """Bytes that a process holds, without files."""
+    status = Path(f"/proc/{number}/status").read_text()
+    return 1024 * int(re.search(r"^RssAnon:\s+(\d+)", status, re.M)[1])
 
 
 @pytest.mark.parametrize("times", [1, 100])
