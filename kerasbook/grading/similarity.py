@@ -12,6 +12,7 @@ import ast
 import warnings
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import lru_cache
 from hashlib import blake2b
 from itertools import combinations, islice
 
@@ -53,18 +54,23 @@ def runs_of(source: str, name: str) -> list[int]:
     Of an answer with more runs than MOST_RUNS those with the smallest digests, which are as good
     as drawn by chance, and the same in a copy.
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of a learner's "\\d" and the like
-            tree = ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return []
-    for node in tree.body:
+    for node in statements_of(source):
         if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == name:
             kinds = list(islice(kinds_of(node), MOST_NODES))
             runs = {" ".join(kinds[at : at + RUN]) for at in range(len(kinds) - RUN + 1)}
             return sorted(digest_of(run) for run in runs)[:MOST_RUNS]
     return []
+
+
+@lru_cache(maxsize=1)  # the answers to several questions mostly stand in one file
+def statements_of(source: str) -> list[ast.stmt]:
+    """The statements of a program; none if it is no program."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a learner's "\\d" and the like
+            return ast.parse(source).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return []
 
 
 def digest_of(run: str) -> int:
