@@ -195,6 +195,8 @@ class Checkpoint:
         """2: a signal came, save and stop; 1: save, the last time was a while ago; 0: go on."""
         if termination.number:
             return 2
+        if self.folder is None:
+            return 0
         pause = max(SECONDS_BETWEEN_SAVES, self.save_took / SHARE_OF_TIME)
         return int(time.monotonic() - self.saved_at >= pause)
 

@@ -114,6 +114,31 @@ def use_jit(jit: str, model) -> bool:
     return bool(tf.config.list_physical_devices("GPU")) or not slowed
 
 
+def without_cudnn(model) -> list[str]:
+    """Returns, for a GPU, which recurrent layers cannot use cuDNN's kernels, and why.
+
+    Keras uses them of itself where a layer allows it; otherwise it takes a loop, many times slower.
+    """
+    notes = []
+    for layer in model._flatten_layers():
+        if type(layer) not in (keras.layers.LSTM, keras.layers.GRU):
+            continue
+        reasons = {
+            "use_cudnn is False": layer.use_cudnn is False,
+            "recurrent_dropout is not 0": layer.recurrent_dropout != 0,
+            "the activation is not tanh": layer.activation is not keras.activations.tanh,
+            "the recurrent activation is not sigmoid": layer.recurrent_activation
+            is not keras.activations.sigmoid,
+            "unroll is True": layer.unroll,
+            "use_bias is False": not layer.use_bias,
+            "reset_after is False": not getattr(layer, "reset_after", True),
+        }
+        why = ", ".join(reason for reason, holds in reasons.items() if holds)
+        if why:
+            notes.append(f"{layer.name} runs without cuDNN, many times slower on a GPU: {why}")
+    return notes
+
+
 def scalar_loss(loss) -> None:
     """A loss is one number; functions such as keras.losses.mean_squared_error give one per row."""
     if loss.shape.rank != 0:

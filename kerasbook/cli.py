@@ -98,7 +98,7 @@ def verify(
 notebooks = typer.Typer(help="The chapters as Jupyter notebooks.", no_args_is_help=True)
 app.add_typer(notebooks, name="notebooks")
 Pages = Annotated[
-    list[str] | None, typer.Argument(help="1, 2, …, errata or porting; all, if none.")
+    list[str] | None, typer.Argument(help="1, 2, …, errata, porting or speed; all, if none.")
 ]
 Folder = Annotated[Path, typer.Option("--folder", help="Where the notebooks lie.")]
 

@@ -43,7 +43,7 @@ class NotebookError(Exception):
 
 def pages() -> dict[str, str]:
     """Returns the module of every page, by what the command line calls it: 1, 2, … errata."""
-    others = {name: name for name in ("errata", "porting")}
+    others = {name: name for name in ("errata", "porting", "speed")}
     return {str(number): f"chapter{number}" for number in chapter_titles()} | others
 
 

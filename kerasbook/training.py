@@ -10,6 +10,7 @@ weights agree (tests/test_training_equality.py says how closely, case by case).
 
 import math
 import time
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -215,6 +216,9 @@ def fit(
         dtype, both = model.dtype_policy.name, (train, validation_data)
         devices.check(strategy, dtype, both, optimizer, metrics, train_step, jit, loop)
     use_jit = strategy is None and checks.use_jit(jit, model)
+    if tf.config.get_visible_devices("GPU"):
+        for note in checks.without_cudnn(model):
+            warnings.warn(note, stacklevel=3)
 
     # `compile` tells callbacks and the saved file what trains the model; in float16 it also
     # wraps the optimizer, so that small gradients do not vanish (loss scaling).
@@ -243,11 +247,14 @@ def fit(
             "only: take loop='tape' (--loop tape)"
         )
     rows = checks.examples(train)  # None for a dataset, which brings its own order
-    order = None if rows is None else tf.Variable(tf.range(rows))
+    order = tf.Variable(tf.range(rows)) if rows is not None and loop == "fit" else None
+
+    def order_of(epoch):
+        return None if rows is None else tf.constant(batch_order(seed, epoch, rows, shuffle))
 
     def set_order(epoch):
-        if rows is not None:
-            order.assign(batch_order(seed, epoch, rows, shuffle))
+        if order is not None:
+            order.assign(order_of(epoch))
 
     shown = make_progress(progress, epochs, checks.steps_per_epoch(train, batch_size))
     recorder = _Recorder(set_order, history, shown, saved)
@@ -275,7 +282,7 @@ def fit(
                 hooks.on_train_begin()
                 for epoch in range(first_epoch, epochs):
                     if not model.stop_training:
-                        _run_epoch(epoch, training, order, validating, hooks, recorder)
+                        _run_epoch(epoch, training, order_of(epoch), validating, hooks, recorder)
                 model.optimizer.finalize_variable_values(model.trainable_variables)
                 hooks.on_train_end(history.last())
     except NonFinite as stop:

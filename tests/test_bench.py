@@ -1,13 +1,16 @@
-"""The benchmark compares like with like: the same weights after an epoch, the same outputs."""
+"""The benchmark compares like with like: the same outputs after an epoch, the same arithmetic."""
 
 import importlib.util
 import json
+import statistics
 
-from kerasbook import bench
+from kerasbook import bench, checks
+from kerasbook.bench import costs, growth, models, score, sides
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers
 
 needs_torch = pytest.mark.skipif(
@@ -15,74 +18,221 @@ needs_torch = pytest.mark.skipif(
 )
 
 
-def tiny_row(peer=None):
-    def model():
-        return keras.Sequential([keras.Input((5, 3)), layers.GRU(4), layers.Dense(10)])
+def small_dense():
+    parts = [layers.Flatten(), layers.Dense(5, "relu"), layers.Dense(4, "relu"), layers.Dense(10)]
+    return keras.Sequential([keras.Input((4, 4, 1)), *parts])
 
-    data = lambda: bench.noise(24, 5, 3)  # noqa: E731
-    return bench.Row("tiny", data, model, bench.cross_entropy, 8, 3, peer)
+
+def row(data, model, torch=(), **options):
+    return models.Row("small", data, model, models.cross_entropy, 8, 1, torch=torch, **options)
+
+
+SMALL = {
+    "linear": models.Row(
+        "small", lambda: models.numbers(20), models.one_weight, models.mean_square, 8, 1,
+        torch=("linear",),
+    ),
+    "dense": row(lambda: models.noise(20, 4, 4, 1), small_dense, ("dense",)),
+    "cnn": row(
+        lambda: models.noise(20, 28, 28, 1), models.convolutional, ("convolutional",),
+        ours=models.book_convolutional,
+    ),
+    "gru": row(
+        lambda: models.noise(20, 6, 3), lambda: models.recurrent(layers.GRU, 3, 4, 1, 6),
+        ("reader", "gru", 3, 4, 1, 10),
+    ),
+    "lstm": row(
+        lambda: models.noise(20, 6, 3), lambda: models.recurrent(layers.LSTM, 3, 4, 2, 6),
+        ("reader", "lstm", 3, 4, 2, 10),
+        ours=lambda: models.recurrent(models.HandMadeLSTM, 3, 4, 2, 6),
+    ),
+    "transformer": row(
+        lambda: models.noise(20, 6, 8), lambda: models.transformer(8, 2, 32, 2, 6),
+        ("encoder", 8, 2, 32, 2, 10),
+        ours=lambda: models.book_transformer(8, 2, 2, 6),
+        as_keras=models.weights_of_transformer, jit="off",
+    ),
+}  # fmt: skip
+
+
+def outputs_after_an_epoch(name, side, weights=None):
+    """Trains for an epoch in order, the last batch short; returns outputs and first weights."""
+    made = sides.SIDES[side](SMALL[name], weights)
+    first = weights or made.weights()
+    x, y = SMALL[name].data()
+    ends = []
+    made.train(x, y, 1, False, lambda: ends.append(1))
+    assert ends == [1]
+    return made.outputs(x), first
+
+
+slow = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    ("name", "side"),
+    [
+        ("dense", "fit"),
+        ("dense", "trainer"),
+        ("linear", "eager"),
+        *(
+            pytest.param(name, side, marks=slow)
+            for name in SMALL
+            for side in ("fit", "tuned", "tuned, XLA", "eager", "trainer")
+        ),
+    ],
+)
+def test_all_sides_compute_the_same(name, side):
+    ours, weights = outputs_after_an_epoch(name, "kerasbook")
+    theirs, _ = outputs_after_an_epoch(name, side, weights)
+    np.testing.assert_allclose(ours, theirs, atol=2e-5 * abs(ours).max())
+
+
+@needs_torch
+@pytest.mark.peer
+@pytest.mark.parametrize("name", SMALL)
+def test_pytorch_computes_the_same(name):
+    ours, weights = outputs_after_an_epoch(name, "kerasbook")
+    theirs, _ = outputs_after_an_epoch(name, "torch", weights)
+    np.testing.assert_allclose(ours, theirs, atol=1e-3 * abs(ours).max())
+
+
+def test_the_arithmetic_of_a_step_is_counted():
+    # Forward and the kernels' gradients: every weight once per row; the inputs' gradient: every
+    # weight but those of the first layer.
+    all_weights, later = 16 * 5 + 5 * 4 + 4 * 10, 5 * 4 + 4 * 10
+    assert costs.flops_per_step(SMALL["dense"]) == 2 * 8 * (2 * all_weights + later)
+
+
+def test_the_arithmetic_of_a_loop_inside_is_counted():
+    loop = SMALL["gru"].__class__(**{**vars(SMALL["gru"]), "time_steps": 6})
+    kernel, recurrent, dense = 3 * 12, 4 * 12, 4 * 10
+    steps = 6 * (2 * kernel + 3 * recurrent)
+    assert costs.flops_per_step(loop) == 2 * 8 * (steps + 3 * dense)
 
 
 @pytest.mark.slow
-def test_a_row_has_times_ratios_and_the_difference_of_the_weights():
-    result = bench.compare(tiny_row(), rounds=2)
-    assert set(result["milliseconds_per_step"]) == {"ours", "fit"}
-    ours, theirs = result["milliseconds_per_step"].values()
-    np.testing.assert_allclose(result["ratios"], np.divide(theirs, ours))
-    assert min(result["ratios"]) <= result["ratio"] <= max(result["ratios"])
-    assert 0 <= result["weights_differ_by"] < 1e-5
-    assert min(result["first_epoch_seconds"].values()) > 0
+@pytest.mark.parametrize("name", SMALL)
+def test_the_products_of_a_step_can_be_run_alone(name):
+    assert 0 < costs.seconds_of_products(SMALL[name]) < 10
+
+
+def made_up(ratio=2.0):
+    times = {name: [ratio * (1 + i / 10) for i in range(3)] for name in sides.SIDES}
+    times["kerasbook"] = [1.0, 1.1, 1.2]
+    times["tuned"] = [3.0, 3.0, 3.0]
+    ratios = {
+        name: [a / b for a, b in zip(each, times["kerasbook"], strict=True)]
+        for name, each in times.items()
+        if name != "kerasbook"
+    }
+    return {
+        "title": "made up",
+        "milliseconds_per_step": times,
+        "ratios": ratios,
+        "first_step_seconds": dict.fromkeys(sides.SIDES, 1.0),
+        "memory": dict.fromkeys(sides.SIDES, 2**20),
+        "outputs_differ_by": {"fit": 0.0, "torch": 0.5},
+        "largest_output": 1.0,
+        "missing": {"torch.compile": "no compiler"},
+    }
+
+
+def results(**rows):
+    machine = {"flops_per_step": dict.fromkeys(rows, 10**6), "product_flops_per_second": 10**10}
+    return {"rows": rows, "machine": machine}
+
+
+def test_of_the_tuned_ones_the_quicker_counts():
+    assert bench.rival(made_up(), "tuned") == "tuned, XLA"
+
+
+def test_the_mean_is_geometric_and_leaves_the_empty_model_out():
+    rows = {"empty": made_up(100.0), "dense": made_up(2.0), "cnn": made_up(8.0)}
+    assert bench.geometric_means(rows)["fit"] == pytest.approx(4.0)
+
+
+def test_a_rival_that_misses_a_row_has_no_mean():
+    rows = {"dense": made_up(), "cnn": made_up()}
+    del rows["cnn"]["ratios"]["torch"]
+    assert "torch" not in bench.geometric_means(rows)
+
+
+def test_the_share_of_the_machines_speed():
+    assert bench.share_of_product_speed(results(dense=made_up()), "dense") == pytest.approx(
+        10**6 / 1.1e-3 / 10**10
+    )
+
+
+def test_who_is_missing_or_computes_something_else_is_told():
+    notes = bench.notes_of(results(dense=made_up()))
+    assert notes == [
+        "made up: torch.compile left out: no compiler",
+        "made up: the outputs of torch differ by 5.0e-01",
+    ]
+
+
+def test_the_slope_of_a_curve():
+    curve = {"sizes": [1, 10, 100], "seconds": [1.0, 1.0, 100.0]}
+    assert growth.slope_at_the_end(curve) == pytest.approx(2.0)
+
+
+def test_the_score_to_reach_is_the_worst_of_the_seeds(monkeypatch):
+    entry = {"scores": {"validation": {"mae": {"values": [2.0, 3.0]}}}}
+    monkeypatch.setattr(score, "load_results", lambda: {"chapter1": {"auto_mpg": entry}})
+    assert score.target_of(1) == ("mae", 3.0)
 
 
 @pytest.mark.slow
-def test_the_command_writes_its_figures(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(bench, "ROWS", {"tiny": tiny_row()})
-    bench.main(["tiny", "--rounds", "1", "--json", str(tmp_path / "b.json")])
-    assert json.loads((tmp_path / "b.json").read_text())["rows"]["tiny"]["title"] == "tiny"
-    assert "tiny" in capsys.readouterr().out
-    with pytest.raises(SystemExit):
+def test_a_chapter_is_run_until_its_score(monkeypatch):
+    found = score.run(1, "tape", 0)
+    assert 1 <= found["epochs"] <= 100
+    assert found["seconds"] > 1
+    assert found["memory"] > 2**27
+
+
+def test_parts_that_do_not_exist_are_refused(capsys):
+    with pytest.raises(SystemExit) as caught:
         bench.main(["none"])
+    assert caught.value.code == 2
+    assert "parts are empty, regression" in capsys.readouterr().err
 
 
-def test_the_blocks_of_chapter_6_have_the_outputs_of_keras():
-    ours = bench.book_transformer(width=8, heads=2, depth=2)
-    theirs = bench.transformer(width=8, heads=2, hidden=32, depth=2)
-    theirs.set_weights(bench.weights_of_transformer(ours))
-    x = bench.noise(4, 64, 8)[0]
-    np.testing.assert_allclose(ours(x), theirs(x), atol=1e-5)
+@pytest.mark.slow
+def test_the_command_keeps_what_other_parts_have_measured(tmp_path, capsys):
+    file = tmp_path / "bench.json"
+    file.write_text(json.dumps({"rows": {}, "score": {"kept": 1}}))
+    bench.main(["empty", "--rounds", "2", "--json", str(file)])
+    found = json.loads(file.read_text())
+    assert found["score"] == {"kept": 1}
+    row = found["rows"]["empty"]
+    assert row["missing"] == {}
+    assert {len(times) for times in row["milliseconds_per_step"].values()} == {2}
+    assert max(row["outputs_differ_by"].values()) < 1e-3 * row["largest_output"]
+    assert statistics.median(row["ratios"]["eager"]) > 1
+    assert "one weight" in capsys.readouterr().out
 
 
-@needs_torch
-@pytest.mark.peer
-@pytest.mark.parametrize(("kind", "cell"), [("gru", layers.GRU), ("lstm", layers.LSTM)])
-def test_recurrent_networks_in_pytorch_give_the_same_outputs(kind, cell):
-    from kerasbook.bench import peers
-
-    model = bench.recurrent(cell, 3, 5, 2)
-    random = np.random.default_rng(0)
-    model.set_weights([random.normal(size=w.shape) for w in model.get_weights()])
-    x = bench.noise(4, 100, 3)[0]
-    peer = peers.reader(model.get_weights(), kind, 3, 5, 2, 10)
-    np.testing.assert_allclose(peers.outputs(peer, x), model(x), atol=1e-5)
+@pytest.mark.slow
+def test_without_a_gpu_the_flag_gives_a_clear_line():
+    if tf.config.list_physical_devices("GPU"):
+        pytest.skip("there is a GPU")
+    with pytest.raises(SystemExit, match="error: TensorFlow sees no GPU here"):
+        bench.main(["empty", "--device", "gpu"])
 
 
-@needs_torch
-@pytest.mark.peer
-def test_the_transformer_in_pytorch_gives_the_same_outputs():
-    from kerasbook.bench import peers
-
-    model = bench.transformer(width=8, heads=2, hidden=12, depth=2)
-    random = np.random.default_rng(0)
-    model.set_weights([random.normal(size=w.shape) for w in model.get_weights()])
-    x = bench.noise(4, 64, 8)[0]
-    peer = peers.encoder(model.get_weights(), 8, 2, 12, 2, 10)
-    np.testing.assert_allclose(peers.outputs(peer, x), model(x), atol=2e-4, rtol=1e-4)
-
-
-@needs_torch
-@pytest.mark.peer
-def test_pytorch_takes_part_where_a_row_has_a_peer():
-    row = tiny_row(lambda peers, weights: peers.reader(weights, "gru", 3, 4, 1, 10))
-    result = bench.compare(row, rounds=1)
-    assert len(result["torch_ratios"]) == 1
-    assert result["torch_outputs_differ_by"] < 1e-5
+@pytest.mark.parametrize(
+    ("layer", "why"),
+    [
+        (layers.LSTM(2, recurrent_dropout=0.1), "recurrent_dropout is not 0"),
+        (layers.GRU(2, reset_after=False), "reset_after is False"),
+        (layers.GRU(2, activation="relu"), "the activation is not tanh"),
+        (layers.LSTM(2, unroll=True), "unroll is True"),
+        (layers.LSTM(2, use_bias=False, use_cudnn=False), "use_cudnn is False, use_bias is False"),
+        (layers.LSTM(2), None),
+        (layers.GRU(2), None),
+    ],
+)
+def test_what_cannot_use_cudnn_is_told_with_the_reason(layer, why):
+    notes = checks.without_cudnn(keras.Sequential([keras.Input((3, 2)), layer]))
+    assert [note.partition(": ")[2] for note in notes] == ([why] if why else [])

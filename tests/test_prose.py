@@ -78,6 +78,7 @@ SENTENCES = {
     ],
     "errata": [],
     "porting": [],
+    "speed": [],
 }
 
 PYTHONS = ("3.11", "3.13")  # the versions

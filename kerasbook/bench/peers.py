@@ -1,13 +1,14 @@
-"""The recurrent and the Transformer model in PyTorch, eager, in the articles' style.
+"""The same models in PyTorch, in the articles' style, with the weights of the Keras models.
 
-Imported only where torch is installed: it is no dependency of the book.
+Imported only where torch is installed: it is no dependency of the book. The batches are gathered
+from the arrays; a DataLoader, which collects them example by example, would be slower.
 """
-
-import time
 
 import numpy as np
 import torch
 from torch import nn
+
+EPSILON = 1e-7
 
 
 class Reader(nn.Module):
@@ -39,6 +40,50 @@ class Encoder(nn.Module):
         return self.dense(self.blocks(x).mean(1))
 
 
+def linear(weights) -> nn.Sequential:
+    """Returns one dense layer without an activation."""
+    return _filled(nn.Sequential(_linear(weights[0], len(weights) > 1)), weights)
+
+
+def dense(weights) -> nn.Sequential:
+    """Returns the dense network for pictures (n, height, width, 1), with ReLU between layers."""
+    modules: list[nn.Module] = [nn.Flatten()]
+    for kernel in weights[::2]:
+        modules += [_linear(kernel), nn.ReLU()]
+    return _filled(nn.Sequential(*modules[:-1]), weights)
+
+
+def convolutional(weights) -> nn.Sequential:
+    """Returns the article's CNN for pictures (n, 28, 28, 1)."""
+    modules: list[nn.Module] = [_ChannelsFirst()]
+    for kernel in weights[:6:2]:
+        modules += [nn.Conv2d(kernel.shape[2], kernel.shape[3], 3), nn.ReLU(), nn.MaxPool2d(2)]
+    modules[-1] = nn.Flatten()  # no pooling after the last
+    weights = list(weights)
+    maps = weights[4].shape[-1]  # Keras flattens (height, width, maps), PyTorch (maps, …)
+    places = weights[6].reshape(-1, maps, weights[6].shape[-1])
+    weights[6] = places.transpose(1, 0, 2).reshape(weights[6].shape)
+    modules += [_linear(weights[6]), nn.ReLU(), _linear(weights[8])]
+    return _filled(nn.Sequential(*modules), weights)
+
+
+class _ChannelsFirst(nn.Module):
+    def forward(self, x):
+        return x.permute(0, 3, 1, 2)
+
+
+def _linear(kernel, bias=True) -> nn.Linear:
+    return nn.Linear(*kernel.shape, bias=bias)
+
+
+def _filled(model, weights):
+    """The model with these weights, in Keras' order and layout."""
+    for parameter, weight in zip(model.parameters(), weights, strict=True):
+        axes = {1: (0,), 2: (1, 0), 4: (3, 2, 0, 1)}[weight.ndim]
+        _put(parameter, weight.transpose(axes))
+    return model
+
+
 def reader(weights, kind: str, inputs: int, units: int, depth: int, classes: int) -> Reader:
     """Returns a GRU or an LSTM with the weights of the Keras model."""
     model = Reader({"gru": nn.GRU, "lstm": nn.LSTM}[kind], inputs, units, depth, classes)
@@ -56,7 +101,9 @@ def reader(weights, kind: str, inputs: int, units: int, depth: int, classes: int
         _put(getattr(model.cell, f"weight_ih_l{layer}"), kernel.T)
         _put(getattr(model.cell, f"weight_hh_l{layer}"), recurrent.T)
         _put(getattr(model.cell, f"bias_ih_l{layer}"), biases[0])
-        _put(getattr(model.cell, f"bias_hh_l{layer}"), biases[1])
+        second = getattr(model.cell, f"bias_hh_l{layer}")
+        _put(second, biases[1])
+        second.requires_grad = kind == "gru"  # Keras' LSTM has one bias, not a sum of two
     _put(model.dense.weight, weights[-2].T)
     _put(model.dense.bias, weights[-1])
     return model
@@ -97,27 +144,53 @@ def _put(parameter, values) -> None:
         parameter.copy_(torch.tensor(np.ascontiguousarray(values)))
 
 
-def outputs(model, x) -> np.ndarray:
-    """Returns the model's outputs for the array x."""
-    with torch.no_grad():
-        return model(torch.from_numpy(x)).numpy()
+def on_device(model):
+    """The model on the GPU, where PyTorch sees one."""
+    return model.to(_device())
 
 
-def seconds_per_epoch(model, optimizer, x, y, batch_size: int, epochs: int) -> list[float]:
-    """Trains for so many epochs, eagerly, and returns what each took."""
-    x, y = torch.from_numpy(x), torch.from_numpy(y).long()
-    loss_fn, seconds = nn.CrossEntropyLoss(), []
-    for _ in range(epochs):
-        started = time.perf_counter()
-        for rows in torch.randperm(len(x)).split(batch_size):
-            optimizer.zero_grad()
-            loss = loss_fn(model(x[rows]), y[rows])
-            loss.backward()
-            optimizer.step()
-        seconds.append(time.perf_counter() - started)
-    return seconds
+def _device() -> str:
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def compiled(model):
+    """What `torch.compile` makes of the model."""
+    return torch.compile(model)
 
 
 def adam(model):
     """Returns Adam with the settings of Keras' default."""
-    return torch.optim.Adam(model.parameters(), lr=0.001, eps=1e-7)
+    return torch.optim.Adam(model.parameters(), lr=0.001, eps=EPSILON)
+
+
+def set_epsilon(optimizer, step: int) -> None:
+    """Lets Adam compute what Keras' does: that adds ε before the correction of the bias."""
+    optimizer.param_groups[0]["eps"] = EPSILON / (1 - 0.999**step) ** 0.5
+
+
+def outputs(model, x) -> np.ndarray:
+    """Returns the model's outputs for the array x."""
+    with torch.no_grad():
+        return model(torch.from_numpy(x).to(_device())).cpu().numpy()
+
+
+def train(model, optimizer, x, y, batch_size: int, epochs: int, shuffle: bool, done) -> None:
+    """Trains for so many epochs, and calls `done` after each."""
+    device = _device()
+    x, y = torch.from_numpy(x).to(device), torch.from_numpy(y).to(device)
+    loss_fn = nn.MSELoss()
+    if not y.is_floating_point():
+        y, loss_fn = y.long(), nn.CrossEntropyLoss()
+    step = optimizer.steps = getattr(optimizer, "steps", 0)
+    for _ in range(epochs):
+        order = torch.randperm(len(x)) if shuffle else torch.arange(len(x))
+        for rows in order.to(device).split(batch_size):
+            optimizer.zero_grad()
+            loss = loss_fn(model(x[rows]), y[rows])
+            loss.backward()
+            set_epsilon(optimizer, step := step + 1)
+            optimizer.step()
+        if device == "cuda":
+            torch.cuda.synchronize()
+        optimizer.steps = step
+        done()

@@ -1,0 +1,105 @@
+"""Seconds and memory from `python` to a chapter's score, in our loop and in `model.fit`."""
+
+import argparse
+import importlib
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+
+from kerasbook.runner import load_results
+
+from rich.table import Table
+
+# The data set of each chapter's `main`, and the score on the validation part that is waited for.
+SCORES = {
+    1: ("auto_mpg", "mae"),
+    2: ("fashion", "accuracy"),
+    3: ("fashion", "accuracy"),
+    4: ("film_sentences", "accuracy"),
+    5: ("japanese_vowels", "accuracy"),
+    6: ("cmudict", "accuracy"),
+}
+
+
+def target_of(chapter: int) -> tuple[str, float]:
+    """Returns the score's name, and the worst that one of the five seeds ended with."""
+    dataset, name = SCORES[chapter]
+    values = load_results()[f"chapter{chapter}"][dataset]["scores"]["validation"][name]["values"]
+    return name, (max if name == "mae" else min)(values)
+
+
+def run(chapter: int, loop: str, seed: int) -> dict:
+    """Runs the chapter in a process of its own until it has the score."""
+    command = [sys.executable, "-m", "kerasbook.bench.score", str(chapter), loop, str(seed)]
+    started = time.time()
+    environment = os.environ | {"MPLBACKEND": "Agg"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise RuntimeError(f"chapter {chapter} with {loop}: {last}")
+    answer = json.loads(done.stdout.strip().splitlines()[-1])
+    return {"seconds": answer.pop("at") - started, **answer}
+
+
+def measure(tell=lambda text: None, chapters=tuple(SCORES), seeds: int = 2) -> dict:
+    """Returns by chapter and loop: the seconds until the score, epochs and memory of each seed."""
+    found: dict = {}
+    for chapter in chapters:
+        name, target = target_of(chapter)
+        entry: dict = {"score": name, "target": target, "tape": [], "fit": []}
+        for seed in range(seeds):
+            for loop in ("tape", "fit") if seed % 2 == 0 else ("fit", "tape"):
+                tell(f"score: chapter {chapter}, {loop}, seed {seed}")
+                entry[loop].append(run(chapter, loop, seed))
+        found[f"chapter{chapter}"] = entry
+    return found
+
+
+def table_of(scores: dict) -> Table:
+    """The times, for people."""
+    table = Table(title="from `python` to the score: medians")
+    for heading in ("chapter", "score", "kerasbook", "model.fit", "times faster", "memory"):
+        table.add_column(heading, justify="right")
+    for name, entry in scores.items():
+        ours, theirs = (
+            statistics.median(run["seconds"] for run in entry[loop]) for loop in ("tape", "fit")
+        )
+        memory = [max(run["memory"] for run in entry[loop]) / 2**20 for loop in ("tape", "fit")]
+        cells = [name, f"{entry['score']} {entry['target']:.3f}", f"{ours:.1f} s"]
+        cells += [f"{theirs:.1f} s", f"{theirs / ours:.2f}"]
+        table.add_row(*cells, f"{memory[0]:.0f}, {memory[1]:.0f} MiB")
+    return table
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """One run: prints when the score was reached, after how many epochs, with how much memory."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("chapter", type=int)
+    parser.add_argument("loop", choices=("tape", "fit"))
+    parser.add_argument("seed", type=int)
+    options = parser.parse_args(arguments)
+    name, target = target_of(options.chapter)
+    chapter = importlib.import_module(f"kerasbook.chapter{options.chapter}")
+    import keras
+
+    class Reached(keras.callbacks.Callback):
+        """Ends the process at the score."""
+
+        def on_epoch_end(self, epoch, logs=None):
+            score = logs.get(f"val_{name}")
+            if score is not None and (score <= target if name == "mae" else score >= target):
+                from kerasbook.bench.sides import peak_memory
+
+                found = {"at": time.time(), "epochs": epoch + 1, "memory": peak_memory()}
+                print("\n" + json.dumps(found), flush=True)
+                os._exit(0)
+
+    chapter.main(seed=options.seed, loop=options.loop, callbacks=[Reached()], progress="none")
+    sys.exit(f"{name} {target:.4f} was not reached")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,474 @@
+# %% [markdown]
+"""
+# What makes it fast
+
+The loop of this book computes what `model.fit` computes, and takes less time. Where is the time
+that it saves? And what is left, when nothing is wasted? This page takes the loop apart. Most of
+what helps is not about Python or TensorFlow: it is the same in any library.
+
+The times were measured once, on a machine named below; `python -m kerasbook.bench` measures yours.
+"""
+
+# %%
+import json
+import statistics
+import time
+from importlib import resources
+
+import keras
+import matplotlib.pyplot as plt
+import numpy as np
+import tensorflow as tf
+from keras import layers
+
+# %% [markdown]
+# ## Side by side
+#
+# Seven rows: a model of one weight, and one model of every chapter. Each is trained from the same
+# weights with the same optimizer, on batches of the same size, in up to eight ways. After an epoch
+# in the same order all have the same outputs, but for rounding: they do the same work. Each way is
+# a process of its own; they take turns, so that a disturbance hits all of them.
+
+
+# %%
+def recorded() -> dict:
+    """Returns what `python -m kerasbook.bench --json` has measured."""
+    file = resources.files("kerasbook") / "bench" / "results.json"
+    return json.loads(file.read_text())
+
+
+NAMES = {
+    "kerasbook": "this book",
+    "fit": "model.fit",
+    "tuned": "model.fit, many steps per call",
+    "tuned, XLA": "the same, with XLA",
+    "eager": "the article's loop",
+    "trainer": "a Trainer object",
+    "torch": "PyTorch",
+    "torch.compile": "torch.compile",
+}
+
+
+def median_times(row) -> dict[str, float]:
+    """Returns milliseconds per step of each way to train, for one row of `recorded`."""
+    times = row["milliseconds_per_step"]
+    return {NAMES[name]: statistics.median(each) for name, each in times.items()}
+
+
+def plot_sides(rows):
+    """Returns the Axes: milliseconds per step of each way, on a logarithmic scale; one per row."""
+    _, axes = plt.subplots(len(rows), figsize=(6.6, 1.9 * len(rows)), layout="constrained")
+    for ax, row in zip(np.atleast_1d(axes), rows, strict=True):
+        times = median_times(row)
+        bars = ax.barh(list(times), list(times.values()), height=0.65, color="#bbbbbb")
+        bars[0].set_color("#0072b2")
+        ax.bar_label(bars, fmt="{:.3g}", padding=3, fontsize=8)
+        ax.set(xscale="log", title=row["title"], xlim=(None, 3 * max(times.values())))
+        ax.invert_yaxis()
+    np.atleast_1d(axes)[-1].set_xlabel("milliseconds per step")
+    return axes
+
+
+if __name__ == "__main__":
+    results = recorded()
+    rows = results["rows"]
+    print(f"{results['machine']['device']}, {results['cores']} cores")
+    print(", ".join(f"{name} {version}" for name, version in results["versions"].items()))
+    plot_sides([rows[name] for name in ("empty", "dense", "cnn")])
+
+# %% [markdown]
+# The model of one weight has nothing to compute. What a step costs there, it costs everywhere:
+# fetching the batch, calling the function, keeping the scores. An eager loop pays more than a
+# hundred times what ours pays. In the dense network this still decides. In the convolutional
+# network the arithmetic does, and all ways come close to each other.
+#
+# So there are two questions. How does one get rid of the cost per step? And if the arithmetic
+# decides, can the same numbers be had with less work?
+#
+# ## The cost of a step
+#
+# Here is the step of a small model, run a hundred times in three ways: operation by operation; in
+# one graph per step; and with the loop itself in the graph, as `kerasbook.training.fit` has it.
+
+
+# %%
+def make_small_step():
+    """Returns `step()`, which takes one step of gradient descent for a line with ten weights."""
+    x, y = tf.random.normal((32, 10)), tf.random.normal((32, 1))
+    weights = tf.Variable(tf.zeros((10, 1)))
+
+    def step():
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean((x @ weights - y) ** 2)
+        (slope,) = tape.gradient(loss, [weights])
+        weights.assign_sub(0.01 * slope)
+
+    return step
+
+
+def repeated(step, steps):
+    """Returns a function that takes so many steps in one call."""
+
+    def run():
+        def body(number):
+            step()
+            return number + 1
+
+        tf.while_loop(lambda number: number < steps, body, [0])
+
+    return tf.function(run, autograph=False)
+
+
+def microseconds_per_step(steps=100) -> dict[str, float]:
+    """Returns the time per step, in millionths of a second, for the three ways."""
+    step = make_small_step()
+    graph, loop = tf.function(step, autograph=False), repeated(step, steps)
+    ways = {
+        "operation by operation": lambda: [step() for _ in range(steps)],
+        "a graph per step": lambda: [graph() for _ in range(steps)],
+        "the loop in the graph": loop,
+    }
+    found = {}
+    for name, run in ways.items():
+        run()  # traces
+        times = []
+        for _ in range(5):
+            started = time.perf_counter()
+            run()
+            times.append(time.perf_counter() - started)
+        found[name] = 1e6 * statistics.median(times) / steps
+    return found
+
+
+# %% tags=["timing"]
+if __name__ == "__main__":
+    for name, microseconds in microseconds_per_step().items():
+        print(f"{name:24}{microseconds:8.0f} µs per step")
+
+# %% [markdown]
+# That is the whole secret of the small models. `fit` adds three things to it. The data lie where
+# the step runs, and the rows of a batch are gathered inside the loop: no pipeline hands them over.
+# A call takes about a fifth of a second, however many steps that is: long enough to be cheap, short
+# enough to show progress, to hear Ctrl-C and to notice a NaN. And where XLA makes the step faster,
+# which was measured, the loop is compiled with it.
+#
+# ## How the time grows
+#
+# On a logarithmic scale both ways, time that grows in proportion to size is a line of slope 1, with
+# the square a line of slope 2. The dotted lines have the slope that the arithmetic has. Where a
+# curve is flatter than its line, the time goes into something else than arithmetic.
+
+
+# %%
+def plot_growth(curves):
+    """Returns the Axes: seconds over size, and the slope that the arithmetic has, dotted."""
+    rows = -(-len(curves) // 2)
+    _, axes = plt.subplots(rows, 2, figsize=(6.6, 2.3 * rows), layout="constrained")
+    for ax, (name, curve) in zip(axes.flat, curves.items(), strict=False):
+        sizes, seconds = np.array(curve["sizes"]), np.array(curve["seconds"])
+        line = seconds[-1] * (sizes / sizes[-1]) ** curve["expected_slope"]
+        ax.loglog(sizes, line, ":", color="#777777", label=f"slope {curve['expected_slope']}")
+        ax.loglog(sizes, seconds, "o-", color="#0072b2")
+        ax.set(title=name, xlabel=name.partition(",")[0], ylabel="seconds")
+        ax.legend()
+    for ax in axes.flat[len(curves) :]:
+        ax.axis("off")
+    return axes
+
+
+if __name__ == "__main__":
+    plot_growth(results["growth"])
+
+# %% [markdown]
+# Small batches and narrow layers are nearly free: their curves begin flat. A batch of four takes
+# about as long as one of sixteen. So the first advice for a slow training is not a faster loop, but
+# a larger batch, as long as the model learns as well with it. In the length of a sequence the GRU
+# grows in proportion from the beginning: its steps wait for each other.
+#
+# ## The same numbers with less work: convolution, bias, ReLU, pooling
+#
+# The article's network adds a bias to every place of every map, sets what is negative to zero, and
+# then keeps the largest of every four. But the bias is the same at all places, and neither it nor
+# the ReLU changes which of four numbers is the largest:
+#
+# $$\max_k \operatorname{ReLU}(z_k + b) = \operatorname{ReLU}\bigl(\max_k z_k + b\bigr) .$$
+#
+# On the right, bias and ReLU have a quarter of the numbers to go through, on the way back too.
+
+
+# %%
+class ConvPoolRelu(layers.Layer):
+    """A 3 × 3 convolution, max pooling if wanted, and only then bias and ReLU."""
+
+    def __init__(self, filters, pool=True, **options):
+        """Takes the number of maps, and whether 2 × 2 places become one."""
+        super().__init__(**options)
+        self.filters, self.pool = filters, pool
+
+    def build(self, x_shape):
+        """Makes the weights, as `layers.Conv2D` does."""
+        shape = (3, 3, x_shape[-1], self.filters)
+        self.kernel = self.add_weight(shape=shape, initializer="glorot_uniform", name="kernel")
+        self.bias = self.add_weight(shape=(self.filters,), initializer="zeros", name="bias")
+
+    def call(self, x):
+        """Returns the maps (n, height, width, filters) of x (n, height, width, channels)."""
+        x = tf.nn.conv2d(x, self.kernel, 1, "VALID")
+        if self.pool:
+            x = tf.nn.max_pool2d(x, 2, 2, "VALID")
+        return tf.nn.relu(tf.nn.bias_add(x, self.bias))
+
+
+def largest_difference(ours, theirs, x) -> float:
+    """Returns the largest difference between two layers: outputs, and gradients of x and weights.
+
+    Both get the weights of `theirs`. Differences are relative to the largest number of their kind.
+    """
+    x = tf.constant(x)
+    theirs.build(x.shape)
+    ours.build(x.shape)
+    ours.set_weights(theirs.get_weights())
+
+    def outputs_and_gradients(layer):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            outputs = layer(x)
+            loss = tf.reduce_sum(tf.sin(3 * outputs))
+        variables = [variable.value for variable in layer.trainable_variables]
+        return outputs, *tape.gradient(loss, [x, *variables])
+
+    compute = tf.function(outputs_and_gradients, autograph=False)
+    pairs = zip(compute(ours), compute(theirs), strict=True)
+    return max(float(tf.reduce_max(abs(a - b)) / tf.reduce_max(abs(b))) for a, b in pairs)
+
+
+if __name__ == "__main__":
+    x = np.random.default_rng(0).normal(size=(8, 13, 13, 3)).astype("float32")
+    as_in_the_article = keras.Sequential(
+        [layers.Conv2D(5, 3, activation="relu"), layers.MaxPooling2D()]
+    )
+    difference = largest_difference(ConvPoolRelu(5), as_in_the_article, x)
+    print(f"pooling first and last: largest difference {difference:.0e}")
+
+# %% [markdown]
+# ## The same numbers with less work: the LSTM
+#
+# Chapter 5 derived the LSTM's way back by hand, so that the products with the weights need not be
+# taken step by step. Three more things help, and each of them leaves the numbers as they are.
+#
+# **One function for all gates.** Three gates are sigmoids, the fourth is a tanh. But
+# $\sigma(s) = \tfrac12 + \tfrac12 \tanh(s / 2)$, so that all four are $a + b \tanh(b s)$ with
+# $b = \tfrac12, a = \tfrac12$ for the sigmoids and $b = 1, a = 0$ for the tanh. One pass over all
+# the sums $s$ (n, 4 · units) then does for all, instead of four passes over its quarters. The slope
+# is $b^2 (1 - \tanh^2)$, again the same for all.
+#
+# **XLA** makes one loop of code of what stands between two products.
+#
+# **Two halves of the batch.** The steps of a sequence wait for each other, and the product of one
+# step is too small to be worth sharing between cores. But the rows of a batch have nothing to do
+# with each other. So each core takes half of them, from the first step to the last.
+
+
+# %%
+def slopes_of(units):
+    """Returns b and a, each (4 · units,): the gates are a + b · tanh(b · s)."""
+    gate, content = tf.fill((units,), 0.5), tf.ones((units,))
+    return tf.concat([gate, gate, content, gate], 0), tf.concat([gate, gate, 0 * content, gate], 0)
+
+
+@tf.function(jit_compile=True, autograph=False)
+def way_out(x, kernel, recurrent_kernel, bias):
+    """Returns the outputs (n, time, units), and what the way back needs: h, c, gates by time."""
+    units, by_time = recurrent_kernel.shape[0], tf.transpose(x, (1, 0, 2))
+    sums = tf.tensordot(by_time, kernel, 1) + bias  # of all steps at once
+    b, a = slopes_of(units)
+    zeros = tf.zeros_like(sums[0, :, :units])
+
+    def step(state, x_sum):
+        h, c, _ = state
+        gates = a + b * tf.tanh(b * (x_sum + h @ recurrent_kernel))
+        i, f, g, o = tf.split(gates, 4, axis=-1)
+        c = f * c + i * g
+        return o * tf.tanh(c), c, gates
+
+    h, c, gates = tf.scan(step, sums, (zeros, zeros, sums[0]))
+    return tf.transpose(h, (1, 0, 2)), h, c, gates
+
+
+@tf.function(jit_compile=True, autograph=False)
+def way_back(h_bar, x, h, c, gates, kernel, recurrent_kernel):
+    """Returns the gradients of x, the kernel, the recurrent kernel and the bias."""
+    zeros, back = tf.zeros_like(c[:1]), tf.transpose(recurrent_kernel)
+    h_before, c_before = tf.concat([zeros, h[:-1]], 0), tf.concat([zeros, c[:-1]], 0)
+    i, f, g, o = tf.split(gates, 4, axis=-1)
+    t = tf.tanh(c)
+    for_c = o * (1 - t**2)
+    slopes = [g * i * (1 - i), c_before * f * (1 - f), i * (1 - g**2), t * o * (1 - o)]
+
+    def step_back(state, step):
+        h_bar, c_bar, _ = state
+        h_bar_here, for_c, slopes, f = step
+        h_bar += h_bar_here
+        c_bar += h_bar * for_c
+        s_bar = tf.concat([c_bar, c_bar, c_bar, h_bar], -1) * slopes
+        return s_bar @ back, c_bar * f, s_bar
+
+    steps = tf.transpose(h_bar, (1, 0, 2)), for_c, tf.concat(slopes, -1), f
+    start = zeros[0], zeros[0], gates[0]
+    _, _, s_bar = tf.scan(step_back, steps, start, reverse=True)
+    # The gradients of kernel, recurrent kernel and bias are one product.
+    ones = tf.ones_like(h[..., :1])
+    inputs = tf.concat([tf.transpose(x, (1, 0, 2)), h_before, ones], -1)
+    both = tf.tensordot(inputs, s_bar, ((0, 1), (0, 1)))
+    x_bar = tf.transpose(tf.tensordot(s_bar, tf.transpose(kernel), 1), (1, 0, 2))
+    return x_bar, *tf.split(both, [x.shape[-1], h.shape[-1], 1])
+
+
+@tf.custom_gradient
+def lstm_in_halves(x, kernel, recurrent_kernel, bias):
+    """Returns the outputs of an LSTM (n, time, units) for x (n, time, inputs), from zero states."""
+    weights = kernel, recurrent_kernel
+    half = x.shape[0] // 2 if (x.shape[0] or 0) >= 16 else 0
+    parts = [x[:half], x[half:]] if half else [x]
+    done = [way_out(part, *weights, bias) for part in parts]
+
+    def gradient(h_bar):
+        bars = [h_bar[:half], h_bar[half:]] if half else [h_bar]
+        found = [
+            way_back(bar, part, *kept, *weights)
+            for bar, part, (_, *kept) in zip(bars, parts, done, strict=True)
+        ]
+        x_bars, kernels, recurrent_kernels, biases = zip(*found, strict=True)
+        sums = tf.add_n(kernels), tf.add_n(recurrent_kernels), tf.add_n(biases)[0]
+        return tf.concat(x_bars, 0), *sums
+
+    return tf.concat([outputs for outputs, *_ in done], 0), gradient
+
+
+class HandMadeLSTM(layers.Layer):
+    """`layers.LSTM` without masks, dropout and initial states, for a CPU."""
+
+    def __init__(self, units, return_sequences=False, **options):
+        """Takes the number of units, and whether all outputs are wanted or the last."""
+        super().__init__(**options)
+        self.units, self.return_sequences = units, return_sequences
+
+    def build(self, x_shape):
+        """Makes the weights, as `layers.LSTM` does: the forget gate's bias is 1."""
+        wide, units = 4 * self.units, self.units
+        first = np.repeat([0.0, 1.0, 0.0, 0.0], units)
+        self.kernel = self.add_weight(
+            shape=(x_shape[-1], wide), initializer="glorot_uniform", name="kernel"
+        )
+        self.recurrent_kernel = self.add_weight(
+            shape=(units, wide), initializer="orthogonal", name="recurrent_kernel"
+        )
+        self.bias = self.add_weight(
+            shape=(wide,),
+            initializer=lambda shape, dtype=None: tf.constant(first, dtype),
+            name="bias",
+        )
+
+    def compute_output_shape(self, x_shape):
+        """(n, time, units), or (n, units)."""
+        n, steps, _ = x_shape
+        return (n, steps, self.units) if self.return_sequences else (n, self.units)
+
+    def call(self, x):
+        """Returns all outputs, or the last, for x (n, time, inputs)."""
+        weights = [weight.value for weight in (self.kernel, self.recurrent_kernel, self.bias)]
+        outputs = lstm_in_halves(x, *weights)
+        return outputs if self.return_sequences else outputs[:, -1]
+
+
+if __name__ == "__main__":
+    x = np.random.default_rng(0).normal(size=(17, 11, 3)).astype("float32")
+    for options in ({"return_sequences": True}, {}):
+        difference = largest_difference(HandMadeLSTM(6, **options), layers.LSTM(6, **options), x)
+        print(f"by hand and Keras' layer, {options or 'the last output'}: {difference:.0e}")
+
+# %% [markdown]
+# On a GPU none of this is needed: there Keras' layer runs in a kernel of cuDNN that does the same
+# and more.
+#
+# Here are the recurrent rows and the Transformer. Its blocks are chapter 6's: one product makes
+# keys and values together, and all tokens of a batch go through a dense layer as the rows of one
+# matrix.
+
+# %%
+if __name__ == "__main__":
+    plot_sides([rows[name] for name in ("gru", "lstm", "transformer")])
+
+# %% [markdown]
+# ## How far from the limit?
+#
+# A processor has a speed that no program exceeds. Let a large matrix product stand for it. How much
+# of it does a training step use? The model's arithmetic is counted in its graph: only products and
+# convolutions, two operations for each pair of numbers that are multiplied and added.
+#
+# For the rest of the time there are two explanations: products that are too small to be fast, and
+# everything that is not a product. They can be told apart. Each product of the step is run alone,
+# in its own size, with the data in place: that is the second column.
+
+
+# %%
+def account(results) -> list[tuple[str, float, float, float]]:
+    """Returns per row: title, and three shares of the step's time, which add up to 1.
+
+    The products at the speed of a large one; what they take longer in their own sizes; the rest.
+    """
+    machine, found = results["machine"], []
+    for name, row in results["rows"].items():
+        step = statistics.median(row["milliseconds_per_step"]["kerasbook"]) / 1000
+        least = machine["flops_per_step"][name] / machine["product_flops_per_second"]
+        alone = max(least, machine["seconds_of_products"][name])
+        found.append((row["title"], least / step, (alone - least) / step, (step - alone) / step))
+    return found
+
+
+if __name__ == "__main__":
+    print(f"{'':52}at best  their size  the rest")
+    for title, best, size, rest in account(results):
+        print(f"{title:52}{best:7.0%}{size:12.0%}{rest:10.0%}")
+
+# %% [markdown]
+# A negative rest means that two products ran at the same time within the step, on two cores.
+#
+# ## The wait before the first step, and the wait for a score
+#
+# All this has a price: a graph must be traced, and XLA must compile it, before the first step is
+# done. Who tries out ten models for a minute each feels it. So what counts in the end is the wait
+# from pressing the key to a model that is good enough: importing, loading, compiling, training.
+# Here a chapter's program is run until its validation score is one that each of five seeds reached
+# in the end.
+
+
+# %%
+def plot_waits(scores):
+    """Returns the Axes: seconds from the start of Python to the score, by chapter and loop."""
+    ax = plt.subplots(figsize=(6.6, 3), layout="constrained")[1]
+    for place, (loop, name) in enumerate((("tape", "this book"), ("fit", "model.fit"))):
+        seconds = [
+            statistics.median(run["seconds"] for run in each[loop]) for each in scores.values()
+        ]
+        bars = ax.bar(np.arange(len(scores)) + 0.4 * place, seconds, 0.38, label=name)
+        ax.bar_label(bars, fmt="{:.0f}", fontsize=8)
+    labels = [
+        f"chapter {name[7:]}\n{each['score']} {each['target']:.3f}" for name, each in scores.items()
+    ]
+    ax.set_xticks(np.arange(len(scores)) + 0.2, labels)
+    ax.set(ylabel="seconds to the score")
+    ax.legend()
+    return ax
+
+
+if __name__ == "__main__":
+    print("seconds until the first step is done:")
+    for row in rows.values():
+        first = row["first_step_seconds"]
+        print(f"{row['title']:52}", *(f"{first[n]:6.1f}" for n in ("kerasbook", "fit", "eager")))
+    plot_waits(results["score"])
+
+# %% [markdown]
+# The columns are this book, `model.fit` and the article's loop, which compiles nothing and begins
+# at once. For a model of one weight that is the best way, if a dozen steps are enough.
