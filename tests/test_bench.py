@@ -24,12 +24,12 @@ def small_dense():
 
 
 def row(data, model, torch=(), **options):
-    return models.Row("small", data, model, models.cross_entropy, 8, 1, torch=torch, **options)
+    return models.Row("small", data, model, models.cross_entropy, 8, torch=torch, **options)
 
 
 SMALL = {
     "linear": models.Row(
-        "small", lambda: models.numbers(20), models.one_weight, models.mean_square, 8, 1,
+        "small", lambda: models.numbers(20), models.one_weight, models.mean_square, 8,
         torch=("linear",),
     ),
     "dense": row(lambda: models.noise(20, 4, 4, 1), small_dense, ("dense",)),

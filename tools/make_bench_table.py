@@ -8,30 +8,48 @@ import json
 import statistics
 from pathlib import Path
 
+from kerasbook.bench import RIVALS, geometric_means, rival, share_of_product_speed, spread
+from kerasbook.bench.sides import SIDES
+
 from make_results import ROOT, replace_in_readme
 
 RESULTS = ROOT / "kerasbook" / "bench" / "results.json"
 
 
 def table(results: dict) -> str:
-    """The speeds in Markdown: medians, and the ratio with its smallest and largest round."""
-    lines = [
-        "| model | kerasbook, ms/step | `model.fit`, ms/step | times faster (range) "
-        "| first epoch | PyTorch, ms/step | times faster (range) |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for row in results["rows"].values():
-        times = {name: statistics.median(ms) for name, ms in row["milliseconds_per_step"].items()}
-        cells = [row["title"], f"{times['ours']:.2f}", f"{times['fit']:.2f}", ratio(row["ratios"])]
-        cells.append("{ours:.1f} s against {fit:.1f} s".format_map(row["first_epoch_seconds"]))
-        cells += [f"{times['torch']:.2f}", ratio(row["torch_ratios"])] if "torch" in times else []
-        lines.append(f"| {' | '.join(cells + ['–'] * (7 - len(cells)))} |")
+    """The speeds in Markdown: medians, and the ratios with their smallest and largest round."""
+    headings = ["model", "ms per step", "share", *(SIDES[name].title for name in RIVALS)]
+    lines = [f"| {' | '.join(headings)} |", "|---" * len(headings) + "|"]
+    for name, row in results["rows"].items():
+        milliseconds = statistics.median(row["milliseconds_per_step"]["kerasbook"])
+        cells = [row["title"], f"{milliseconds:.3g}"]
+        cells.append(f"{share_of_product_speed(results, name):.0%}")
+        for each in RIVALS:
+            ratios = row["ratios"].get(rival(row, each))
+            cells.append(spread(ratios) if ratios else "–")
+        lines.append(f"| {' | '.join(cells)} |")
+    means = geometric_means(results["rows"])
+    cells = [f"**{means[name]:.2f}**" if name in means else "–" for name in RIVALS]
+    lines.append(f"| **geometric mean of chapters 1 to 6** | | | {' | '.join(cells)} |")
+    lines += ["", waits(results["score"])]
     return "\n".join(lines)
 
 
-def ratio(ratios: list[float]) -> str:
-    """The median, with the smallest and the largest."""
-    return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+def waits(scores: dict) -> str:
+    """Seconds and memory from `python` to the score, in Markdown."""
+    lines = [
+        "| chapter | until the validation score | kerasbook | `model.fit` | times faster | memory |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, entry in scores.items():
+        ours, theirs = (
+            statistics.median(run["seconds"] for run in entry[loop]) for loop in ("tape", "fit")
+        )
+        memory = [max(run["memory"] for run in entry[loop]) / 2**20 for loop in ("tape", "fit")]
+        cells = [name.removeprefix("chapter"), f"{entry['score']} {entry['target']:.3f}"]
+        cells += [f"{ours:.1f} s", f"{theirs:.1f} s", f"{theirs / ours:.2f}"]
+        lines.append(f"| {' | '.join(cells)} | {memory[0]:.0f}, {memory[1]:.0f} MiB |")
+    return "\n".join(lines)
 
 
 def main(results: Path = RESULTS) -> None:

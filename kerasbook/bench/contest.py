@@ -50,7 +50,7 @@ class Side:
         return answer
 
     def turn(self) -> dict:
-        """Lets it train for a turn; returns the seconds, and the memory so far."""
+        """Lets it train for a turn; returns the seconds per epoch, and the memory so far."""
         self.connection.send("go")
         return self.answer()
 
@@ -85,12 +85,12 @@ def compare(name: str, rounds: int, settings: dict = NO_SETTINGS, tell=lambda te
                     raise BenchError(f"{name}: the book's loop failed: {error}") from None
         times: dict[str, list[float]] = {side: [] for side in found}
         memory = {}
-        per_turn = row.epochs * -(-len(row.data()[0]) // row.batch_size)
+        steps = -(-len(row.data()[0]) // row.batch_size)
         for number in range(rounds):
             tell(f"{name}: round {number + 1} of {rounds}")
             for side in found if number % 2 == 0 else reversed(found):
                 answer = found[side].turn()
-                times[side].append(1000 * answer["seconds"] / per_turn)
+                times[side].append(1000 * answer["seconds"] / steps)
                 memory[side] = answer["memory"]
     finally:
         for side in found.values():
@@ -98,7 +98,7 @@ def compare(name: str, rounds: int, settings: dict = NO_SETTINGS, tell=lambda te
     ours = found["kerasbook"].start["outputs"]
     return {
         "title": row.title,
-        "steps_per_turn": per_turn,
+        "steps_per_epoch": steps,
         "milliseconds_per_step": times,
         "ratios": {
             side: [theirs / mine for theirs, mine in zip(each, times["kerasbook"], strict=True)]

@@ -47,7 +47,7 @@ CURVES: dict[str, tuple[tuple[int, ...], float, Callable[[int], float]]] = {
     "batch size, dense network": (
         (4, 16, 64, 256, 1024, 4096),
         1,
-        lambda size: seconds_per_step(dense(256), (256,), size, 4 * size),
+        lambda size: seconds_per_step(dense(256), (256,), size, max(4 * size, 1024)),
     ),
     "width, dense network": (
         (32, 64, 128, 256, 512, 1024, 2048),
@@ -58,12 +58,12 @@ CURVES: dict[str, tuple[tuple[int, ...], float, Callable[[int], float]]] = {
         (10, 20, 40, 80, 160),
         1,
         lambda steps: seconds_per_step(
-            recurrent(layers.GRU, 64, 64, 1, steps), (steps, 64), 64, 256
+            recurrent(layers.GRU, 64, 64, 1, steps), (steps, 64), 64, 640
         ),
     ),
     "tokens, Transformer": (
         (32, 64, 128, 256, 512),
-        1,
+        2,
         lambda tokens: seconds_per_step(transformer(64, 4, 128, 1, tokens), (tokens, 64), 16, 64),
     ),
     "examples, dense network, one epoch": (

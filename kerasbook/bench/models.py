@@ -22,7 +22,6 @@ class Row:
     model: Callable[[], keras.Model]  # of Keras' layers
     loss_fn: Any
     batch_size: int
-    epochs: int  # per turn
     ours: Callable[[], keras.Model] | None = None  # of the book's own layers, where it has faster
     as_keras: Callable[[keras.Model], list] = keras.Model.get_weights  # its weights in Keras' order
     jit: str = "auto"  # of our loop
@@ -137,7 +136,6 @@ ROWS = {
         one_weight,
         mean_square,
         batch_size=1,
-        epochs=1,
         torch=("linear",),
         counts=False,
     ),
@@ -147,7 +145,6 @@ ROWS = {
         regression,
         mean_square,
         batch_size=32,
-        epochs=20,
         torch=("linear",),
     ),
     "dense": Row(
@@ -156,7 +153,6 @@ ROWS = {
         dense,
         cross_entropy,
         batch_size=64,
-        epochs=2,
         torch=("dense",),
     ),
     "cnn": Row(
@@ -165,7 +161,6 @@ ROWS = {
         convolutional,
         cross_entropy,
         batch_size=64,
-        epochs=1,
         ours=book_convolutional,
         torch=("convolutional",),
     ),
@@ -175,7 +170,6 @@ ROWS = {
         lambda: recurrent(layers.GRU, 64, 64, 1),
         cross_entropy,
         batch_size=64,
-        epochs=1,
         torch=("reader", "gru", 64, 64, 1, 10),
         time_steps=100,
     ),
@@ -185,7 +179,6 @@ ROWS = {
         lambda: recurrent(layers.LSTM, 100, 128, 2),
         cross_entropy,
         batch_size=64,
-        epochs=1,
         ours=lambda: recurrent(HandMadeLSTM, 100, 128, 2),
         torch=("reader", "lstm", 100, 128, 2, 10),
         time_steps=100,
@@ -196,7 +189,6 @@ ROWS = {
         transformer,
         cross_entropy,
         batch_size=64,
-        epochs=1,
         torch=("encoder", 128, 4, 512, 2, 10),
         ours=book_transformer,
         as_keras=weights_of_transformer,

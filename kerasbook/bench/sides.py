@@ -18,6 +18,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+SECONDS_PER_TURN = 0.5  # at least, in whole epochs
+
 
 class _EpochEnd(keras.callbacks.Callback):
     def __init__(self, done: Callable[[], None]):
@@ -262,12 +264,12 @@ def _take_part(row: Row, side, weights, connection) -> None:
     def done():
         nonlocal started, epochs
         epochs += 1
-        if epochs % row.epochs == 0:
-            seconds = time.perf_counter() - started
-            connection.send({"seconds": seconds, "memory": peak_memory() - memory})
+        seconds = time.perf_counter() - started
+        if seconds >= SECONDS_PER_TURN:
+            connection.send({"seconds": seconds / epochs, "memory": peak_memory() - memory})
             if connection.recv() == "enough":
                 raise _Enough
-            started = time.perf_counter()
+            started, epochs = time.perf_counter(), 0
 
     side.train(x, y, 10**6, True, done)
 
