@@ -4,7 +4,8 @@ import importlib.util
 import json
 import statistics
 
-from kerasbook import bench, checks
+from kerasbook import checks
+from kerasbook.bench import command as bench
 from kerasbook.bench import costs, growth, models, score, sides
 
 import keras
@@ -57,7 +58,13 @@ SMALL = {
 
 def outputs_after_an_epoch(name, side, weights=None):
     """Trains for an epoch in order, the last batch short; returns outputs and first weights."""
-    made = sides.SIDES[side](SMALL[name], weights)
+    row = SMALL[name]
+    if side == "torch":
+        from kerasbook.bench import peers
+
+        made = peers.Side(row.torch, weights, row.batch_size)
+    else:
+        made = sides.SIDES[side](row, weights)
     first = weights or made.weights()
     x, y = SMALL[name].data()
     ends = []
@@ -118,7 +125,7 @@ def test_the_products_of_a_step_can_be_run_alone(name):
 
 
 def made_up(ratio=2.0):
-    times = {name: [ratio * (1 + i / 10) for i in range(3)] for name in sides.SIDES}
+    times = {name: [ratio * (1 + i / 10) for i in range(3)] for name in sides.TITLES}
     times["kerasbook"] = [1.0, 1.1, 1.2]
     times["tuned"] = [3.0, 3.0, 3.0]
     ratios = {
@@ -130,8 +137,8 @@ def made_up(ratio=2.0):
         "title": "made up",
         "milliseconds_per_step": times,
         "ratios": ratios,
-        "first_step_seconds": dict.fromkeys(sides.SIDES, 1.0),
-        "memory": dict.fromkeys(sides.SIDES, 2**20),
+        "first_step_seconds": dict.fromkeys(sides.TITLES, 1.0),
+        "memory": dict.fromkeys(sides.TITLES, 2**20),
         "outputs_differ_by": {"fit": 0.0, "torch": 0.5},
         "largest_output": 1.0,
         "missing": {"torch.compile": "no compiler"},

@@ -8,8 +8,8 @@ import json
 import statistics
 from pathlib import Path
 
-from kerasbook.bench import RIVALS, geometric_means, rival, share_of_product_speed, spread
-from kerasbook.bench.sides import SIDES
+from kerasbook.bench.command import RIVALS, geometric_means, rival, share_of_product_speed, spread
+from kerasbook.bench.sides import TITLES
 
 from make_results import ROOT, replace_in_readme
 
@@ -18,7 +18,7 @@ RESULTS = ROOT / "kerasbook" / "bench" / "results.json"
 
 def table(results: dict) -> str:
     """The speeds in Markdown: medians, and the ratios with their smallest and largest round."""
-    headings = ["model", "ms per step", "share", *(SIDES[name].title for name in RIVALS)]
+    headings = ["model", "ms per step", "share", *(TITLES[name] for name in RIVALS)]
     lines = [f"| {' | '.join(headings)} |", "|---" * len(headings) + "|"]
     for name, row in results["rows"].items():
         milliseconds = statistics.median(row["milliseconds_per_step"]["kerasbook"])
@@ -38,7 +38,7 @@ def table(results: dict) -> str:
 def waits(scores: dict) -> str:
     """Seconds and memory from `python` to the score, in Markdown."""
     lines = [
-        "| chapter | until the validation score | kerasbook | `model.fit` | times faster | memory |",
+        "| chapter | until the validation | kerasbook | `model.fit` | times faster | memory |",
         "|---|---|---|---|---|---|",
     ]
     for name, entry in scores.items():

@@ -4,7 +4,7 @@ import multiprocessing
 import statistics
 from typing import Any
 
-from kerasbook.bench import sides
+from kerasbook.bench import sides, turns
 from kerasbook.bench.models import ROWS
 
 import numpy as np
@@ -29,10 +29,16 @@ def processes():
 class Side:
     """The process of one side."""
 
-    def __init__(self, context, row: str, name: str, weights, settings: dict):
+    def __init__(self, row: str, name: str, weights, settings: dict):
+        if name in sides.SIDES:
+            context, target = processes(), sides.take_part
+            arguments: tuple = row, name, weights, settings
+        else:  # without TensorFlow
+            context, target = multiprocessing.get_context("spawn"), turns.take_part_in_torch
+            make, data, size = ROWS[row].torch, ROWS[row].data(), ROWS[row].batch_size
+            arguments = make, weights, data, size, name == "torch.compile", settings
         self.connection, other = context.Pipe()
-        arguments = row, name, weights, settings, other
-        self.process = context.Process(target=sides.take_part, args=arguments, daemon=True)
+        self.process = context.Process(target=target, args=(*arguments, other), daemon=True)
         self.process.start()
         other.close()
         self.start = self.answer()
@@ -66,7 +72,7 @@ def compare(name: str, rounds: int, settings: dict = NO_SETTINGS, tell=lambda te
     A ratio is taken round by round: its turns stand beside each other in time. The first turn of
     each side is left out.
     """
-    row, context = ROWS[name], processes()
+    row = ROWS[name]
     found: dict[str, Side] = {}
     missing = {}
     weights = None
@@ -74,7 +80,7 @@ def compare(name: str, rounds: int, settings: dict = NO_SETTINGS, tell=lambda te
         for side in sides.sides_here(row):
             tell(f"{name}: {side} starts")
             try:
-                found[side] = Side(context, name, side, weights, settings)
+                found[side] = Side(name, side, weights, settings)
                 weights = found[side].start.pop("weights", weights)
                 found[side].turn()
             except BenchError as error:

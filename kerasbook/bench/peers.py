@@ -1,8 +1,13 @@
 """The same models in PyTorch, in the articles' style, with the weights of the Keras models.
 
-Imported only where torch is installed: it is no dependency of the book. The batches are gathered
+Imported only where torch is installed, which is no dependency of the book, and in processes without
+TensorFlow: some builds of the two crash in one process. The batches are gathered
 from the arrays; a DataLoader, which collects them example by example, would be slower.
 """
+
+import os
+
+from kerasbook.bench import turns
 
 import numpy as np
 import torch
@@ -144,18 +149,8 @@ def _put(parameter, values) -> None:
         parameter.copy_(torch.tensor(np.ascontiguousarray(values)))
 
 
-def on_device(model):
-    """The model on the GPU, where PyTorch sees one."""
-    return model.to(_device())
-
-
 def _device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-def compiled(model):
-    """What `torch.compile` makes of the model."""
-    return torch.compile(model)
 
 
 def adam(model):
@@ -194,3 +189,29 @@ def train(model, optimizer, x, y, batch_size: int, epochs: int, shuffle: bool, d
             torch.cuda.synchronize()
         optimizer.steps = step
         done()
+
+
+class Side:
+    """PyTorch in the articles' style: eager, batch by batch; or with `torch.compile`."""
+
+    def __init__(self, make: tuple, weights: list, batch_size: int, compiled: bool = False):
+        """Takes the function of this module that makes the model, and its arguments."""
+        name, *arguments = make
+        self.model = globals()[name](weights, *arguments).to(_device())
+        self.optimizer, self.batch_size = adam(self.model), batch_size
+        self.forward = torch.compile(self.model) if compiled else self.model
+
+    def train(self, x, y, epochs, shuffle, done):
+        """Trains for so many epochs, and calls `done` after each."""
+        train(self.forward, self.optimizer, x, y, self.batch_size, epochs, shuffle, done)
+
+    def outputs(self, x):
+        """The model's outputs (examples, …) for x."""
+        return outputs(self.model, x)
+
+
+def take_part(make, weights, data, batch_size, compiled, settings, connection) -> None:
+    """What the process of one side does; see kerasbook.bench.turns."""
+    if settings["device"] == "cpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+    turns.take(lambda: Side(make, weights, batch_size, compiled), *data, batch_size, connection)

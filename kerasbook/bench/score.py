@@ -91,7 +91,7 @@ def main(arguments: list[str] | None = None) -> None:
         def on_epoch_end(self, epoch, logs=None):
             score = logs.get(f"val_{name}")
             if score is not None and (score <= target if name == "mae" else score >= target):
-                from kerasbook.bench.sides import peak_memory
+                from kerasbook.bench.turns import peak_memory
 
                 found = {"at": time.time(), "epochs": epoch + 1, "memory": peak_memory()}
                 print("\n" + json.dumps(found), flush=True)

@@ -1,0 +1,83 @@
+"""What the process of every side does, with TensorFlow or PyTorch: train one turn when asked."""
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+SECONDS_PER_TURN = 0.5  # at least, in whole epochs
+
+
+class _Enough(Exception):
+    """No more turns."""
+
+
+def take(make_side: Callable[[], Any], x, y, batch_size: int, connection) -> None:
+    """Sends what the start took and the outputs after an epoch in order; then takes turns.
+
+    A turn begins when something is received; its seconds per epoch, and the memory so far, are
+    sent. The process ends here.
+    """
+    try:
+        _take(make_side, x, y, batch_size, connection)
+    except (_Enough, EOFError, KeyboardInterrupt):
+        pass
+    except Exception as error:
+        connection.send({"error": f"{type(error).__name__}: {error}".partition("\n")[0][:200]})
+    os._exit(0)  # what runs on in the background need not be waited for
+
+
+def _take(make_side, x, y, batch_size: int, connection) -> None:
+    memory = memory_now()
+    side = make_side()
+    first: dict = {"weights": side.weights()} if hasattr(side, "weights") else {}
+    started = time.perf_counter()
+    side.train(x[:batch_size], y[:batch_size], 1, False, lambda: None)
+    first["first_step_seconds"] = time.perf_counter() - started
+    side.train(x, y, 1, False, lambda: None)
+    first["outputs"] = np.asarray(side.outputs(x[:64]))
+    connection.send(first)
+    connection.recv()
+
+    started, epochs = time.perf_counter(), 0
+
+    def done():
+        nonlocal started, epochs
+        epochs += 1
+        seconds = time.perf_counter() - started
+        if seconds >= SECONDS_PER_TURN:
+            connection.send({"seconds": seconds / epochs, "memory": peak_memory() - memory})
+            if connection.recv() == "enough":
+                raise _Enough
+            started, epochs = time.perf_counter(), 0
+
+    side.train(x, y, 10**6, True, done)
+
+
+def take_part_in_torch(*arguments) -> None:
+    """What the process of one of PyTorch's sides does: here, where TensorFlow is not imported."""
+    from kerasbook.bench import peers
+
+    peers.take_part(*arguments)
+
+
+def memory_now() -> int:
+    """Bytes of memory that this process holds; 0 where the system does not tell."""
+    try:
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0
+
+
+def peak_memory() -> int:
+    """The most that this process has held, in bytes."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak
