@@ -102,48 +102,31 @@ def spread(ratios: list[float]) -> str:
     """The median, the smallest and the largest: '1.52 (1.40 to 1.71)'."""
 
     def short(ratio: float) -> str:
-        return f"{ratio:.3g}" if ratio >= 10 else f"{ratio:.2f}"
+        return (
+            f"{ratio:,.0f}" if ratio >= 100 else f"{ratio:.1f}" if ratio >= 10 else f"{ratio:.2f}"
+        )
 
     return f"{short(statistics.median(ratios))} ({short(min(ratios))} to {short(max(ratios))})"
 
 
 def table_of(results: dict) -> Table:
-    """The ratios, for people."""
-    table = Table(title="how many times faster than … (median, smallest to largest)")
-    table.add_column("model")
-    for heading in ("ms per step", *(TITLES[name] for name in RIVALS)):
-        table.add_column(heading.replace("`", ""), justify="right")
-    for row in results["rows"].values():
-        cells = [
-            row["title"],
-            f"{statistics.median(row['milliseconds_per_step']['kerasbook']):.3g}",
-        ]
-        for name in RIVALS:
-            ratios = row["ratios"].get(rival(row, name))
-            cells.append(spread(ratios) if ratios else "–")
-        table.add_row(*cells)
-    means = geometric_means(results["rows"])
-    cells = [f"{means[name]:.2f}" if name in means else "–" for name in RIVALS]
-    table.add_row("geometric mean", "", *cells, style="bold")
-    return table
-
-
-def costs_of(results: dict) -> Table:
-    """What the first step takes, memory, and the share of the machine's speed, for people."""
-    table = Table(title="the same runs: first step, memory beyond the libraries, share of speed")
-    table.add_column("model")
-    table.add_column("share of product speed", justify="right")
-    for name in TITLES:
-        table.add_column(name, justify="right")
+    """The figures, for people."""
+    table = Table(title="medians; how many times faster ours is (smallest to largest round)")
+    for heading in ("", "ms per step", "times faster", "first step", "memory"):
+        table.add_column(heading, justify="right" if heading else "left")
     for name, row in results["rows"].items():
-        cells = [row["title"], f"{share_of_product_speed(results, name):.0%}"]
-        for side in TITLES:
-            if side in row["memory"]:
-                seconds, memory = row["first_step_seconds"][side], row["memory"][side]
-                cells.append(f"{seconds:.1f} s, {memory / 2**20:.0f} MiB")
-            else:
-                cells.append("–")
-        table.add_row(*cells)
+        share = share_of_product_speed(results, name)
+        table.add_row(f"[bold]{row['title']}[/bold], {share:.0%} of the product speed")
+        for side, times in row["milliseconds_per_step"].items():
+            ratios = row["ratios"].get(side)
+            seconds, memory = row["first_step_seconds"][side], row["memory"][side]
+            cells = [f"  {TITLES[side]}", f"{statistics.median(times):.3g}"]
+            cells += [spread(ratios) if ratios else "", f"{seconds:.1f} s"]
+            table.add_row(*cells, f"{memory / 2**20:.0f} MiB")
+        table.add_section()
+    table.add_row("[bold]geometric mean[/bold] over the chapters")
+    for name, mean in geometric_means(results["rows"]).items():
+        table.add_row(f"  {TITLES[name]}", "", f"{mean:.2f}")
     return table
 
 
@@ -242,7 +225,6 @@ def _main(options, settings: dict, console: Console) -> None:
         if machine["transfer_bytes_per_second"]:
             console.print(f"to the GPU: {machine['transfer_bytes_per_second'] / 1e9:.1f} GB/s")
         console.print(table_of(results))
-        console.print(costs_of(results))
         for note in notes_of(results):
             console.print(f"note: {note}")
     if "growth" in parts:

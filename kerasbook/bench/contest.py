@@ -81,7 +81,8 @@ def compare(name: str, rounds: int, settings: dict = NO_SETTINGS, tell=lambda te
             tell(f"{name}: {side} starts")
             try:
                 found[side] = Side(name, side, weights, settings)
-                weights = found[side].start.pop("weights", weights)
+                first = found[side].start.pop("weights", None)
+                weights = weights or first
                 found[side].turn()
             except BenchError as error:
                 missing[side] = str(error)

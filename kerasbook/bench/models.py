@@ -166,7 +166,7 @@ ROWS = {
     ),
     "gru": Row(
         "4: GRU of 64, 100 steps, batch 64",
-        lambda: noise(960, 100, 64),
+        lambda: noise(384, 100, 64),
         lambda: recurrent(layers.GRU, 64, 64, 1),
         cross_entropy,
         batch_size=64,
@@ -175,7 +175,7 @@ ROWS = {
     ),
     "lstm": Row(
         "5: two LSTMs of 128, 100 steps, batch 64",
-        lambda: noise(640, 100, 100),
+        lambda: noise(256, 100, 100),
         lambda: recurrent(layers.LSTM, 100, 128, 2),
         cross_entropy,
         batch_size=64,
@@ -185,7 +185,7 @@ ROWS = {
     ),
     "transformer": Row(
         "6: Transformer, 2 blocks of 128, 64 steps, batch 64",
-        lambda: noise(640, 64, 128),
+        lambda: noise(320, 64, 128),
         transformer,
         cross_entropy,
         batch_size=64,

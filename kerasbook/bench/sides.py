@@ -100,6 +100,7 @@ class Tuned(Fit):
 class TunedXLA(Tuned):
     """The same with XLA."""
 
+    title = "`model.fit`, tuned, XLA"
     jit = True
 
 

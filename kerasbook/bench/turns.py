@@ -16,7 +16,9 @@ class _Enough(Exception):
 
 
 def take(make_side: Callable[[], Any], x, y, batch_size: int, connection) -> None:
-    """Sends what the start took and the outputs after an epoch in order; then takes turns.
+    """Sends what the start took and the outputs after four steps in order; then takes turns.
+
+    After more steps rounding alone would pull the sides apart.
 
     A turn begins when something is received; its seconds per epoch, and the memory so far, are
     sent. The process ends here.
@@ -37,7 +39,7 @@ def _take(make_side, x, y, batch_size: int, connection) -> None:
     started = time.perf_counter()
     side.train(x[:batch_size], y[:batch_size], 1, False, lambda: None)
     first["first_step_seconds"] = time.perf_counter() - started
-    side.train(x, y, 1, False, lambda: None)
+    side.train(x[: 3 * batch_size], y[: 3 * batch_size], 1, False, lambda: None)
     first["outputs"] = np.asarray(side.outputs(x[:64]))
     connection.send(first)
     connection.recv()
