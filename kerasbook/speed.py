@@ -4,7 +4,7 @@
 
 The loop of this book computes what `model.fit` computes, and takes less time. Where is the time
 that it saves? And what is left, when nothing is wasted? This page takes the loop apart. Most of
-what helps is not about Python or TensorFlow: it is the same in any library.
+what helps is not about TensorFlow: it is the same in any library.
 
 The times were measured once, on a machine named below; `python -m kerasbook.bench` measures yours.
 """
@@ -14,6 +14,9 @@ import json
 import statistics
 import time
 from importlib import resources
+
+from kerasbook.chapter5 import as_function, largest_differences, random_weights
+from kerasbook.plotting.page import BLUE
 
 import keras
 import matplotlib.pyplot as plt
@@ -60,10 +63,12 @@ def plot_sides(rows):
     _, axes = plt.subplots(len(rows), figsize=(6.6, 1.9 * len(rows)), layout="constrained")
     for ax, row in zip(np.atleast_1d(axes), rows, strict=True):
         times = median_times(row)
-        bars = ax.barh(list(times), list(times.values()), height=0.65, color="#bbbbbb")
-        bars[0].set_color("#0072b2")
+        bars = ax.barh(list(times), list(times.values()), height=0.65, color="lightgrey")
+        bars[0].set_color(BLUE)
         ax.bar_label(bars, fmt="{:.3g}", padding=3, fontsize=8)
-        ax.set(xscale="log", title=row["title"], xlim=(None, 3 * max(times.values())))
+        least = 10.0 ** np.floor(np.log10(min(times.values())))
+        ax.set(xscale="log", title=row["title"], xlim=(least, 4 * max(times.values())))
+        ax.xaxis.set_minor_formatter("")
         ax.invert_yaxis()
     np.atleast_1d(axes)[-1].set_xlabel("milliseconds per step")
     return axes
@@ -79,8 +84,8 @@ if __name__ == "__main__":
 # %% [markdown]
 # The model of one weight has nothing to compute. What a step costs there, it costs everywhere:
 # fetching the batch, calling the function, keeping the scores. An eager loop pays more than a
-# hundred times what ours pays. In the dense network this still decides. In the convolutional
-# network the arithmetic does, and all ways come close to each other.
+# thousand times what ours pays. In the dense network this still decides. In the convolutional
+# network the arithmetic does, and the compiled ways come close to each other.
 #
 # So there are two questions. How does one get rid of the cost per step? And if the arithmetic
 # decides, can the same numbers be had with less work?
@@ -167,9 +172,11 @@ def plot_growth(curves):
     for ax, (name, curve) in zip(axes.flat, curves.items(), strict=False):
         sizes, seconds = np.array(curve["sizes"]), np.array(curve["seconds"])
         line = seconds[-1] * (sizes / sizes[-1]) ** curve["expected_slope"]
-        ax.loglog(sizes, line, ":", color="#777777", label=f"slope {curve['expected_slope']}")
-        ax.loglog(sizes, seconds, "o-", color="#0072b2")
+        ax.loglog(sizes, line, ":", color="grey", label=f"slope {curve['expected_slope']}")
+        ax.loglog(sizes, seconds, "o-", color=BLUE)
         ax.set(title=name, xlabel=name.partition(",")[0], ylabel="seconds")
+        for axis in (ax.xaxis, ax.yaxis):
+            axis.set_minor_formatter("")
         ax.legend()
     for ax in axes.flat[len(curves) :]:
         ax.axis("off")
@@ -219,35 +226,22 @@ class ConvPoolRelu(layers.Layer):
         return tf.nn.relu(tf.nn.bias_add(x, self.bias))
 
 
-def largest_difference(ours, theirs, x) -> float:
-    """Returns the largest difference between two layers: outputs, and gradients of x and weights.
+def compare(ours, theirs, x) -> float:
+    """Returns the largest difference of two layers, for random weights.
 
-    Both get the weights of `theirs`. Differences are relative to the largest number of their kind.
+    Compared are the outputs, and the gradients of x and of all weights.
     """
-    x = tf.constant(x)
-    theirs.build(x.shape)
-    ours.build(x.shape)
-    ours.set_weights(theirs.get_weights())
-
-    def outputs_and_gradients(layer):
-        with tf.GradientTape() as tape:
-            tape.watch(x)
-            outputs = layer(x)
-            loss = tf.reduce_sum(tf.sin(3 * outputs))
-        variables = [variable.value for variable in layer.trainable_variables]
-        return outputs, *tape.gradient(loss, [x, *variables])
-
-    compute = tf.function(outputs_and_gradients, autograph=False)
-    pairs = zip(compute(ours), compute(theirs), strict=True)
-    return max(float(tf.reduce_max(abs(a - b)) / tf.reduce_max(abs(b))) for a, b in pairs)
+    for layer in (ours, theirs):
+        layer.build(x.shape)
+    return largest_differences(as_function(ours), as_function(theirs), x, *random_weights(theirs))
 
 
 if __name__ == "__main__":
-    x = np.random.default_rng(0).normal(size=(8, 13, 13, 3)).astype("float32")
+    x = np.random.default_rng(0).normal(size=(2, 9, 9, 3)).astype("float32")
     as_in_the_article = keras.Sequential(
         [layers.Conv2D(5, 3, activation="relu"), layers.MaxPooling2D()]
     )
-    difference = largest_difference(ConvPoolRelu(5), as_in_the_article, x)
+    difference = compare(ConvPoolRelu(5), as_in_the_article, x)
     print(f"pooling first and last: largest difference {difference:.0e}")
 
 # %% [markdown]
@@ -324,6 +318,7 @@ def way_back(h_bar, x, h, c, gates, kernel, recurrent_kernel):
     return x_bar, *tf.split(both, [x.shape[-1], h.shape[-1], 1])
 
 
+@tf.function(autograph=False)
 @tf.custom_gradient
 def lstm_in_halves(x, kernel, recurrent_kernel, bias):
     """Returns the outputs of an LSTM (n, time, units) for x (n, time, inputs), from zero states."""
@@ -384,7 +379,7 @@ class HandMadeLSTM(layers.Layer):
 if __name__ == "__main__":
     x = np.random.default_rng(0).normal(size=(17, 11, 3)).astype("float32")
     for options in ({"return_sequences": True}, {}):
-        difference = largest_difference(HandMadeLSTM(6, **options), layers.LSTM(6, **options), x)
+        difference = compare(HandMadeLSTM(6, **options), layers.LSTM(6, **options), x)
         print(f"by hand and Keras' layer, {options or 'the last output'}: {difference:.0e}")
 
 # %% [markdown]
@@ -412,13 +407,14 @@ if __name__ == "__main__":
 
 
 # %%
-def account(results) -> list[tuple[str, float, float, float]]:
-    """Returns per row: title, and three shares of the step's time, which add up to 1.
+def account(results, names) -> list[tuple[str, float, float, float]]:
+    """Returns for these rows: title, and three shares of the step's time, which add up to 1.
 
     The products at the speed of a large one; what they take longer in their own sizes; the rest.
     """
     machine, found = results["machine"], []
-    for name, row in results["rows"].items():
+    for name in names:
+        row = results["rows"][name]
         step = statistics.median(row["milliseconds_per_step"]["kerasbook"]) / 1000
         least = machine["flops_per_step"][name] / machine["product_flops_per_second"]
         alone = max(least, machine["seconds_of_products"][name])
@@ -428,11 +424,14 @@ def account(results) -> list[tuple[str, float, float, float]]:
 
 if __name__ == "__main__":
     print(f"{'':52}at best  their size  the rest")
-    for title, best, size, rest in account(results):
+    for title, best, size, rest in account(results, ("cnn", "lstm", "transformer")):
         print(f"{title:52}{best:7.0%}{size:12.0%}{rest:10.0%}")
 
 # %% [markdown]
-# A negative rest means that two products ran at the same time within the step, on two cores.
+# Less than half of the time is arithmetic at full speed. In the convolutional network and in the
+# LSTM the products are the reason: those of one time step are small, and so are the convolutions of
+# few channels. In the Transformer they are as fast as large ones. There the rest decides: softmax,
+# normalisation, ReLU, sums and their ways back go through all the numbers, and do little with each.
 #
 # ## The wait before the first step, and the wait for a score
 #
@@ -471,4 +470,4 @@ if __name__ == "__main__":
 
 # %% [markdown]
 # The columns are this book, `model.fit` and the article's loop, which compiles nothing and begins
-# at once. For a model of one weight that is the best way, if a dozen steps are enough.
+# at once. For a model of one weight that is the best way, if a few dozen steps are enough.
