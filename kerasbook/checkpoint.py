@@ -121,6 +121,9 @@ class Termination:
     number = 0
     training = False
 
+    def __init__(self):
+        self.before: dict = {}  # the handlers that the program had
+
     @property
     def status(self) -> int:
         """The exit status that shells and Kubernetes expect: 143 for SIGTERM, 130 for Ctrl-C."""
@@ -137,17 +140,22 @@ class Termination:
     def handled(self):
         """Installs the handler, in the main thread, for as long as the program's work lasts."""
         self.number = 0
-        before = {}
+        self.before = {}
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGTERM, signal.SIGINT):
                 if signal.getsignal(number) is not signal.SIG_IGN:
-                    before[number] = signal.signal(number, self.handle)
+                    self.before[number] = signal.signal(number, self.handle)
         try:
             yield
         finally:
-            for number, handler in before.items():
+            for number, handler in self.before.items():
                 signal.signal(number, handler)
-            self.number = 0
+            self.number, self.before = 0, {}
+
+    def handle_again(self):
+        """Puts the handler back: TensorFlow's service for clusters takes SIGTERM for itself."""
+        for number in self.before:
+            signal.signal(number, self.handle)
 
     @contextmanager
     def waits(self):

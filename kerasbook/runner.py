@@ -203,6 +203,7 @@ def _run_chapter(chapter, flags: dict, common, seconds: dict, started: float) ->
         strategy = devices.make_strategy(common.devices, common.cluster)
     except (ClusterError, RuntimeError, tf.errors.OpError) as error:
         fail(f"cannot reach the devices or the other workers: {error}")
+    termination.handle_again()
     if strategy is not None:
         device += f"; {strategy.num_replicas_in_sync} replicas"
     print(device)
