@@ -28,9 +28,9 @@ from keras import layers
 # ## Side by side
 #
 # Seven rows: a model of one weight, and one model of every chapter. Each is trained from the same
-# weights with the same optimizer, on batches of the same size, in up to eight ways. After the first
-# four steps all have the same outputs, but for rounding: they do the same work. Each way is
-# a process of its own; they take turns, so that a disturbance hits all of them.
+# weights with the same optimizer, on batches of the same size, in up to eight ways. Tests compare
+# their outputs after the same batches: but for rounding they do the same work. Each way is a
+# process of its own; they take turns, so that a disturbance hits all of them.
 
 
 # %%

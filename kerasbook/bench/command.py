@@ -25,7 +25,7 @@ RIVALS = ("fit", "tuned", "eager", "trainer", "torch", "torch.compile")
 def figures_of_machine(rows, settings: dict) -> dict:
     """Returns what the machine can do, and how much arithmetic a step of each row is.
 
-    Asked for in a process of its own, so that this one needs no TensorFlow.
+    Asked for in a process of its own, which gives the GPU back when it ends.
     """
     context = processes()
     ours, others = context.Pipe()

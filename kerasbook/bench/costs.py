@@ -25,7 +25,7 @@ def flops_per_step(row: Row) -> int:
 
 def seconds_of_products(row: Row) -> float:
     """Returns what the products of a step of our model take alone, each in its own size."""
-    counts: dict[tuple, float] = {}
+    counts: dict[tuple, tuple] = {}  # what to run → its options, and how often
     for op, times in _products(row, (row.ours or row.model)()):
         shapes = tuple(tuple(tensor.shape.as_list()) for tensor in op.inputs)
         options = {
@@ -36,18 +36,15 @@ def seconds_of_products(row: Row) -> float:
         # The gradient of a convolution is told the size of its result.
         result = tuple(op.outputs[0].shape.as_list())
         sizes = tuple(result if tensor.dtype == tf.int32 else None for tensor in op.inputs)
-        key = op.type, shapes, sizes, repr(sorted(options.items())), len(op.inputs)
-        counts[key] = counts.get(key, 0) + times
-        OPTIONS[key] = options
-    return sum(times * _seconds_alone(key, OPTIONS[key]) for key, times in counts.items())
+        key = op.type, shapes, sizes, repr(sorted(options.items()))
+        counts[key] = options, times + counts.get(key, (None, 0))[1]
+    return sum(
+        times * _seconds_alone(*key[:3], options) for key, (options, times) in counts.items()
+    )
 
 
-OPTIONS: dict[tuple, dict] = {}
-
-
-def _seconds_alone(key: tuple, options: dict, repeats: int = 20) -> float:
+def _seconds_alone(kind: str, shapes: tuple, sizes: tuple, options: dict, repeats=20) -> float:
     """What one product takes, the mean over some in a row, the shortest of three tries."""
-    kind, shapes, sizes, _, _ = key
     inputs = [
         tf.random.normal(shape) if size is None else tf.constant(size)
         for shape, size in zip(shapes, sizes, strict=True)
@@ -73,13 +70,8 @@ def _run(kind: str, inputs: list, options: dict):
     raw = getattr(tf.raw_ops, kind)
     if kind == "Einsum":
         return raw(inputs=inputs, **options)
-    names = [argument.name for argument in op_def(kind).input_arg]
+    names = [argument.name for argument in op_def_registry.get(kind).input_arg]
     return raw(**dict(zip(names, inputs, strict=True)), **options)
-
-
-def op_def(kind: str):
-    """The definition of an operation."""
-    return op_def_registry.get(kind)
 
 
 def _plain(value):

@@ -11,10 +11,6 @@ import numpy as np
 SECONDS_PER_TURN = 0.5  # at least, in whole epochs
 
 
-class _Enough(Exception):
-    """No more turns."""
-
-
 def take(make_side: Callable[[], Any], x, y, batch_size: int, connection) -> None:
     """Sends what the start took and the outputs after four steps in order; then takes turns.
 
@@ -25,7 +21,7 @@ def take(make_side: Callable[[], Any], x, y, batch_size: int, connection) -> Non
     """
     try:
         _take(make_side, x, y, batch_size, connection)
-    except (_Enough, EOFError, KeyboardInterrupt):
+    except (EOFError, KeyboardInterrupt):  # the other end is gone
         pass
     except Exception as error:
         connection.send({"error": f"{type(error).__name__}: {error}".partition("\n")[0][:200]})
@@ -52,8 +48,7 @@ def _take(make_side, x, y, batch_size: int, connection) -> None:
         seconds = time.perf_counter() - started
         if seconds >= SECONDS_PER_TURN:
             connection.send({"seconds": seconds / epochs, "memory": peak_memory() - memory})
-            if connection.recv() == "enough":
-                raise _Enough
+            connection.recv()
             started, epochs = time.perf_counter(), 0
 
     side.train(x, y, 10**6, True, done)
