@@ -633,7 +633,7 @@ class Stack(layers.Layer):
         self.settings |= {"causal": causal, "cross": cross, "positions": positions}
         self.settings |= {"pre_norm": pre_norm, "dropout": dropout}
         # On a CPU, XLA gains nothing here, and takes long to compile (see "How fast?").
-        self.supports_jit = bool(tf.config.list_physical_devices("GPU"))
+        self.supports_jit = bool(tf.config.get_visible_devices("GPU"))
         self.width, self.causal, self.positions = width, causal, positions
         normal = keras.initializers.RandomNormal(stddev=width**-0.5)
         self.embedding = layers.Embedding(symbols, width, embeddings_initializer=normal)

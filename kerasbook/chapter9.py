@@ -66,7 +66,7 @@ def two_devices() -> list[str]:
 
     ClusterError: TensorFlow has begun to compute; restart, and call this first.
     """
-    if len(tf.config.list_physical_devices("GPU")) == 1:
+    if len(tf.config.get_visible_devices("GPU")) == 1:
         tf.config.set_visible_devices([], "GPU")  # a single one is left alone
     return logical_devices(2)
 
@@ -317,8 +317,9 @@ if __name__ == "__main__":
 # The recurrent network is a GRU of 64 units over 40 steps, for 64 rows. Such bars are why
 # `--jit auto` compiles dense layers and GRUs and leaves convolutions alone when there is only a CPU
 # (on a GPU both ways call the same library for them). XLA compiles for one shape: a short last
-# batch is compiled once more. And it takes seconds, so for a run of seconds it is not worth it. Try
-# it on your machine:
+# batch is compiled once more. And compiling takes part of a second, or seconds, which have to be
+# earned back: of a run of a few hundred small steps `auto` leaves it out, too. Try it on your
+# machine:
 
 # %% tags=["timing"]
 if __name__ == "__main__":

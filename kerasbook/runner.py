@@ -35,6 +35,10 @@ from kerasbook.checkpoint import (
 )
 from kerasbook.cluster import ClusterError, end_with_launcher, read_cluster, start_workers
 
+NO_GPU = (
+    "TensorFlow sees no GPU here: install its CUDA libraries with `pip install 'kerasbook[gpu]'` "
+    "(Linux, NVIDIA), or leave --device gpu out"
+)
 QUICK = {"epochs": 1, "examples": 512}
 WHICH_BAND = ("seed", "dataset", "task", "horizon")  # a band is of one data set, for all seeds
 BOUNDS = {"epochs": (1, math.inf), "batch_size": (1, math.inf), "examples": (1, math.inf)}
@@ -143,6 +147,8 @@ def _parser(chapter) -> tuple[argparse.ArgumentParser, list[str]]:
                         help="the book's loop, or model.fit on the same batches")  # fmt: skip
     common.add_argument("--jit", choices=("auto", "on", "off"), default="auto",
                         help="compile the steps with XLA")  # fmt: skip
+    common.add_argument("--device", choices=("auto", "cpu", "gpu"), default="auto",
+                        help="where to compute; auto takes a GPU if there is one")  # fmt: skip
     common.add_argument("--mixed-precision", choices=("off", "float16", "bfloat16"), default="off",
                         help="compute in 16 bits, for GPUs made for it")  # fmt: skip
     common.add_argument("--devices", type=_bounded(int, 1, 64), default=None, metavar="N",
@@ -194,7 +200,7 @@ def _run_chapter(chapter, flags: dict, common, seconds: dict, started: float) ->
     import keras
     import tensorflow as tf
 
-    device = _device()
+    device = _device(common.device)
     print(_title(chapter.__doc__))
     if common.cluster:
         others = (each for each in common.cluster.workers if each != common.cluster.address)
@@ -381,11 +387,16 @@ def _is_default(main, flags: dict) -> bool:
     return all(parameters[n].default == v for n, v in flags.items() if n not in WHICH_BAND)
 
 
-def _device() -> str:
+def _device(wanted: str) -> str:
+    """Chooses the device before anything is computed; returns what is printed of it."""
     import tensorflow as tf
 
-    gpus = tf.config.list_physical_devices("GPU")
-    for gpu in gpus:
+    if wanted == "cpu":
+        tf.config.set_visible_devices([], "GPU")
+    gpus = tf.config.get_visible_devices("GPU")
+    if wanted == "gpu" and not gpus:
+        fail(NO_GPU)
+    for gpu in gpus:  # takes the card's memory as it is needed, not all of it
         tf.config.experimental.set_memory_growth(gpu, True)
     names = [tf.config.experimental.get_device_details(gpu).get("device_name") for gpu in gpus]
     where = f"GPU {', '.join(map(str, names))}" if gpus else f"CPU, {os.cpu_count()} cores"

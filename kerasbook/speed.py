@@ -28,16 +28,22 @@ from keras import layers
 # ## Side by side
 #
 # Seven rows: a model of one weight, and one model of every chapter. Each is trained from the same
-# weights with the same optimizer, on batches of the same size, in up to eight ways. Tests compare
-# their outputs after the same batches: but for rounding they do the same work. Each way is a
-# process of its own; they take turns, so that a disturbance hits all of them.
+# weights with the same optimizer, on batches of the same size, in up to eight ways. Their outputs
+# are compared after four steps: but for rounding they do the same work.
+#
+# A computer is not equally fast all the time: others use it, it grows warm. So each way is a
+# process of its own, which waits until it is its turn, trains for a second, and waits again. Ratios
+# are taken within a round, between turns that stand side by side, and we look at the median of the
+# rounds and at the smallest and the largest. One more thing must be left out: the first epoch after
+# a wait. When this page was made, `model.fit` stood still for seconds after some waits, its
+# processor idle, before its pipeline handed over the next batches. That was the waiting's fault,
+# and it made the book's loop look a hundred times faster than it is.
 
 
 # %%
-def recorded() -> dict:
+def recorded(name="results.json") -> dict:
     """Returns what `python -m kerasbook.bench --json` has measured."""
-    file = resources.files("kerasbook") / "bench" / "results.json"
-    return json.loads(file.read_text())
+    return json.loads((resources.files("kerasbook") / "bench" / name).read_text())
 
 
 NAMES = {
@@ -77,9 +83,20 @@ def plot_sides(rows):
 if __name__ == "__main__":
     results = recorded()
     rows = results["rows"]
-    print(f"{results['machine']['device']}, {results['cores']} cores")
+    print(f"{results['machine']['device']}, {results['processor']}, {results['cores']} cores")
     print(", ".join(f"{name} {version}" for name, version in results["versions"].items()))
-    plot_sides([rows[name] for name in ("empty", "dense", "cnn")])
+    plot_sides([rows[name] for name in ("empty", "regression", "dense", "cnn")])
+
+# %% [markdown]
+# Is that chance? The whole comparison was run a second time, and its medians are looked for between
+# the smallest and the largest round of the first.
+
+# %%
+if __name__ == "__main__":
+    from kerasbook.bench.command import compare_runs, told
+
+    for line in told(compare_runs(recorded("second_run.json"), results)):
+        print(line)
 
 # %% [markdown]
 # The model of one weight has nothing to compute. What a step costs there, it costs everywhere:
@@ -105,8 +122,8 @@ def make_small_step():
     def step():
         with tf.GradientTape() as tape:
             loss = tf.reduce_mean((x @ weights - y) ** 2)
-        (slope,) = tape.gradient(loss, [weights])
-        weights.assign_sub(0.01 * slope)
+        slope = tape.gradient(loss, weights)
+        weights.assign_sub(tf.multiply(0.01, slope))
 
     return step
 
@@ -290,8 +307,8 @@ def way_out(x, kernel, recurrent_kernel, bias):
 
 
 @tf.function(jit_compile=True, autograph=False)
-def way_back(h_bar, x, h, c, gates, kernel, recurrent_kernel):
-    """Returns the gradients of x, the kernel, the recurrent kernel and the bias."""
+def way_back(h_bar, x, h, c, gates, recurrent_kernel):
+    """Returns the gradients of the sums (time, n, 4 · units), kernel, recurrent kernel and bias."""
     zeros, back = tf.zeros_like(c[:1]), tf.transpose(recurrent_kernel)
     h_before, c_before = tf.concat([zeros, h[:-1]], 0), tf.concat([zeros, c[:-1]], 0)
     i, f, g, o = tf.split(gates, 4, axis=-1)
@@ -314,28 +331,28 @@ def way_back(h_bar, x, h, c, gates, kernel, recurrent_kernel):
     ones = tf.ones_like(h[..., :1])
     inputs = tf.concat([tf.transpose(x, (1, 0, 2)), h_before, ones], -1)
     both = tf.tensordot(inputs, s_bar, ((0, 1), (0, 1)))
-    x_bar = tf.transpose(tf.tensordot(s_bar, tf.transpose(kernel), 1), (1, 0, 2))
-    return x_bar, *tf.split(both, [x.shape[-1], h.shape[-1], 1])
+    return s_bar, *tf.split(both, [x.shape[-1], h.shape[-1], 1])
 
 
 @tf.function(autograph=False)
 @tf.custom_gradient
 def lstm_in_halves(x, kernel, recurrent_kernel, bias):
     """Returns the outputs of an LSTM (n, time, units) for x (n, time, inputs), from zero states."""
-    weights = kernel, recurrent_kernel
     half = x.shape[0] // 2 if (x.shape[0] or 0) >= 16 else 0
     parts = [x[:half], x[half:]] if half else [x]
-    done = [way_out(part, *weights, bias) for part in parts]
+    done = [way_out(part, kernel, recurrent_kernel, bias) for part in parts]
 
     def gradient(h_bar):
         bars = [h_bar[:half], h_bar[half:]] if half else [h_bar]
         found = [
-            way_back(bar, part, *kept, *weights)
+            way_back(bar, part, *kept, recurrent_kernel)
             for bar, part, (_, *kept) in zip(bars, parts, done, strict=True)
         ]
-        x_bars, kernels, recurrent_kernels, biases = zip(*found, strict=True)
-        sums = tf.add_n(kernels), tf.add_n(recurrent_kernels), tf.add_n(biases)[0]
-        return tf.concat(x_bars, 0), *sums
+        s_bars, kernels, recurrent_kernels, biases = zip(*found, strict=True)
+        # Not needed for the first layer of a network: then TensorFlow leaves it out.
+        x_bar = tf.tensordot(tf.concat(s_bars, 1), tf.transpose(kernel), 1)
+        x_bar = tf.transpose(x_bar, (1, 0, 2))
+        return x_bar, tf.add_n(kernels), tf.add_n(recurrent_kernels), tf.add_n(biases)[0]
 
     return tf.concat([outputs for outputs, *_ in done], 0), gradient
 
@@ -416,16 +433,46 @@ def account(results, names) -> list[tuple[str, float, float, float]]:
     for name in names:
         row = results["rows"][name]
         step = statistics.median(row["milliseconds_per_step"]["kerasbook"]) / 1000
-        least = machine["flops_per_step"][name] / machine["product_flops_per_second"]
+        speed = statistics.median(row["product_flops_per_second"])
+        least = machine["flops_per_step"][name] / speed
         alone = max(least, machine["seconds_of_products"][name])
         found.append((row["title"], least / step, (alone - least) / step, (step - alone) / step))
     return found
 
 
+HEAVY = "cnn", "lstm", "transformer"
+
 if __name__ == "__main__":
     print(f"{'':52}at best  their size  the rest")
-    for title, best, size, rest in account(results, ("cnn", "lstm", "transformer")):
+    for title, best, size, rest in account(results, HEAVY):
         print(f"{title:52}{best:7.0%}{size:12.0%}{rest:10.0%}")
+
+# %% [markdown]
+# What is the rest? TensorFlow's profiler measures every operation of an epoch. Two that run at the
+# same time, one on each core, both count, so that these are shares of the operations' time and not
+# of the step's.
+
+
+# %%
+def plot_kinds(results, names):
+    """Returns the Axes: the share of each kind of operation, one bar for each of these rows."""
+    ax = plt.subplots(figsize=(6.6, 2.4), layout="constrained")[1]
+    shares = [results["machine"]["shares_by_kind"][name] for name in names]
+    titles = [results["rows"][name]["title"].partition(",")[0] for name in names]
+    done = np.zeros(len(names))
+    for kind in shares[0]:
+        widths = np.array([each[kind] for each in shares])
+        bars = ax.barh(titles, widths, left=done, height=0.6, label=kind)
+        ax.bar_label(bars, [f"{w:.0%}" if w >= 0.05 else "" for w in widths], label_type="center")
+        done += widths
+    ax.set(xlabel="share of the operations' time", xlim=(0, 1))
+    ax.invert_yaxis()
+    ax.figure.legend(loc="outside upper center", ncols=3, frameon=False, fontsize=9)
+    return ax
+
+
+if __name__ == "__main__":
+    plot_kinds(results, HEAVY)
 
 # %% [markdown]
 # Less than half of the time is arithmetic at full speed. In the convolutional network and in the

@@ -190,7 +190,7 @@ def fit(
         callbacks: Keras callbacks that act once per epoch.
         shuffle, seed: arrays are taken in `batch_order(seed, epoch, ...)`.
         jit: compile with XLA: "on", "off", or "auto" (on a CPU off for
-            convolutions, LSTMs and attention).
+            convolutions, LSTMs, attention, and for runs too short to pay for compiling).
         loop: "tape", or "fit" to hand the same batches to `model.fit`.
         progress: "bar", "lines" (one per epoch), "none", or "auto".
         checkpoint: folder for the state of the run, in files named after the model; with
@@ -215,7 +215,8 @@ def fit(
     if strategy is not None:
         dtype, both = model.dtype_policy.name, (train, validation_data)
         devices.check(strategy, dtype, both, optimizer, metrics, train_step, jit, loop)
-    use_jit = strategy is None and checks.use_jit(jit, model)
+    steps = epochs * (checks.steps_per_epoch(train, batch_size) or math.inf)
+    use_jit = strategy is None and checks.use_jit(jit, model, steps)
     if tf.config.get_visible_devices("GPU"):
         for note in checks.without_cudnn(model):
             warnings.warn(note, stacklevel=3)

@@ -3,10 +3,11 @@
 import importlib.util
 import json
 import statistics
+import time
 
 from kerasbook import checks
 from kerasbook.bench import command as bench
-from kerasbook.bench import costs, growth, models, score, sides
+from kerasbook.bench import costs, growth, models, score, sides, turns
 
 import keras
 import numpy as np
@@ -124,6 +125,67 @@ def test_the_products_of_a_step_can_be_run_alone(name):
     assert 0 < costs.seconds_of_products(SMALL[name]) < 10
 
 
+def test_the_time_of_a_step_is_divided_among_kinds_of_operations():
+    shares = costs.shares_by_kind(SMALL["dense"])
+    assert sum(shares.values()) == pytest.approx(1)
+    assert 0 < shares["products"] < 1
+    assert shares["pooling"] == 0
+
+
+def test_only_what_is_needed_of_a_called_function_counts():
+    """A layer's gradient gives that of its input too, which nobody asks the first one for."""
+    lstm = SMALL["lstm"]
+    products = costs._products(lstm, lstm.ours())
+    assert sum(op.type == "MatMul" and not compiled for op, _, compiled in products) == 4
+    assert any(compiled for _, _, compiled in products)
+
+
+class Slow:
+    """A side whose epoch after each pause is slow, as `model.fit` can be."""
+
+    def __init__(self):
+        self.paused = True
+
+    def train(self, x, y, epochs, shuffle, done):
+        for _ in range(epochs):
+            time.sleep(0.5 if self.paused else 0.02)
+            self.paused = False
+            done()
+
+    def outputs(self, x):
+        return x
+
+    def threads(self):
+        return 1
+
+
+class Turns:
+    """The other end, for as many turns."""
+
+    def __init__(self, side, turns):
+        self.side, self.left, self.answers = side, turns, []
+
+    def send(self, answer):
+        self.answers.append(answer)
+
+    def recv(self):
+        self.side.paused = True
+        self.left -= 1
+        if self.left < 0:
+            raise EOFError
+
+
+def test_the_epoch_after_a_pause_is_not_timed(monkeypatch):
+    monkeypatch.setattr(turns, "SECONDS_PER_TURN", 0.1)
+    side = Slow()
+    other = Turns(side, 2)
+    with pytest.raises(EOFError):
+        turns._take(lambda: side, np.zeros(8), np.zeros(8), 4, other)
+    _, *answers = other.answers
+    assert len(answers) == 2
+    assert all(0.02 <= answer["seconds"] < 0.2 for answer in answers)
+
+
 def made_up(ratio=2.0):
     times = {name: [ratio * (1 + i / 10) for i in range(3)] for name in sides.TITLES}
     times["kerasbook"] = [1.0, 1.1, 1.2]
@@ -135,6 +197,7 @@ def made_up(ratio=2.0):
     }
     return {
         "title": "made up",
+        "product_flops_per_second": [1e10, 2e10, 4e10],
         "milliseconds_per_step": times,
         "ratios": ratios,
         "first_step_seconds": dict.fromkeys(sides.TITLES, 1.0),
@@ -146,7 +209,7 @@ def made_up(ratio=2.0):
 
 
 def results(**rows):
-    machine = {"flops_per_step": dict.fromkeys(rows, 10**6), "product_flops_per_second": 10**10}
+    machine = {"flops_per_step": dict.fromkeys(rows, 10**6)}
     return {"rows": rows, "machine": machine}
 
 
@@ -165,10 +228,39 @@ def test_a_rival_that_misses_a_row_has_no_mean():
     assert "torch" not in bench.geometric_means(rows)
 
 
-def test_the_share_of_the_machines_speed():
-    assert bench.share_of_product_speed(results(dense=made_up()), "dense") == pytest.approx(
-        10**6 / 1.1e-3 / 10**10
-    )
+def test_the_share_of_the_machines_speed_is_taken_round_by_round():
+    shares = bench.shares_of_product_speed(results(dense=made_up()), "dense")
+    assert shares == pytest.approx([1e6 / 1e-3 / 1e10, 1e6 / 1.1e-3 / 2e10, 1e6 / 1.2e-3 / 4e10])
+
+
+def test_a_second_run_is_compared_with_the_spread_of_the_first():
+    first, second = results(dense=made_up()), results(dense=made_up())
+    assert bench.compare_runs(second, first)["outside"] == []
+    second["rows"]["dense"]["ratios"]["torch"] = [9.0, 9.1, 9.2]
+    found = bench.compare_runs(second, first)
+    assert found["within"] == 7
+    (outside,) = found["outside"]
+    assert (outside["row"], outside["side"], outside["now"]) == ("dense", "torch", 9.1)
+    assert bench.told(found)[0] == "7 of 8 medians lie within the earlier run's spread"
+    assert bench.told(found)[1].startswith("outside: dense, torch: 9.10, before 2.00 to ")
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"rows": {"dense": {}}}', "[]"])
+def test_a_file_that_holds_no_figures_is_refused(text, tmp_path, capsys):
+    file = tmp_path / "bench.json"
+    file.write_text(text)
+    for flag in ("--json", "--against"):
+        with pytest.raises(SystemExit) as caught:
+            bench.main(["dense", flag, str(file)])
+        assert caught.value.code == 2
+        assert "does not hold the figures of a run" in capsys.readouterr().err
+
+
+def test_a_share_and_a_ratio_have_few_digits():
+    assert [bench.short(each) for each in (0.954, 1.5, 9, 15.23, 99.7, 1520)] == [
+        "0.954", "1.50", "9.00", "15.2", "100", "1,520",
+    ]  # fmt: skip
+    assert [bench.in_percent(each) for each in (0, 0.004, 0.47)] == ["0%", "0.4%", "47%"]
 
 
 def test_who_is_missing_or_computes_something_else_is_told():
@@ -202,7 +294,7 @@ def test_parts_that_do_not_exist_are_refused(capsys):
     with pytest.raises(SystemExit) as caught:
         bench.main(["none"])
     assert caught.value.code == 2
-    assert "parts are empty, regression" in capsys.readouterr().err
+    assert "parts are rows, growth, score, empty, regression" in capsys.readouterr().err
 
 
 @pytest.mark.slow

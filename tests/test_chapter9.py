@@ -49,7 +49,7 @@ def small_data(monkeypatch):
 @pytest.mark.parametrize(("gpus", "hidden"), [(0, 0), (1, 1), (2, 0)])
 def test_a_single_gpu_is_left_alone(gpus, hidden, monkeypatch):
     calls = []
-    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["one"] * gpus)
+    monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: ["one"] * gpus)
     monkeypatch.setattr(tf.config, "set_visible_devices", lambda *call: calls.append(call))
     monkeypatch.setattr(chapter9, "logical_devices", lambda count: ["a", "b"])
     assert chapter9.two_devices() == ["a", "b"]

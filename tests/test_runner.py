@@ -16,6 +16,7 @@ from kerasbook.data import DataError
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 
 def call(*arguments, module="kerasbook.chapter1"):
@@ -156,6 +157,16 @@ def test_resume_with_other_flags_is_refused_and_with_nothing_starts_anew(tmp_pat
     assert "holds a run with --examples None, not 100" in capsys.readouterr().err
     assert call(*flags, "--resume", "--epochs", 2, "--quiet") == 0
     assert json.loads((tmp_path / "report.json").read_text())["epochs"] == 2
+
+
+@pytest.mark.skipif(bool(tf.config.list_physical_devices("GPU")), reason="there is a GPU")
+def test_without_a_gpu_the_flag_gives_one_line(tmp_path, capsys):
+    assert call("--output", tmp_path, "--device", "gpu") == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: TensorFlow sees no GPU here: install its CUDA libraries")
+    assert error.count("\n") == 1
+    assert call("--output", tmp_path, "--device", "cpu", "--epochs", 1, "--quiet") == 0
+    assert json.loads((tmp_path / "report.json").read_text())["device"].startswith("CPU")
 
 
 def test_mixed_precision_and_tensorboard(tmp_path):

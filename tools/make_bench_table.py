@@ -1,29 +1,54 @@
 """Writes the README's table of speeds from a file that `python -m kerasbook.bench --json` made.
 
 python -m kerasbook.bench --json kerasbook/bench/results.json
+python -m kerasbook.bench rows --json kerasbook/bench/second_run.json
 python tools/make_bench_table.py
 """
 
 import json
 import statistics
-from pathlib import Path
 
-from kerasbook.bench.command import RIVALS, geometric_means, rival, share_of_product_speed, spread
+from kerasbook.bench import score
+from kerasbook.bench.command import (
+    RIVALS,
+    compare_runs,
+    geometric_means,
+    in_percent,
+    product_speed,
+    rival,
+    shares_of_product_speed,
+    short,
+    spread,
+    told,
+)
 from kerasbook.bench.sides import TITLES
 
 from make_results import ROOT, replace_in_readme
 
 RESULTS = ROOT / "kerasbook" / "bench" / "results.json"
+SECOND = RESULTS.with_name("second_run.json")
 
 
-def table(results: dict) -> str:
+def machine(results: dict) -> str:
+    """What was measured on, and with what."""
+    threads = {n for row in results["rows"].values() for n in row["threads"].values()}
+    versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
+    speed = product_speed(results) / 1e9
+    return (
+        f"{results['processor']}, {results['cores']} cores, {' or '.join(map(str, threads))} "
+        f"threads; {speed:.0f} GFLOP/s in a large matrix product; {results['rounds']} rounds; "
+        f"{versions}."
+    )
+
+
+def speeds(results: dict) -> list[str]:
     """The speeds in Markdown: medians, and the ratios with their smallest and largest round."""
-    headings = ["model", "ms per step", "share", *(TITLES[name] for name in RIVALS)]
+    headings = ["model", "steps per second", "share", *(TITLES[name] for name in RIVALS)]
     lines = [f"| {' | '.join(headings)} |", "|---" * len(headings) + "|"]
     for name, row in results["rows"].items():
         milliseconds = statistics.median(row["milliseconds_per_step"]["kerasbook"])
-        cells = [row["title"], f"{milliseconds:.3g}"]
-        cells.append(f"{share_of_product_speed(results, name):.0%}")
+        cells = [row["title"], short(1000 / milliseconds)]
+        cells.append(spread(shares_of_product_speed(results, name), in_percent))
         for each in RIVALS:
             ratios = row["ratios"].get(rival(row, each))
             cells.append(spread(ratios) if ratios else "–")
@@ -31,30 +56,27 @@ def table(results: dict) -> str:
     means = geometric_means(results["rows"])
     cells = [f"**{means[name]:.2f}**" if name in means else "–" for name in RIVALS]
     lines.append(f"| **geometric mean of chapters 1 to 6** | | | {' | '.join(cells)} |")
-    lines += ["", waits(results["score"])]
-    return "\n".join(lines)
+    return lines
 
 
-def waits(scores: dict) -> str:
+def waits(scores: dict) -> list[str]:
     """Seconds and memory from `python` to the score, in Markdown."""
-    lines = [
-        "| chapter | until the validation | kerasbook | `model.fit` | times faster | memory |",
-        "|---|---|---|---|---|---|",
+    lines = [f"| {' | '.join(score.HEADINGS)} |", "|---" * len(score.HEADINGS) + "|"]
+    return lines + [
+        f"| {' | '.join(score.cells_of(name, entry))} |" for name, entry in scores.items()
     ]
-    for name, entry in scores.items():
-        ours, theirs = (
-            statistics.median(run["seconds"] for run in entry[loop]) for loop in ("tape", "fit")
-        )
-        memory = [max(run["memory"] for run in entry[loop]) / 2**20 for loop in ("tape", "fit")]
-        cells = [name.removeprefix("chapter"), f"{entry['score']} {entry['target']:.3f}"]
-        cells += [f"{ours:.1f} s", f"{theirs:.1f} s", f"{theirs / ours:.2f}"]
-        lines.append(f"| {' | '.join(cells)} | {memory[0]:.0f}, {memory[1]:.0f} MiB |")
-    return "\n".join(lines)
 
 
-def main(results: Path = RESULTS) -> None:
+def again(second: dict, first: dict) -> str:
+    """Whether a second run came out as the first."""
+    return "A second run: " + "; ".join(told(compare_runs(second, first))) + "."
+
+
+def main() -> None:
     """The command."""
-    replace_in_readme("bench", table(json.loads(results.read_text())))
+    results, second = (json.loads(file.read_text()) for file in (RESULTS, SECOND))
+    parts = [[machine(results)], speeds(results), [again(second, results)], waits(results["score"])]
+    replace_in_readme("bench", "\n\n".join("\n".join(lines) for lines in parts))
 
 
 if __name__ == "__main__":

@@ -11,10 +11,12 @@ import sys
 from pathlib import Path
 
 from kerasbook.bench import growth, score
-from kerasbook.bench.contest import BenchError, best_tuned, compare, processes
+from kerasbook.bench.contest import best_tuned, compare, processes
 from kerasbook.bench.models import ROWS
 from kerasbook.bench.sides import TITLES
+from kerasbook.bench.turns import BenchError, cores
 from kerasbook.checkpoint import atomic_path
+from kerasbook.runner import NO_GPU
 
 from rich.console import Console
 from rich.table import Table
@@ -50,12 +52,7 @@ def _measure_machine(rows, settings, connection) -> None:
         tf.config.set_visible_devices([], "GPU")
     gpus = tf.config.get_visible_devices("GPU")
     if settings["device"] == "gpu" and not gpus:
-        connection.send(
-            {
-                "error": "TensorFlow sees no GPU here: install its CUDA libraries with "
-                "`pip install 'kerasbook[gpu]'` (Linux, NVIDIA), or leave out --device gpu"
-            }
-        )
+        connection.send({"error": NO_GPU})
         return
     from kerasbook.bench import costs
 
@@ -63,10 +60,10 @@ def _measure_machine(rows, settings, connection) -> None:
     connection.send(
         {
             "device": ", ".join(map(str, names)) or "CPU",
-            "product_flops_per_second": costs.product_speed(),
             "transfer_bytes_per_second": costs.transfer_speed(),
             "flops_per_step": {name: costs.flops_per_step(ROWS[name]) for name in rows},
             "seconds_of_products": {name: costs.seconds_of_products(ROWS[name]) for name in rows},
+            "shares_by_kind": {name: costs.shares_by_kind(ROWS[name]) for name in rows},
         }
     )
 
@@ -91,43 +88,99 @@ def geometric_means(rows: dict) -> dict[str, float]:
     return means
 
 
-def share_of_product_speed(results: dict, name: str) -> float:
-    """Returns the model's floating-point operations per second in our loop, as a share of 1."""
-    seconds = statistics.median(results["rows"][name]["milliseconds_per_step"]["kerasbook"]) / 1000
-    machine = results["machine"]
-    return machine["flops_per_step"][name] / seconds / machine["product_flops_per_second"]
+def shares_of_product_speed(results: dict, name: str) -> list[float]:
+    """Returns, round by round, the share of a large matrix product's speed that our loop reaches.
 
-
-def spread(ratios: list[float]) -> str:
-    """The median, the smallest and the largest: '1.52 (1.40 to 1.71)'."""
-
-    def short(ratio: float) -> str:
-        return (
-            f"{ratio:,.0f}" if ratio >= 100 else f"{ratio:.1f}" if ratio >= 10 else f"{ratio:.2f}"
+    Both are in floating-point operations per second; those of the model are its products alone.
+    """
+    row, flops = results["rows"][name], results["machine"]["flops_per_step"][name]
+    return [
+        1000 * flops / milliseconds / speed
+        for milliseconds, speed in zip(
+            row["milliseconds_per_step"]["kerasbook"], row["product_flops_per_second"], strict=True
         )
+    ]
 
-    return f"{short(statistics.median(ratios))} ({short(min(ratios))} to {short(max(ratios))})"
+
+def product_speed(results: dict) -> float:
+    """Returns the floating-point operations per second of a large matrix product: the median."""
+    rows = results["rows"].values()
+    return statistics.median(speed for row in rows for speed in row["product_flops_per_second"])
+
+
+def short(ratio: float) -> str:
+    """Three digits: '0.95', '1.52', '15.2', '1,520'."""
+    return f"{ratio:,.0f}" if ratio >= 99.5 else f"{ratio:#.3g}"
+
+
+def spread(ratios: list[float], write=short) -> str:
+    """The median, the smallest and the largest: '1.52 (1.40 to 1.71)'."""
+    middle, least, most = map(write, (statistics.median(ratios), min(ratios), max(ratios)))
+    return f"{middle} ({least} to {most})"
+
+
+def in_percent(share: float) -> str:
+    """A share of 1 as '42%'; '0.2%' where it is small."""
+    return f"{share:.0%}" if share >= 0.095 or share < 0.0005 else f"{share:.1%}"
 
 
 def table_of(results: dict) -> Table:
     """The figures, for people."""
-    table = Table(title="medians; how many times faster ours is (smallest to largest round)")
-    for heading in ("", "ms per step", "times faster", "first step", "memory"):
+    table = Table(title="medians; in brackets the smallest and the largest round")
+    for heading in ("", "steps per second", "times faster", "first step", "memory"):
         table.add_column(heading, justify="right" if heading else "left")
     for name, row in results["rows"].items():
-        share = share_of_product_speed(results, name)
-        table.add_row(f"[bold]{row['title']}[/bold], {share:.0%} of the product speed")
+        share = spread(shares_of_product_speed(results, name), in_percent)
+        table.add_row(f"[bold]{row['title']}[/bold]")
+        table.add_row(f"  [dim]{share} of the product speed[/dim]")
         for side, times in row["milliseconds_per_step"].items():
             ratios = row["ratios"].get(side)
             seconds, memory = row["first_step_seconds"][side], row["memory"][side]
-            cells = [f"  {TITLES[side]}", f"{statistics.median(times):.3g}"]
+            cells = [f"  {TITLES[side]}", short(1000 / statistics.median(times))]
             cells += [spread(ratios) if ratios else "", f"{seconds:.1f} s"]
             table.add_row(*cells, f"{memory / 2**20:.0f} MiB")
         table.add_section()
-    table.add_row("[bold]geometric mean[/bold] over the chapters")
+    counted = sum(ROWS[name].counts for name in results["rows"])
+    table.add_row(f"[bold]geometric mean[/bold] over {counted} chapters")
     for name, mean in geometric_means(results["rows"]).items():
         table.add_row(f"  {TITLES[name]}", "", f"{mean:.2f}")
     return table
+
+
+def compare_runs(results: dict, earlier: dict) -> dict:
+    """Returns how many of the medians lie within the spread of an earlier run, and which do not.
+
+    The spread is from the smallest to the largest round; compared are the ratios, and the shares
+    of the product speed.
+    """
+    within, outside = 0, []
+    for name in (name for name in results["rows"] if name in earlier["rows"]):
+        both = [
+            run["rows"][name]["ratios"] | {"share": shares_of_product_speed(run, name)}
+            for run in (results, earlier)
+        ]
+        for side in (side for side in both[0] if side in both[1]):
+            now, before = (each[side] for each in both)
+            if min(before) <= statistics.median(now) <= max(before):
+                within += 1
+            else:
+                outside.append(
+                    {"row": name, "side": side, "now": statistics.median(now)}
+                    | {"before": [min(before), max(before)]}
+                )
+    return {"within": within, "outside": outside}
+
+
+def told(compared: dict) -> list[str]:
+    """What `compare_runs` found, in words."""
+    outside = compared["outside"]
+    count = compared["within"] + len(outside)
+    lines = [f"{compared['within']} of {count} medians lie within the earlier run's spread"]
+    for each in outside:
+        low, high = each["before"]
+        words = f"{short(each['now'])}, before {short(low)} to {short(high)}"
+        lines.append(f"outside: {each['row']}, {each['side']}: {words}")
+    return lines
 
 
 def notes_of(results: dict) -> list[str]:
@@ -141,6 +194,16 @@ def notes_of(results: dict) -> list[str]:
     return notes
 
 
+def _processor() -> str:
+    """The processor's name, as far as the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        name = next(line for line in lines if line.startswith("model name"))
+        return name.partition(":")[2].strip()
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
 def _versions() -> dict[str, str]:
     found = {"python": platform.python_version()}
     for name in ("tensorflow", "keras", "numpy", "torch"):
@@ -151,7 +214,7 @@ def _versions() -> dict[str, str]:
     return found
 
 
-PARTS = ("growth", "score")
+PARTS = ("rows", "growth", "score")
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -160,10 +223,18 @@ def main(arguments: list[str] | None = None) -> None:
         prog="python -m kerasbook.bench",
         description="Times the book's loop beside other ways to train the same models, in turns.",
     )
-    known = (*ROWS, *PARTS)
-    parser.add_argument("parts", nargs="*", metavar="PART", help=f"some of {', '.join(known)}")
-    parser.add_argument("--rounds", type=int, default=5, help="turns of each (default 5)")
+    known = (*PARTS, *ROWS)
+    parser.add_argument(
+        "parts", nargs="*", metavar="PART",
+        help=f"{', '.join(PARTS)}, or some of the rows: {', '.join(ROWS)} (default: all)",
+    )  # fmt: skip
+    parser.add_argument("--rounds", type=int, default=7, help="turns of each (default 7)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
+    parser.add_argument(
+        "--against", type=Path, metavar="FILE",
+        help="say which medians lie outside the spread of an earlier run, whose figures are there",
+    )  # fmt: skip
+    parser.add_argument("--seeds", type=int, default=3, help="runs to each score (default 3)")
     parser.add_argument("--device", choices=("auto", "cpu", "gpu"), default="auto")
     parser.add_argument(
         "--mixed-precision", choices=("off", "float16", "bfloat16"), default="off",
@@ -171,12 +242,19 @@ def main(arguments: list[str] | None = None) -> None:
     )  # fmt: skip
     options = parser.parse_args(arguments)
     unknown = set(options.parts) - set(known)
-    if unknown or options.rounds < 1:
-        parser.error(f"parts are {', '.join(known)}; rounds are at least 1")
+    if unknown or options.rounds < 1 or not 1 <= options.seeds <= score.SEEDS:
+        parser.error(
+            f"parts are {', '.join(known)}; rounds are at least 1, seeds 1 to {score.SEEDS}"
+        )
+    old = options.json if options.parts else None  # a file in which the other parts stay
+    kept = _figures(old, parser) if old and old.exists() else {}
+    earlier = _figures(options.against, parser) if options.against else {}
     settings = {"device": options.device, "mixed_precision": options.mixed_precision}
+    # Of the processes that are killed torch leaves semaphores: Python removes them, with a warning.
+    os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker")
     console = Console()
     try:
-        _main(options, settings, console)
+        _main(options, settings, console, kept, earlier)
     except BenchError as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
@@ -184,16 +262,28 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(f"interrupted{kept}")
 
 
-def _main(options, settings: dict, console: Console) -> None:
-    rows = [name for name in ROWS if name in options.parts or not options.parts]
+def _figures(file: Path, parser) -> dict:
+    """The figures of an earlier run."""
+    try:
+        found = json.loads(file.read_text())
+        for name in found["rows"]:
+            shares_of_product_speed(found, name)
+    except OSError as error:
+        parser.error(f"cannot read {file}: {error.strerror}")
+    except (ValueError, KeyError, TypeError):
+        parser.error(f"{file} does not hold the figures of a run that --json made: name another")
+    return found
+
+
+def _main(options, settings: dict, console: Console, kept: dict, earlier: dict) -> None:
+    every = not options.parts or "rows" in options.parts
+    rows = [name for name in ROWS if every or name in options.parts]
     parts = [name for name in PARTS if name in options.parts or not options.parts]
-    results: dict = {"rows": {}}
-    if options.parts and options.json and options.json.exists():
-        results = json.loads(options.json.read_text())  # the other parts stay
+    results: dict = {"rows": {}} | kept
     results |= {
         "versions": _versions(),
-        "processor": platform.machine(),
-        "cores": os.cpu_count(),
+        "processor": _processor(),
+        "cores": cores(),
         "settings": settings,
     }
 
@@ -205,7 +295,7 @@ def _main(options, settings: dict, console: Console) -> None:
     with console.status("the machine's speed") as status:
         if rows:
             machine = figures_of_machine(rows, settings)
-            for kind in ("flops_per_step", "seconds_of_products"):
+            for kind in ("flops_per_step", "seconds_of_products", "shares_by_kind"):
                 machine[kind] = results.get("machine", {}).get(kind, {}) | machine[kind]
             results |= {"machine": machine, "rounds": options.rounds}
         for name in rows:
@@ -215,18 +305,24 @@ def _main(options, settings: dict, console: Console) -> None:
             results["growth"] = growth.measure(settings, status.update)
             keep()
         if "score" in parts:
-            results["score"] = score.measure(status.update)
+            results["score"] = score.measure(status.update, seeds=options.seeds)
             keep()
     if rows:
         results["rows"] = {name: results["rows"][name] for name in ROWS if name in results["rows"]}
-        machine = results["machine"]
-        speed = machine["product_flops_per_second"] / 1e9
-        console.print(f"{machine['device']}: {speed:.0f} GFLOP/s in a large matrix product")
+        machine, speed = results["machine"], product_speed(results) / 1e9
+        console.print(
+            f"{machine['device']}, {results['processor']}, {results['cores']} cores: "
+            f"{speed:.0f} GFLOP/s in a large matrix product"
+        )
         if machine["transfer_bytes_per_second"]:
             console.print(f"to the GPU: {machine['transfer_bytes_per_second'] / 1e9:.1f} GB/s")
         console.print(table_of(results))
         for note in notes_of(results):
             console.print(f"note: {note}")
+        if earlier:
+            results["against"] = compare_runs(results, earlier)
+            for line in told(results["against"]):
+                console.print(line)
     if "growth" in parts:
         console.print(growth.table_of(results["growth"]))
     if "score" in parts:

@@ -5,16 +5,14 @@ import statistics
 from typing import Any
 
 from kerasbook.bench import sides, turns
+from kerasbook.bench.costs import Product
 from kerasbook.bench.models import ROWS
+from kerasbook.bench.turns import BenchError
 
 import numpy as np
 
 SECONDS_TO_START = 600  # torch.compile may take long
 NO_SETTINGS = {"device": "auto", "mixed_precision": "off"}
-
-
-class BenchError(Exception):
-    """A comparison cannot be made; the message says why."""
 
 
 def processes():
@@ -30,7 +28,7 @@ class Side:
     """The process of one side."""
 
     def __init__(self, row: str, name: str, weights, settings: dict):
-        if name in sides.SIDES:
+        if name in sides.SIDES or name == "product":
             context, target = processes(), sides.take_part
             arguments: tuple = row, name, weights, settings
         else:  # without TensorFlow
@@ -56,7 +54,7 @@ class Side:
         return answer
 
     def turn(self) -> dict:
-        """Lets it train for a turn; returns the seconds per epoch, and the memory so far."""
+        """Lets it train for a turn; returns the seconds per epoch, and the most memory so far."""
         self.connection.send("go")
         return self.answer()
 
@@ -70,14 +68,15 @@ def compare(name: str, rounds: int, settings: dict = NO_SETTINGS, tell=lambda te
     """Returns milliseconds per step of all sides, turn by turn, and what the start took.
 
     A ratio is taken round by round: its turns stand beside each other in time. The first turn of
-    each side is left out.
+    each side is left out. Another side takes turns with them that only multiplies large matrices:
+    a share of the machine's speed is a ratio like the others.
     """
     row = ROWS[name]
     found: dict[str, Side] = {}
     missing = {}
     weights = None
     try:
-        for side in sides.sides_here(row):
+        for side in [*sides.sides_here(row), "product"]:
             tell(f"{name}: {side} starts")
             try:
                 found[side] = Side(name, side, weights, settings)
@@ -88,8 +87,8 @@ def compare(name: str, rounds: int, settings: dict = NO_SETTINGS, tell=lambda te
                 missing[side] = str(error)
                 if side in found:
                     found.pop(side).end()
-                if side == "kerasbook":
-                    raise BenchError(f"{name}: the book's loop failed: {error}") from None
+                if side in ("kerasbook", "product"):
+                    raise BenchError(f"{name}: {side} failed: {error}") from None
         times: dict[str, list[float]] = {side: [] for side in found}
         memory = {}
         steps = -(-len(row.data()[0]) // row.batch_size)
@@ -102,10 +101,13 @@ def compare(name: str, rounds: int, settings: dict = NO_SETTINGS, tell=lambda te
     finally:
         for side in found.values():
             side.end()
+    found.pop("product")
+    products = [steps * each / 1000 for each in times.pop("product")]  # seconds
     ours = found["kerasbook"].start["outputs"]
     return {
         "title": row.title,
         "steps_per_epoch": steps,
+        "product_flops_per_second": [Product.flops / seconds for seconds in products],
         "milliseconds_per_step": times,
         "ratios": {
             side: [theirs / mine for theirs, mine in zip(each, times["kerasbook"], strict=True)]
@@ -115,7 +117,8 @@ def compare(name: str, rounds: int, settings: dict = NO_SETTINGS, tell=lambda te
         "first_step_seconds": {
             side: each.start["first_step_seconds"] for side, each in found.items()
         },
-        "memory": memory,
+        "memory": {side: memory[side] for side in found},
+        "threads": {side: each.start["threads"] for side, each in found.items()},
         "outputs_differ_by": {
             side: float(np.abs(each.start["outputs"] - ours).max()) for side, each in found.items()
         },

@@ -1,14 +1,22 @@
 """What a step costs in arithmetic: the model's matrix products, and the machine's speed at them."""
 
+import re
 import statistics
+import tempfile
 import time
+from pathlib import Path
 
+from kerasbook.bench import turns
 from kerasbook.bench.models import Row
-from kerasbook.training import total_loss
+from kerasbook.checks import use_jit
+from kerasbook.loops import make_loop
+from kerasbook.training import make_train_step, total_loss
 
+import keras
 import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework import op_def_registry
+from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
 SIZE = 2048
 
@@ -20,13 +28,17 @@ def flops_per_step(row: Row) -> int:
     layers: a multiplication and an addition are two. All else, such as activations and the
     optimizer, counts nothing. A loop inside the model counts `row.time_steps` times.
     """
-    return sum(2 * times * COUNTERS[op.type](op) for op, times in _products(row, row.model()))
+    return sum(2 * times * COUNTERS[op.type](op) for op, times, _ in _products(row, row.model()))
 
 
 def seconds_of_products(row: Row) -> float:
-    """Returns what the products of a step of our model take alone, each in its own size."""
+    """Returns what the products of a step of our model take alone, each in its own size.
+
+    They are run as the model runs them: in TensorFlow's operations, or compiled by XLA; and if it
+    has `row.at_once` parts side by side, so many at once.
+    """
     counts: dict[tuple, tuple] = {}  # what to run → its options, and how often
-    for op, times in _products(row, (row.ours or row.model)()):
+    for op, times, compiled in _products(row, (row.ours or row.model)()):
         shapes = tuple(tuple(tensor.shape.as_list()) for tensor in op.inputs)
         options = {
             definition.name: op.get_attr(definition.name)
@@ -36,34 +48,47 @@ def seconds_of_products(row: Row) -> float:
         # The gradient of a convolution is told the size of its result.
         result = tuple(op.outputs[0].shape.as_list())
         sizes = tuple(result if tensor.dtype == tf.int32 else None for tensor in op.inputs)
-        key = op.type, shapes, sizes, repr(sorted(options.items()))
+        key = op.type, shapes, sizes, compiled, repr(sorted(options.items()))
         counts[key] = options, times + counts.get(key, (None, 0))[1]
     return sum(
-        times * _seconds_alone(*key[:3], options) for key, (options, times) in counts.items()
+        times * _seconds_alone(*key[:4], options, row.at_once if key[3] else 1)
+        for key, (options, times) in counts.items()
     )
 
 
-def _seconds_alone(kind: str, shapes: tuple, sizes: tuple, options: dict, repeats=20) -> float:
+def _seconds_alone(
+    kind: str, shapes: tuple, sizes: tuple, compiled: bool, options: dict, at_once=1, repeats=20
+) -> float:
     """What one product takes, the mean over some in a row, the shortest of three tries."""
-    inputs = [
-        tf.random.normal(shape) if size is None else tf.constant(size)
-        for shape, size in zip(shapes, sizes, strict=True)
-    ]
     options = {name: _plain(value) for name, value in options.items()}
 
-    def body(number, total):  # the result is needed, or it would not be computed
-        return number + 1, total + tf.reshape(_run(kind, inputs, options), [-1])[0]
+    def loop(*inputs):
+        *others, last = inputs
 
-    loop = tf.function(
-        lambda: tf.while_loop(lambda number, total: number < repeats, body, [0, 0.0]),
-        autograph=False,
-    )
+        def body(number, last, total):  # the result is needed, or it would not be computed
+            result = tf.reshape(_run(kind, [*others, last], options), [-1])[0]
+            if compiled:  # and XLA would compute it only once, if nothing changed
+                last = tf.tensor_scatter_nd_update(last, [[0] * last.shape.rank], [result])
+            return number + 1, last, total + result
+
+        start = [0, last, 0.0]
+        return tf.while_loop(lambda number, *_: number < repeats, body, start)[2]
+
+    loop = tf.function(loop, jit_compile=compiled, autograph=False)
+    inputs = [
+        [
+            tf.random.normal(shape) if size is None else tf.constant(size)
+            for shape, size in zip(shapes, sizes, strict=True)
+        ]
+        for _ in range(at_once)
+    ]
+    run = tf.function(lambda: [loop(*each) for each in inputs], autograph=False)
     tries = []
     for _ in range(4):
         started = time.perf_counter()
-        loop()[1].numpy()
+        run()[0].numpy()
         tries.append(time.perf_counter() - started)
-    return min(tries[1:]) / repeats
+    return min(tries[1:]) / repeats / at_once
 
 
 def _run(kind: str, inputs: list, options: dict):
@@ -79,7 +104,7 @@ def _plain(value):
 
 
 def _products(row: Row, model) -> list[tuple]:
-    """The products of a training step of the model, each with how often it is taken."""
+    """The products of a training step: each with how often it is taken, and whether in XLA."""
     x, y = (tf.constant(part[: row.batch_size]) for part in row.data())
 
     def gradients():
@@ -88,29 +113,44 @@ def _products(row: Row, model) -> list[tuple]:
         return tape.gradient(loss, [variable.value for variable in model.trainable_variables])
 
     graph = tf.function(gradients, autograph=False).get_concrete_function().graph
-    return list(_products_of(graph, 1, row.time_steps))
+    compiled = row.ours is None and use_jit(row.jit, model)
+    return list(_products_of(graph, graph.outputs, 1, compiled, row.time_steps))
 
 
-def _products_of(graph, times: int, time_steps: int):
-    for op in _needed(graph):
+def _products_of(graph, outputs, times: int, compiled: bool, time_steps: int):
+    ops, tensors = _needed(outputs)
+    for op in ops:
         if op.type in COUNTERS:
-            yield op, times
+            yield op, times, compiled
         elif op.type in ("While", "StatelessWhile"):
             body = _function(graph, op.get_attr("body").name)
-            yield from _products_of(body, times * time_steps, time_steps)
+            yield from _products_of(body, body.outputs, times * time_steps, compiled, time_steps)
         elif op.type in ("PartitionedCall", "StatefulPartitionedCall"):
-            yield from _products_of(_function(graph, op.get_attr("f").name), times, time_steps)
+            called = _function(graph, op.get_attr("f").name)
+            pairs = zip(op.outputs, called.outputs, strict=True)
+            wanted = [inside for outside, inside in pairs if outside.ref() in tensors]
+            within = compiled or _is_compiled(op)
+            yield from _products_of(called, wanted, times, within, time_steps)
 
 
-def _needed(graph) -> list:
-    """The operations that the graph's outputs depend on."""
-    found, ops = set(), [tensor.op for tensor in graph.outputs]
-    while ops:
-        op = ops.pop()
-        if op not in found:
-            found.add(op)
-            ops += [tensor.op for tensor in op.inputs]
-    return list(found)
+def _needed(outputs) -> tuple[list, set]:
+    """The operations that these outputs depend on, and the tensors between them."""
+    found, tensors, waiting = set(), set(), list(outputs)
+    while waiting:
+        tensor = waiting.pop()
+        if tensor.ref() not in tensors:
+            tensors.add(tensor.ref())
+            found.add(tensor.op)
+            waiting += tensor.op.inputs
+    return list(found), tensors
+
+
+def _is_compiled(op) -> bool:
+    """Whether XLA compiles the function that is called."""
+    try:
+        return bool(op.get_attr("_XlaMustCompile"))
+    except ValueError:
+        return False
 
 
 def _function(graph, name: str):
@@ -177,16 +217,85 @@ COUNTERS = {
 }
 
 
-def product_speed() -> float:
-    """Returns the machine's floating-point operations per second in a large matrix product."""
-    a = tf.random.normal((SIZE, SIZE))
-    product = tf.function(lambda: tf.reduce_sum(a @ a), autograph=False)
-    seconds = []
-    for _ in range(12):
-        started = time.perf_counter()
-        product().numpy()
-        seconds.append(time.perf_counter() - started)
-    return 2 * SIZE**3 / statistics.median(seconds[2:])
+# The kinds of operations, by their names in TensorFlow and in XLA; the first that fits counts.
+KINDS = {
+    "products": r"matmul|conv2d|einsum|dot",
+    "pooling": r"maxpool",
+    "moving numbers": r"transpose|concat|copy|split|slice|gather|tile|pad|broadcast(?!_)|reshape"
+    r"|bitcast_dynamic|pack|readvariable|assignvariable",
+    "sums and means": r"sum|mean|biasaddgrad|softmax|reduce",
+    "number by number": r"",
+}
+
+
+def shares_by_kind(row: Row) -> dict[str, float]:
+    """Returns the share of each kind of operation in the time of all, in an epoch of our loop.
+
+    TensorFlow's profiler measures each operation; those that run at the same time on two cores
+    both count.
+    """
+    model = (row.ours or row.model)()
+    optimizer = keras.optimizers.Adam()
+    optimizer.build(model.trainable_variables)
+    step = make_train_step(model, row.loss_fn, optimizer)
+    data = tuple(tf.constant(part) for part in row.data())
+    loop = make_loop(step, [], data, row.batch_size, use_jit(row.jit, model), True)
+    for _ in range(5):
+        *_, _ = loop.run_epoch()
+    with tempfile.TemporaryDirectory() as folder:
+        with tf.profiler.experimental.Profile(folder):
+            *_, _ = loop.run_epoch()
+        (file,) = Path(folder).rglob("*.xplane.pb")
+        space = xplane_pb2.XSpace.FromString(file.read_bytes())
+    times = dict.fromkeys(KINDS, 0)
+    for name, picoseconds in _operations(space):
+        kind = next(kind for kind, words in KINDS.items() if re.search(words, name, re.IGNORECASE))
+        times[kind] += picoseconds
+    return {kind: time / max(1, sum(times.values())) for kind, time in times.items()}
+
+
+def _operations(space):
+    """The name and the time of each operation, TensorFlow's and XLA's, without what calls them."""
+    for plane in space.planes:
+        stats = {number: each.name for number, each in plane.stat_metadata.items()}
+        for event in (event for line in plane.lines for event in line.events):
+            name = plane.event_metadata[event.metadata_id].name
+            in_xla = any(stats[stat.metadata_id] == "hlo_op" for stat in event.stats)
+            # TensorFlow's are called path/of/the/operation:Type.
+            _, colon, kind = name.partition(":")
+            if in_xla and not re.match(r"while|call|cond", name):
+                yield name, event.duration_ps
+            elif colon and re.match(r"[A-Z_]\w*$", kind) and not re.match(r"__inference", kind):
+                yield kind, event.duration_ps
+
+
+class Product:
+    """A side that has no model: a large matrix product, which tells the machine's speed."""
+
+    flops = 2 * SIZE**3
+
+    def __init__(self):
+        a = tf.random.normal((SIZE, SIZE))
+        self.product = tf.function(lambda: tf.reduce_sum(a @ a), autograph=False)
+
+    def train(self, x, y, epochs, shuffle, done):
+        """Takes one product for an epoch, and calls `done` after each."""
+        for _ in range(epochs):
+            self.product().numpy()
+            done()
+
+    def threads(self):
+        """How many threads the product may take."""
+        return threads()
+
+    def outputs(self, x):
+        """Nothing that could be compared."""
+        return np.zeros(0)
+
+
+def threads() -> int:
+    """Returns how many threads TensorFlow may take for one operation."""
+    return tf.config.threading.get_intra_op_parallelism_threads() or turns.cores()
 
 
 def transfer_speed() -> float | None:

@@ -27,6 +27,7 @@ class Row:
     jit: str = "auto"  # of our loop
     torch: tuple = field(default=())  # the function in peers.py that makes it, and its arguments
     time_steps: int = 1  # how often the loop inside the model turns
+    at_once: int = 1  # how many parts of the batch our model computes side by side, in XLA
     counts: bool = True  # in the geometric mean
 
 
@@ -182,6 +183,7 @@ ROWS = {
         ours=lambda: recurrent(HandMadeLSTM, 100, 128, 2),
         torch=("reader", "lstm", 100, 128, 2, 10),
         time_steps=100,
+        at_once=2,
     ),
     "transformer": Row(
         "6: Transformer, 2 blocks of 128, 64 steps, batch 64",

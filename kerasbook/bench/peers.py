@@ -205,6 +205,10 @@ class Side:
         """Trains for so many epochs, and calls `done` after each."""
         train(self.forward, self.optimizer, x, y, self.batch_size, epochs, shuffle, done)
 
+    def threads(self):
+        """How many threads one operation may take."""
+        return torch.get_num_threads()
+
     def outputs(self, x):
         """The model's outputs (examples, …) for x."""
         return outputs(self.model, x)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 
+from kerasbook.bench.turns import BenchError
 from kerasbook.runner import load_results
 
 from rich.table import Table
@@ -22,6 +23,9 @@ SCORES = {
     5: ("japanese_vowels", "accuracy"),
     6: ("cmudict", "accuracy"),
 }
+
+
+SEEDS = 5  # of each chapter in results.json
 
 
 def target_of(chapter: int) -> tuple[str, float]:
@@ -39,12 +43,12 @@ def run(chapter: int, loop: str, seed: int) -> dict:
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise RuntimeError(f"chapter {chapter} with {loop}: {last}")
+        raise BenchError(f"chapter {chapter}, --loop {loop}, seed {seed}: {last}")
     answer = json.loads(done.stdout.strip().splitlines()[-1])
     return {"seconds": answer.pop("at") - started, **answer}
 
 
-def measure(tell=lambda text: None, chapters=tuple(SCORES), seeds: int = 1) -> dict:
+def measure(tell=lambda text: None, chapters=tuple(SCORES), seeds: int = 3) -> dict:
     """Returns by chapter and loop: the seconds until the score, epochs and memory of each seed."""
     found: dict = {}
     for chapter in chapters:
@@ -58,19 +62,31 @@ def measure(tell=lambda text: None, chapters=tuple(SCORES), seeds: int = 1) -> d
     return found
 
 
+HEADINGS = ("chapter", "until the validation", "kerasbook", "`model.fit`", "times faster", "memory")
+
+
+def cells_of(name: str, entry: dict) -> list[str]:
+    """A chapter's times and memory: medians, and the ratios seed by seed with their spread."""
+    ours, theirs = ([run["seconds"] for run in entry[loop]] for loop in ("tape", "fit"))
+    ratios = [b / a for a, b in zip(ours, theirs, strict=True)]
+    low, high = min(ratios), max(ratios)
+    memory = [max(run["memory"] for run in entry[loop]) / 2**20 for loop in ("tape", "fit")]
+    return [
+        name.removeprefix("chapter"),
+        f"{entry['score']} {entry['target']:.3f}",
+        *(f"{statistics.median(seconds):.1f} s" for seconds in (ours, theirs)),
+        f"{statistics.median(ratios):.2f} ({low:.2f} to {high:.2f})",
+        f"{memory[0]:.0f}, {memory[1]:.0f} MiB",
+    ]
+
+
 def table_of(scores: dict) -> Table:
     """The times, for people."""
     table = Table(title="from `python` to the score: medians")
-    for heading in ("chapter", "score", "kerasbook", "model.fit", "times faster", "memory"):
+    for heading in HEADINGS:
         table.add_column(heading, justify="right")
     for name, entry in scores.items():
-        ours, theirs = (
-            statistics.median(run["seconds"] for run in entry[loop]) for loop in ("tape", "fit")
-        )
-        memory = [max(run["memory"] for run in entry[loop]) / 2**20 for loop in ("tape", "fit")]
-        cells = [name, f"{entry['score']} {entry['target']:.3f}", f"{ours:.1f} s"]
-        cells += [f"{theirs:.1f} s", f"{theirs / ours:.2f}"]
-        table.add_row(*cells, f"{memory[0]:.0f}, {memory[1]:.0f} MiB")
+        table.add_row(*cells_of(name, entry))
     return table
 
 

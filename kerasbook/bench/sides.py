@@ -8,7 +8,7 @@ sides are in kerasbook.bench.peers.
 import importlib.util
 from collections.abc import Callable
 
-from kerasbook.bench import turns
+from kerasbook.bench import costs, turns
 from kerasbook.bench.models import ROWS, Row
 from kerasbook.training import fit, predict
 
@@ -54,6 +54,10 @@ class Ours:
     def outputs(self, x):
         """The model's outputs (examples, …) for x."""
         return predict(self.model, x)
+
+    def threads(self):
+        """How many threads one operation may take."""
+        return costs.threads()
 
     def weights(self):
         """The weights, in the order of Keras' layers: what the other sides begin with."""
@@ -189,4 +193,5 @@ def take_part(row_name: str, name: str, weights, settings: dict, connection) -> 
     if settings["mixed_precision"] != "off":
         keras.config.set_dtype_policy(f"mixed_{settings['mixed_precision']}")
     row = ROWS[row_name]
-    turns.take(lambda: SIDES[name](row, weights), *row.data(), row.batch_size, connection)
+    make_side = costs.Product if name == "product" else lambda: SIDES[name](row, weights)
+    turns.take(make_side, *row.data(), row.batch_size, connection)

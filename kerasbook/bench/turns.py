@@ -8,7 +8,11 @@ from typing import Any
 
 import numpy as np
 
-SECONDS_PER_TURN = 0.5  # at least, in whole epochs
+SECONDS_PER_TURN = 1.0  # at least, in whole epochs
+
+
+class BenchError(Exception):
+    """A comparison cannot be made; the message says why."""
 
 
 def take(make_side: Callable[[], Any], x, y, batch_size: int, connection) -> None:
@@ -16,8 +20,9 @@ def take(make_side: Callable[[], Any], x, y, batch_size: int, connection) -> Non
 
     After more steps rounding alone would pull the sides apart.
 
-    A turn begins when something is received; its seconds per epoch, and the memory so far, are
-    sent. The process ends here.
+    A turn begins when something is received. Its first epoch is not timed: the pause before it
+    can make it slow. (After some pauses the pipeline of `model.fit` waits for seconds, without
+    work.) The seconds per epoch, and the memory so far, are sent. The process ends here.
     """
     try:
         _take(make_side, x, y, batch_size, connection)
@@ -37,19 +42,23 @@ def _take(make_side, x, y, batch_size: int, connection) -> None:
     first["first_step_seconds"] = time.perf_counter() - started
     side.train(x[: 3 * batch_size], y[: 3 * batch_size], 1, False, lambda: None)
     first["outputs"] = np.asarray(side.outputs(x[:64]))
+    first["threads"] = side.threads()
     connection.send(first)
     connection.recv()
 
-    started, epochs = time.perf_counter(), 0
+    started, epochs = None, 0
 
     def done():
         nonlocal started, epochs
+        if started is None:
+            started = time.perf_counter()
+            return
         epochs += 1
         seconds = time.perf_counter() - started
         if seconds >= SECONDS_PER_TURN:
             connection.send({"seconds": seconds / epochs, "memory": peak_memory() - memory})
             connection.recv()
-            started, epochs = time.perf_counter(), 0
+            started, epochs = None, 0
 
     side.train(x, y, 10**6, True, done)
 
@@ -59,6 +68,13 @@ def take_part_in_torch(*arguments) -> None:
     from kerasbook.bench import peers
 
     peers.take_part(*arguments)
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def memory_now() -> int:
