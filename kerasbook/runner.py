@@ -34,6 +34,7 @@ from kerasbook.checkpoint import (
     termination,
 )
 from kerasbook.cluster import ClusterError, end_with_launcher, read_cluster, start_workers
+from kerasbook.machine import peak_memory
 
 NO_GPU = (
     "TensorFlow sees no GPU here: install its CUDA libraries with `pip install 'kerasbook[gpu]'` "
@@ -339,7 +340,7 @@ def _save(folder: Path, report: dict, history, model=None, figures=None) -> list
     report |= {
         "epochs": len(history.epoch),
         "history": history.history,
-        "memory_mb": _peak_memory(),
+        "memory_mb": peak_memory() // 2**20 or None,
         "files": [*files, "report.json"],
     }
     with atomic_path(folder / "report.json") as temporary:
@@ -416,16 +417,6 @@ def _versions() -> dict[str, str]:
         "keras": keras.__version__,
         "numpy": numpy.__version__,
     }
-
-
-def _peak_memory() -> int | None:
-    """The most memory this process has held, in MiB; None where the system does not say."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak // (1024 * 1024 if sys.platform == "darwin" else 1024)
 
 
 def _title(docstring: str) -> str:

@@ -14,8 +14,9 @@ from kerasbook.bench import growth, score
 from kerasbook.bench.contest import best_tuned, compare, processes
 from kerasbook.bench.models import ROWS
 from kerasbook.bench.sides import TITLES
-from kerasbook.bench.turns import BenchError, cores
+from kerasbook.bench.turns import BenchError
 from kerasbook.checkpoint import atomic_path
+from kerasbook.machine import cores, processor
 from kerasbook.runner import NO_GPU
 
 from rich.console import Console
@@ -194,16 +195,6 @@ def notes_of(results: dict) -> list[str]:
     return notes
 
 
-def _processor() -> str:
-    """The processor's name, as far as the system tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        name = next(line for line in lines if line.startswith("model name"))
-        return name.partition(":")[2].strip()
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
-
-
 def _versions() -> dict[str, str]:
     found = {"python": platform.python_version()}
     for name in ("tensorflow", "keras", "numpy", "torch"):
@@ -282,7 +273,7 @@ def _main(options, settings: dict, console: Console, kept: dict, earlier: dict) 
     results: dict = {"rows": {}} | kept
     results |= {
         "versions": _versions(),
-        "processor": _processor(),
+        "processor": processor(),
         "cores": cores(),
         "settings": settings,
     }

@@ -6,10 +6,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from kerasbook.bench import turns
 from kerasbook.bench.models import Row
 from kerasbook.checks import use_jit
 from kerasbook.loops import make_loop
+from kerasbook.machine import cores
 from kerasbook.training import make_train_step, total_loss
 
 import keras
@@ -295,7 +295,7 @@ class Product:
 
 def threads() -> int:
     """Returns how many threads TensorFlow may take for one operation."""
-    return tf.config.threading.get_intra_op_parallelism_threads() or turns.cores()
+    return tf.config.threading.get_intra_op_parallelism_threads() or cores()
 
 
 def transfer_speed() -> float | None:

@@ -1,10 +1,11 @@
 """What the process of every side does, with TensorFlow or PyTorch: train one turn when asked."""
 
 import os
-import sys
 import time
 from collections.abc import Callable
 from typing import Any
+
+from kerasbook.machine import memory_now, peak_memory
 
 import numpy as np
 
@@ -68,29 +69,3 @@ def take_part_in_torch(*arguments) -> None:
     from kerasbook.bench import peers
 
     peers.take_part(*arguments)
-
-
-def cores() -> int:
-    """How many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def memory_now() -> int:
-    """Bytes of memory that this process holds; 0 where the system does not tell."""
-    try:
-        with open("/proc/self/statm") as file:
-            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except OSError:
-        return 0
-
-
-def peak_memory() -> int:
-    """The most that this process has held, in bytes."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return 0
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else 1024 * peak

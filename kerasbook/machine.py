@@ -1,0 +1,49 @@
+"""What the system tells of the machine and of this process; imports nothing heavy."""
+
+import os
+import platform
+import sys
+from pathlib import Path
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def processor() -> str:
+    """The processor's name, as far as the system tells it."""
+    name = _line_of("/proc/cpuinfo", "model name").partition(":")[2].strip()
+    return name or platform.processor() or platform.machine()
+
+
+def memory_now() -> int:
+    """Bytes of memory that this process holds; 0 where the system does not tell."""
+    return _kibibytes("VmRSS")
+
+
+def peak_memory() -> int:
+    """The most that this process has held, in bytes; 0 where the system does not tell."""
+    peak = _kibibytes("VmHWM")  # getrusage would count what our parent process held, too
+    if peak or sys.platform == "win32":
+        return peak
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak
+
+
+def _kibibytes(name: str) -> int:
+    words = _line_of("/proc/self/status", name).split()
+    return 1024 * int(words[1]) if words else 0
+
+
+def _line_of(file: str, name: str) -> str:
+    """The first line of the file that begins with the name; empty if there is none."""
+    try:
+        lines = Path(file).read_text().splitlines()
+    except OSError:
+        return ""
+    return next((line for line in lines if line.startswith(name)), "")
