@@ -5,6 +5,11 @@ import platform
 import sys
 from pathlib import Path
 
+NO_GPU = (
+    "TensorFlow sees no GPU here: install its CUDA libraries with `pip install 'kerasbook[gpu]'` "
+    "(Linux, NVIDIA), or leave --device gpu out"
+)
+
 
 def cores() -> int:
     """How many cores this process may use."""

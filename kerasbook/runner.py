@@ -34,12 +34,8 @@ from kerasbook.checkpoint import (
     termination,
 )
 from kerasbook.cluster import ClusterError, end_with_launcher, read_cluster, start_workers
-from kerasbook.machine import peak_memory
+from kerasbook.machine import NO_GPU, peak_memory
 
-NO_GPU = (
-    "TensorFlow sees no GPU here: install its CUDA libraries with `pip install 'kerasbook[gpu]'` "
-    "(Linux, NVIDIA), or leave --device gpu out"
-)
 QUICK = {"epochs": 1, "examples": 512}
 WHICH_BAND = ("seed", "dataset", "task", "horizon")  # a band is of one data set, for all seeds
 BOUNDS = {"epochs": (1, math.inf), "batch_size": (1, math.inf), "examples": (1, math.inf)}

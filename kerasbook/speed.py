@@ -27,23 +27,24 @@ from keras import layers
 # %% [markdown]
 # ## Side by side
 #
-# Seven rows: a model of one weight, and one model of every chapter. Each is trained from the same
-# weights with the same optimizer, on batches of the same size, in up to eight ways. Their outputs
-# are compared after four steps: but for rounding they do the same work.
+# Seven rows: a model of one weight, and one model of each of chapters 1 to 6. Each is trained from
+# the same weights with the same optimizer, on batches of the same size, in up to eight ways. Their
+# outputs are compared after four steps: but for rounding they compute the same numbers. In rows 3,
+# 5 and 6 our loop trains the book's own layers, from which part of the gain comes: see below.
 #
 # A computer is not equally fast all the time: others use it, it grows warm. So each way is a
 # process of its own, which waits until it is its turn, trains for a second, and waits again. Ratios
-# are taken within a round, between turns that stand side by side, and we look at the median of the
-# rounds and at the smallest and the largest. One more thing must be left out: the first epoch after
+# are taken within a round, and we look at their median over the rounds, the smallest and the
+# largest. One more thing must be left out: the first epoch after
 # a wait. When this page was made, `model.fit` stood still for seconds after some waits, its
 # processor idle, before its pipeline handed over the next batches. That was the waiting's fault,
 # and it made the book's loop look a hundred times faster than it is.
 
 
 # %%
-def recorded(name="results.json") -> dict:
+def recorded() -> dict:
     """Returns what `python -m kerasbook.bench --json` has measured."""
-    return json.loads((resources.files("kerasbook") / "bench" / name).read_text())
+    return json.loads((resources.files("kerasbook") / "bench" / "results.json").read_text())
 
 
 NAMES = {
@@ -88,14 +89,14 @@ if __name__ == "__main__":
     plot_sides([rows[name] for name in ("empty", "regression", "dense", "cnn")])
 
 # %% [markdown]
-# Is that chance? The whole comparison was run a second time, and its medians are looked for between
-# the smallest and the largest round of the first.
+# Is that chance? It was the second time that the whole was run. Do the medians lie between the
+# smallest and the largest round of the first time?
 
 # %%
 if __name__ == "__main__":
-    from kerasbook.bench.command import compare_runs, told
+    from kerasbook.bench.command import told
 
-    for line in told(compare_runs(recorded("second_run.json"), results)):
+    for line in told(results["against"]):
         print(line)
 
 # %% [markdown]
@@ -170,31 +171,35 @@ if __name__ == "__main__":
 # %% [markdown]
 # That is the whole secret of the small models. `fit` adds three things to it. The data lie where
 # the step runs, and the rows of a batch are gathered inside the loop: no pipeline hands them over.
-# A call takes about a fifth of a second, however many steps that is: long enough to be cheap, short
-# enough to show progress, to hear Ctrl-C and to notice a NaN. And where XLA makes the step faster,
-# which was measured, the loop is compiled with it.
+# A call takes at most about a fifth of a second, and never more than an epoch: long enough to be
+# cheap, short enough to show progress, to hear Ctrl-C and to notice a NaN. And where XLA makes the
+# step faster, which was measured, the loop is compiled with it, if there are enough steps to earn
+# back the time of compiling.
 #
 # ## How the time grows
 #
-# On a logarithmic scale both ways, time that grows in proportion to size is a line of slope 1, with
-# the square a line of slope 2. The dotted lines have the slope that the arithmetic has. Where a
-# curve is flatter than its line, the time goes into something else than arithmetic.
+# With both axes logarithmic, time proportional to size is a line of slope 1, and time proportional
+# to its square one of slope 2. The dotted curves are the arithmetic: the operations of the model's
+# products, counted, and moved so that they end where the time ends. Where the time is flatter, it
+# goes into something other than arithmetic.
 
 
 # %%
 def plot_growth(curves):
-    """Returns the Axes: seconds over size, and the slope that the arithmetic has, dotted."""
+    """Returns the Axes: seconds over size, and the growth of the arithmetic, dotted."""
     rows = -(-len(curves) // 2)
     _, axes = plt.subplots(rows, 2, figsize=(6.6, 2.3 * rows), layout="constrained")
     for ax, (name, curve) in zip(axes.flat, curves.items(), strict=False):
         sizes, seconds = np.array(curve["sizes"]), np.array(curve["seconds"])
-        line = seconds[-1] * (sizes / sizes[-1]) ** curve["expected_slope"]
-        ax.loglog(sizes, line, ":", color="grey", label=f"slope {curve['expected_slope']}")
+        flops = np.array(curve["flops"])
+        slope = np.log(flops[-1] / flops[-2]) / np.log(sizes[-1] / sizes[-2])
+        line = seconds[-1] * flops / flops[-1]
+        ax.loglog(sizes, line, ":", color="grey", label=f"arithmetic, slope {slope:.2f} at the end")
         ax.loglog(sizes, seconds, "o-", color=BLUE)
         ax.set(title=name, xlabel=name.partition(",")[0], ylabel="seconds")
         for axis in (ax.xaxis, ax.yaxis):
             axis.set_minor_formatter("")
-        ax.legend()
+        ax.legend(fontsize=7)
     for ax in axes.flat[len(curves) :]:
         ax.axis("off")
     return axes
@@ -277,13 +282,14 @@ if __name__ == "__main__":
 #
 # **Two halves of the batch.** The steps of a sequence wait for each other, and the product of one
 # step is too small to be worth sharing between cores. But the rows of a batch have nothing to do
-# with each other. So each core takes half of them, from the first step to the last.
+# with each other. So each half of them goes by itself from the first step to the last, and two
+# cores are busy.
 
 
 # %%
-def slopes_of(units):
+def slopes_of(units, dtype="float32"):
     """Returns b and a, each (4 · units,): the gates are a + b · tanh(b · s)."""
-    gate, content = tf.fill((units,), 0.5), tf.ones((units,))
+    gate, content = tf.fill((units,), tf.constant(0.5, dtype)), tf.ones((units,), dtype)
     return tf.concat([gate, gate, content, gate], 0), tf.concat([gate, gate, 0 * content, gate], 0)
 
 
@@ -292,7 +298,7 @@ def way_out(x, kernel, recurrent_kernel, bias):
     """Returns the outputs (n, time, units), and what the way back needs: h, c, gates by time."""
     units, by_time = recurrent_kernel.shape[0], tf.transpose(x, (1, 0, 2))
     sums = tf.tensordot(by_time, kernel, 1) + bias  # of all steps at once
-    b, a = slopes_of(units)
+    b, a = slopes_of(units, x.dtype)
     zeros = tf.zeros_like(sums[0, :, :units])
 
     def step(state, x_sum):
@@ -483,10 +489,10 @@ if __name__ == "__main__":
 # ## The wait before the first step, and the wait for a score
 #
 # All this has a price: a graph must be traced, and XLA must compile it, before the first step is
-# done. Who tries out ten models for a minute each feels it. So what counts in the end is the wait
-# from pressing the key to a model that is good enough: importing, loading, compiling, training.
-# Here a chapter's program is run until its validation score is one that each of five seeds reached
-# in the end.
+# done. Anyone who tries out ten models for a minute each feels it. So what counts in the end is the
+# wait from pressing the key to a model that is good enough: importing, loading, compiling,
+# training. Here a chapter's program is run until its validation score is one that each of five
+# seeds reached in the end.
 
 
 # %%

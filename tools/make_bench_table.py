@@ -1,7 +1,7 @@
 """Writes the README's table of speeds from a file that `python -m kerasbook.bench --json` made.
 
-python -m kerasbook.bench --json kerasbook/bench/results.json
-python -m kerasbook.bench rows --json kerasbook/bench/second_run.json
+python -m kerasbook.bench rows --json first.json
+python -m kerasbook.bench --against first.json --json kerasbook/bench/results.json
 python tools/make_bench_table.py
 """
 
@@ -11,9 +11,9 @@ import statistics
 from kerasbook.bench import score
 from kerasbook.bench.command import (
     RIVALS,
-    compare_runs,
     geometric_means,
     in_percent,
+    notes_of,
     product_speed,
     rival,
     shares_of_product_speed,
@@ -26,17 +26,18 @@ from kerasbook.bench.sides import TITLES
 from make_results import ROOT, replace_in_readme
 
 RESULTS = ROOT / "kerasbook" / "bench" / "results.json"
-SECOND = RESULTS.with_name("second_run.json")
 
 
 def machine(results: dict) -> str:
     """What was measured on, and with what."""
     threads = {n for row in results["rows"].values() for n in row["threads"].values()}
     versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
+    rounds = {row["rounds"] for row in results["rows"].values()}
     speed = product_speed(results) / 1e9
     return (
         f"{results['processor']}, {results['cores']} cores, {' or '.join(map(str, threads))} "
-        f"threads; {speed:.0f} GFLOP/s in a large matrix product; {results['rounds']} rounds; "
+        f"threads; {speed:.0f} GFLOP/s in a large matrix product; {' or '.join(map(str, rounds))} "
+        f"rounds; "
         f"{versions}."
     )
 
@@ -67,15 +68,34 @@ def waits(scores: dict) -> list[str]:
     ]
 
 
-def again(second: dict, first: dict) -> str:
-    """Whether a second run came out as the first."""
-    return "A second run: " + "; ".join(told(compare_runs(second, first))) + "."
+def starts(results: dict) -> list[str]:
+    """Seconds to the end of the first step, and the memory that training adds, in Markdown."""
+    names = ["kerasbook", *RIVALS]
+    lines = [f"| model | {' | '.join(TITLES[name] for name in names)} |"]
+    lines.append("|---" * (len(names) + 1) + "|")
+    for row in results["rows"].values():
+        cells = [row["title"].partition(",")[0]]
+        for name in names:
+            side = rival(row, name)
+            seconds, memory = (row[key].get(side) for key in ("first_step_seconds", "memory"))
+            cells.append(f"{seconds:.1f} s, {memory / 2**20:.0f} MiB" if memory else "–")
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
 
 
 def main() -> None:
     """The command."""
-    results, second = (json.loads(file.read_text()) for file in (RESULTS, SECOND))
-    parts = [[machine(results)], speeds(results), [again(second, results)], waits(results["score"])]
+    results = json.loads(RESULTS.read_text())
+    again = "This is the second run: " + "; ".join(told(results["against"])) + "."
+    parts = [
+        [machine(results)],
+        speeds(results),
+        [again, *notes_of(results)],
+        ["Until the end of the first step, and the memory that training adds to the process:"],
+        starts(results),
+        ["From pressing the key to a score:"],
+        waits(results["score"]),
+    ]
     replace_in_readme("bench", "\n\n".join("\n".join(lines) for lines in parts))
 
 

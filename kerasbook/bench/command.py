@@ -10,14 +10,13 @@ import statistics
 import sys
 from pathlib import Path
 
-from kerasbook.bench import growth, score
-from kerasbook.bench.contest import best_tuned, compare, processes
+from kerasbook.bench import growth, score, turns
+from kerasbook.bench.contest import ask, best_tuned, compare
 from kerasbook.bench.models import ROWS
 from kerasbook.bench.sides import TITLES
 from kerasbook.bench.turns import BenchError
 from kerasbook.checkpoint import atomic_path
 from kerasbook.machine import cores, processor
-from kerasbook.runner import NO_GPU
 
 from rich.console import Console
 from rich.table import Table
@@ -25,48 +24,25 @@ from rich.table import Table
 RIVALS = ("fit", "tuned", "eager", "trainer", "torch", "torch.compile")
 
 
-def figures_of_machine(rows, settings: dict) -> dict:
-    """Returns what the machine can do, and how much arithmetic a step of each row is.
-
-    Asked for in a process of its own, which gives the GPU back when it ends.
-    """
-    context = processes()
-    ours, others = context.Pipe()
-    process = context.Process(target=_measure_machine, args=(list(rows), settings, others))
-    process.start()
-    others.close()
-    try:
-        found = ours.recv()
-    except EOFError:
-        raise BenchError("the machine's speed could not be measured: see above") from None
-    finally:
-        process.join()
-    if "error" in found:
-        raise BenchError(found["error"])
-    return found
-
-
-def _measure_machine(rows, settings, connection) -> None:
+def measure_machine(rows, settings: dict, tell) -> dict:
+    """Returns what the machine is, and how much arithmetic a step of each row is."""
     import tensorflow as tf
 
-    if settings["device"] == "cpu":
-        tf.config.set_visible_devices([], "GPU")
-    gpus = tf.config.get_visible_devices("GPU")
-    if settings["device"] == "gpu" and not gpus:
-        connection.send({"error": NO_GPU})
-        return
+    turns.prepare(settings)
     from kerasbook.bench import costs
 
+    gpus = tf.config.get_visible_devices("GPU")
     names = [tf.config.experimental.get_device_details(gpu).get("device_name") for gpu in gpus]
-    connection.send(
-        {
-            "device": ", ".join(map(str, names)) or "CPU",
-            "transfer_bytes_per_second": costs.transfer_speed(),
-            "flops_per_step": {name: costs.flops_per_step(ROWS[name]) for name in rows},
-            "seconds_of_products": {name: costs.seconds_of_products(ROWS[name]) for name in rows},
-            "shares_by_kind": {name: costs.shares_by_kind(ROWS[name]) for name in rows},
-        }
-    )
+    found: dict = {
+        "device": ", ".join(map(str, names)) or "CPU",
+        "transfer_bytes_per_second": costs.transfer_speed(),
+    }
+    for each in (costs.flops_per_step, costs.seconds_of_products, costs.shares_by_kind):
+        found[each.__name__] = {}
+        for name in rows:
+            tell(f"the arithmetic of {name}")
+            found[each.__name__][name] = each(ROWS[name])
+    return found
 
 
 def rival(row: dict, name: str) -> str:
@@ -185,14 +161,12 @@ def told(compared: dict) -> list[str]:
 
 
 def notes_of(results: dict) -> list[str]:
-    """What could not be measured, and where the sides do not agree."""
-    notes = []
-    for row in results["rows"].values():
-        notes += [f"{row['title']}: {name} left out: {why}" for name, why in row["missing"].items()]
-        for name, difference in row["outputs_differ_by"].items():
-            if difference > 1e-2 * row["largest_output"]:
-                notes.append(f"{row['title']}: the outputs of {name} differ by {difference:.1e}")
-    return notes
+    """What could not be measured, or was left out because it computes something else."""
+    return [
+        f"{row['title']}: {name} left out: {why}"
+        for row in results["rows"].values()
+        for name, why in row["missing"].items()
+    ]
 
 
 def _versions() -> dict[str, str]:
@@ -240,6 +214,7 @@ def main(arguments: list[str] | None = None) -> None:
     old = options.json if options.parts else None  # a file in which the other parts stay
     kept = _figures(old, parser) if old and old.exists() else {}
     earlier = _figures(options.against, parser) if options.against else {}
+    options.kept = ""
     settings = {"device": options.device, "mixed_precision": options.mixed_precision}
     # Of the processes that are killed torch leaves semaphores: Python removes them, with a warning.
     os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker")
@@ -249,8 +224,7 @@ def main(arguments: list[str] | None = None) -> None:
     except BenchError as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
-        kept = f"; what was measured is in {options.json}" if options.json else ""
-        sys.exit(f"interrupted{kept}")
+        sys.exit(f"interrupted{options.kept}")
 
 
 def _figures(file: Path, parser) -> dict:
@@ -266,41 +240,51 @@ def _figures(file: Path, parser) -> dict:
     return found
 
 
-def _main(options, settings: dict, console: Console, kept: dict, earlier: dict) -> None:
+def _main(options, settings: dict, console: Console, results: dict, earlier: dict) -> None:
     every = not options.parts or "rows" in options.parts
     rows = [name for name in ROWS if every or name in options.parts]
     parts = [name for name in PARTS if name in options.parts or not options.parts]
-    results: dict = {"rows": {}} | kept
-    results |= {
+    here = {
         "versions": _versions(),
         "processor": processor(),
         "cores": cores(),
         "settings": settings,
     }
+    for name, value in here.items():
+        if results.get(name, value) != value:
+            raise BenchError(
+                f"{options.json} holds figures with {name} {results[name]}, not {value}: "
+                "name another file"
+            )
+    results = {"rows": {}} | results | here
 
     def keep() -> None:  # after every part: a later one may be interrupted
         if options.json:
             with atomic_path(options.json) as temporary:
                 temporary.write_text(json.dumps(results, indent=1) + "\n")
+            options.kept = f"; what was measured is in {options.json}"
 
     with console.status("the machine's speed") as status:
-        if rows:
-            machine = figures_of_machine(rows, settings)
-            for kind in ("flops_per_step", "seconds_of_products", "shares_by_kind"):
-                machine[kind] = results.get("machine", {}).get(kind, {}) | machine[kind]
-            results |= {"machine": machine, "rounds": options.rounds}
+        machine = ask(measure_machine, rows, settings, tell=status.update)
+        for kind in ("flops_per_step", "seconds_of_products", "shares_by_kind"):
+            machine[kind] = results.get("machine", {}).get(kind, {}) | machine[kind]
+        results["machine"] = machine
+        settings = settings | {"device": "cpu" if machine["device"] == "CPU" else "gpu"}
         for name in rows:
             results["rows"][name] = compare(name, options.rounds, settings, status.update)
             keep()
         if "growth" in parts:
-            results["growth"] = growth.measure(settings, status.update)
+            results["growth"] = ask(growth.measure, settings, tell=status.update)
             keep()
         if "score" in parts:
-            results["score"] = score.measure(status.update, seeds=options.seeds)
-            keep()
+            results["score"] = {}
+            for chapter in score.SCORES:
+                entry = score.measure(chapter, settings, options.seeds, status.update)
+                results["score"][f"chapter{chapter}"] = entry
+                keep()
     if rows:
         results["rows"] = {name: results["rows"][name] for name in ROWS if name in results["rows"]}
-        machine, speed = results["machine"], product_speed(results) / 1e9
+        speed = product_speed(results) / 1e9
         console.print(
             f"{machine['device']}, {results['processor']}, {results['cores']} cores: "
             f"{speed:.0f} GFLOP/s in a large matrix product"

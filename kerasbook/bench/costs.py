@@ -1,5 +1,6 @@
 """What a step costs in arithmetic: the model's matrix products, and the machine's speed at them."""
 
+import math
 import re
 import statistics
 import tempfile
@@ -19,6 +20,7 @@ from tensorflow.python.framework import op_def_registry
 from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
 SIZE = 2048
+SECONDS_OF_A_TRY = 0.05
 
 
 def flops_per_step(row: Row) -> int:
@@ -39,7 +41,7 @@ def seconds_of_products(row: Row) -> float:
     """
     counts: dict[tuple, tuple] = {}  # what to run → its options, and how often
     for op, times, compiled in _products(row, (row.ours or row.model)()):
-        shapes = tuple(tuple(tensor.shape.as_list()) for tensor in op.inputs)
+        shapes = tuple((tuple(tensor.shape.as_list()), tensor.dtype) for tensor in op.inputs)
         options = {
             definition.name: op.get_attr(definition.name)
             for definition in op.op_def.attr
@@ -57,19 +59,19 @@ def seconds_of_products(row: Row) -> float:
 
 
 def _seconds_alone(
-    kind: str, shapes: tuple, sizes: tuple, compiled: bool, options: dict, at_once=1, repeats=20
+    kind: str, shapes: tuple, sizes: tuple, compiled: bool, options: dict, at_once=1
 ) -> float:
-    """What one product takes, the mean over some in a row, the shortest of three tries."""
+    """What one product takes: the mean over many in a row, the median of three tries."""
     options = {name: _plain(value) for name, value in options.items()}
 
-    def loop(*inputs):
+    def loop(repeats, *inputs):
         *others, last = inputs
 
         def body(number, last, total):  # the result is needed, or it would not be computed
             result = tf.reshape(_run(kind, [*others, last], options), [-1])[0]
             if compiled:  # and XLA would compute it only once, if nothing changed
                 last = tf.tensor_scatter_nd_update(last, [[0] * last.shape.rank], [result])
-            return number + 1, last, total + result
+            return number + 1, last, total + tf.cast(result, tf.float32)
 
         start = [0, last, 0.0]
         return tf.while_loop(lambda number, *_: number < repeats, body, start)[2]
@@ -77,18 +79,21 @@ def _seconds_alone(
     loop = tf.function(loop, jit_compile=compiled, autograph=False)
     inputs = [
         [
-            tf.random.normal(shape) if size is None else tf.constant(size)
-            for shape, size in zip(shapes, sizes, strict=True)
+            tf.cast(tf.random.normal(shape), dtype) if size is None else tf.constant(size)
+            for (shape, dtype), size in zip(shapes, sizes, strict=True)
         ]
         for _ in range(at_once)
     ]
-    run = tf.function(lambda: [loop(*each) for each in inputs], autograph=False)
-    tries = []
-    for _ in range(4):
+    run = tf.function(lambda repeats: [loop(repeats, *each) for each in inputs], autograph=False)
+
+    def seconds(repeats):
         started = time.perf_counter()
-        run()[0].numpy()
-        tries.append(time.perf_counter() - started)
-    return min(tries[1:]) / repeats / at_once
+        run(tf.constant(repeats))[0].numpy()
+        return time.perf_counter() - started
+
+    seconds(2)  # traces
+    repeats = max(20, math.ceil(20 * SECONDS_OF_A_TRY / seconds(20)))
+    return statistics.median(seconds(repeats) for _ in range(3)) / repeats / at_once
 
 
 def _run(kind: str, inputs: list, options: dict):
@@ -106,6 +111,9 @@ def _plain(value):
 def _products(row: Row, model) -> list[tuple]:
     """The products of a training step: each with how often it is taken, and whether in XLA."""
     x, y = (tf.constant(part[: row.batch_size]) for part in row.data())
+    for layer in model.layers:  # cuDNN's kernels have no products in the graph
+        if hasattr(layer, "use_cudnn"):
+            layer.use_cudnn = False
 
     def gradients():
         with tf.GradientTape() as tape:
@@ -113,7 +121,7 @@ def _products(row: Row, model) -> list[tuple]:
         return tape.gradient(loss, [variable.value for variable in model.trainable_variables])
 
     graph = tf.function(gradients, autograph=False).get_concrete_function().graph
-    compiled = row.ours is None and use_jit(row.jit, model)
+    compiled = row.ours is None and use_jit("auto", model)
     return list(_products_of(graph, graph.outputs, 1, compiled, row.time_steps))
 
 
@@ -239,7 +247,7 @@ def shares_by_kind(row: Row) -> dict[str, float]:
     optimizer.build(model.trainable_variables)
     step = make_train_step(model, row.loss_fn, optimizer)
     data = tuple(tf.constant(part) for part in row.data())
-    loop = make_loop(step, [], data, row.batch_size, use_jit(row.jit, model), True)
+    loop = make_loop(step, [], data, row.batch_size, use_jit("auto", model), True)
     for _ in range(5):
         *_, _ = loop.run_epoch()
     with tempfile.TemporaryDirectory() as folder:
@@ -272,16 +280,26 @@ def _operations(space):
 class Product:
     """A side that has no model: a large matrix product, which tells the machine's speed."""
 
-    flops = 2 * SIZE**3
+    repeats = 10  # in one call
+    flops = repeats * 2 * SIZE**3
 
     def __init__(self):
-        a = tf.random.normal((SIZE, SIZE))
-        self.product = tf.function(lambda: tf.reduce_sum(a @ a), autograph=False)
+        kind = keras.config.dtype_policy().compute_dtype
+        a = tf.cast(tf.random.normal((SIZE, SIZE), stddev=SIZE**-0.5), kind)
+
+        def run():
+            def body(number, product):
+                return number + 1, a @ product
+
+            product = tf.while_loop(lambda number, _: number < self.repeats, body, [0, a])[1]
+            return product[0, 0]
+
+        self.run = tf.function(run, autograph=False)
 
     def train(self, x, y, epochs, shuffle, done):
-        """Takes one product for an epoch, and calls `done` after each."""
+        """Takes some products for an epoch, and calls `done` after each."""
         for _ in range(epochs):
-            self.product().numpy()
+            self.run().numpy()
             done()
 
     def threads(self):

@@ -1,7 +1,7 @@
-"""The rows of the comparison: one model of every chapter, its data, and how long a turn lasts."""
+"""The rows of the comparison: a model of each of chapters 1 to 6, and its data."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from kerasbook.chapter6 import Block, as_keras
@@ -10,12 +10,13 @@ from kerasbook.speed import ConvPoolRelu, HandMadeLSTM
 
 import keras
 import numpy as np
+import tensorflow as tf
 from keras import layers
 
 
 @dataclass
 class Row:
-    """One model; all contestants train it from the same weights, on the same batches' sizes."""
+    """One model; all sides train it from the same weights, in batches of the same size."""
 
     title: str
     data: Callable[[], tuple]  # → (x, y)
@@ -24,8 +25,7 @@ class Row:
     batch_size: int
     ours: Callable[[], keras.Model] | None = None  # of the book's own layers, where it has faster
     as_keras: Callable[[keras.Model], list] = keras.Model.get_weights  # its weights in Keras' order
-    jit: str = "auto"  # of our loop
-    torch: tuple = field(default=())  # the function in peers.py that makes it, and its arguments
+    torch: tuple = ()  # the function in peers.py that makes it, and its arguments
     time_steps: int = 1  # how often the loop inside the model turns
     at_once: int = 1  # how many parts of the batch our model computes side by side, in XLA
     counts: bool = True  # in the geometric mean
@@ -77,6 +77,12 @@ def recurrent(
     """So many recurrent layers; the last state goes into a dense layer."""
     stack = [cell(units, return_sequences=i + 1 < depth) for i in range(depth)]
     return keras.Sequential([keras.Input((time, inputs)), *stack, layers.Dense(10)])
+
+
+def book_lstm() -> keras.Model:
+    """The LSTM by hand; on a GPU Keras' own, which runs in a kernel of cuDNN there."""
+    gpu = tf.config.get_visible_devices("GPU")
+    return recurrent(layers.LSTM if gpu else HandMadeLSTM, 100, 128, 2)
 
 
 def transformer(width=128, heads=4, hidden=512, depth=2, time=64) -> keras.Model:
@@ -180,7 +186,7 @@ ROWS = {
         lambda: recurrent(layers.LSTM, 100, 128, 2),
         cross_entropy,
         batch_size=64,
-        ours=lambda: recurrent(HandMadeLSTM, 100, 128, 2),
+        ours=book_lstm,
         torch=("reader", "lstm", 100, 128, 2, 10),
         time_steps=100,
         at_once=2,
@@ -194,6 +200,5 @@ ROWS = {
         torch=("encoder", 128, 4, 512, 2, 10),
         ours=book_transformer,
         as_keras=weights_of_transformer,
-        jit="off",
     ),
 }

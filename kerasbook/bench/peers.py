@@ -218,4 +218,8 @@ def take_part(make, weights, data, batch_size, compiled, settings, connection) -
     """What the process of one side does; see kerasbook.bench.turns."""
     if settings["device"] == "cpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+    elif settings["device"] == "gpu" and not torch.cuda.is_available():
+        connection.send({"error": "this build of torch sees no GPU"})
+        return
+    torch.backends.cuda.matmul.allow_tf32 = True  # as TensorFlow does
     turns.take(lambda: Side(make, weights, batch_size, compiled), *data, batch_size, connection)

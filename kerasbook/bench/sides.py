@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from kerasbook.bench import costs, turns
 from kerasbook.bench.models import ROWS, Row
+from kerasbook.checks import use_jit
 from kerasbook.training import fit, predict
 
 import keras
@@ -38,6 +39,8 @@ class Ours:
 
     def train(self, x, y, epochs, shuffle, done):
         """Trains for so many epochs, and calls `done` after each."""
+        # The first steps are compiled as all are: `fit` would not compile for so few.
+        jit = "on" if use_jit("auto", self.model) else "off"
         fit(
             self.model,
             (x, y),
@@ -47,7 +50,7 @@ class Ours:
             epochs=epochs,
             shuffle=shuffle,
             callbacks=[_EpochEnd(done)],
-            jit=self.row.jit,
+            jit=jit,
             progress="none",
         )
 
@@ -116,6 +119,8 @@ class Eager(Fit):
     def prepare(self):
         """Sets how the model is trained."""
         self.optimizer = keras.optimizers.Adam()
+        if keras.config.dtype_policy().name == "mixed_float16":  # as Keras' `compile` does
+            self.optimizer = keras.optimizers.LossScaleOptimizer(self.optimizer)
 
     def train(self, x, y, epochs, shuffle, done):
         """Trains for so many epochs, and calls `done` after each."""
@@ -126,6 +131,7 @@ class Eager(Fit):
             for batch_x, batch_y in data:
                 with tf.GradientTape() as tape:
                     loss = self.row.loss_fn(batch_y, self.model(batch_x, training=True))
+                    loss = self.optimizer.scale_loss(loss)
                 gradients = tape.gradient(loss, self.model.trainable_variables)
                 pairs = zip(gradients, self.model.trainable_variables, strict=True)
                 self.optimizer.apply_gradients(pairs)
@@ -157,7 +163,8 @@ class Trainer(Eager):
         for batch in self.batches:
             with tf.GradientTape() as tape:
                 loss = self.training_step(batch)
-            gradients = tape.gradient(loss, self.model.trainable_variables)
+                scaled_loss = self.optimizer.scale_loss(loss)
+            gradients = tape.gradient(scaled_loss, self.model.trainable_variables)
             pairs = zip(gradients, self.model.trainable_variables, strict=True)
             self.optimizer.apply_gradients(pairs)
             self.losses.append(float(loss))
@@ -186,12 +193,7 @@ def sides_here(row: Row) -> list[str]:
 
 def take_part(row_name: str, name: str, weights, settings: dict, connection) -> None:
     """What the process of one side does; see kerasbook.bench.turns."""
-    if settings["device"] == "cpu":
-        tf.config.set_visible_devices([], "GPU")
-    for gpu in tf.config.get_visible_devices("GPU"):
-        tf.config.experimental.set_memory_growth(gpu, True)
-    if settings["mixed_precision"] != "off":
-        keras.config.set_dtype_policy(f"mixed_{settings['mixed_precision']}")
+    turns.prepare(settings)
     row = ROWS[row_name]
     make_side = costs.Product if name == "product" else lambda: SIDES[name](row, weights)
     turns.take(make_side, *row.data(), row.batch_size, connection)

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from kerasbook.machine import memory_now, peak_memory
+from kerasbook.machine import NO_GPU, memory_now, peak_memory
 
 import numpy as np
 
@@ -16,10 +16,27 @@ class BenchError(Exception):
     """A comparison cannot be made; the message says why."""
 
 
+def prepare(settings: dict) -> None:
+    """Chooses device and precision, before TensorFlow computes anything."""
+    import keras
+    import tensorflow as tf
+
+    if settings["device"] == "cpu":
+        tf.config.set_visible_devices([], "GPU")
+    gpus = tf.config.get_visible_devices("GPU")
+    if settings["device"] == "gpu" and not gpus:
+        raise BenchError(NO_GPU)
+    for gpu in gpus:
+        tf.config.experimental.set_memory_growth(gpu, True)
+    if settings["mixed_precision"] != "off":
+        keras.config.set_dtype_policy(f"mixed_{settings['mixed_precision']}")
+
+
 def take(make_side: Callable[[], Any], x, y, batch_size: int, connection) -> None:
     """Sends what the start took and the outputs after four steps in order; then takes turns.
 
-    After more steps rounding alone would pull the sides apart.
+    After more steps rounding alone would pull the sides apart. The side that the others are
+    compared with sends its first weights too, and how far four steps have changed its outputs.
 
     A turn begins when something is received. Its first epoch is not timed: the pause before it
     can make it slow. (After some pauses the pipeline of `model.fit` waits for seconds, without
@@ -30,8 +47,14 @@ def take(make_side: Callable[[], Any], x, y, batch_size: int, connection) -> Non
     except (EOFError, KeyboardInterrupt):  # the other end is gone
         pass
     except Exception as error:
-        connection.send({"error": f"{type(error).__name__}: {error}".partition("\n")[0][:200]})
+        connection.send({"error": in_a_line(error)})
     os._exit(0)  # what runs on in the background need not be waited for
+
+
+def in_a_line(error: Exception) -> str:
+    """What went wrong, on one line."""
+    kind = "" if isinstance(error, BenchError) else f"{type(error).__name__}: "
+    return f"{kind}{error}".partition("\n")[0][:200]
 
 
 def _take(make_side, x, y, batch_size: int, connection) -> None:
@@ -43,6 +66,9 @@ def _take(make_side, x, y, batch_size: int, connection) -> None:
     first["first_step_seconds"] = time.perf_counter() - started
     side.train(x[: 3 * batch_size], y[: 3 * batch_size], 1, False, lambda: None)
     first["outputs"] = np.asarray(side.outputs(x[:64]))
+    if "weights" in first:
+        change = first["outputs"] - make_side().outputs(x[:64])
+        first["change"] = float(np.abs(change).max())
     first["threads"] = side.threads()
     connection.send(first)
     connection.recv()
