@@ -481,10 +481,13 @@ if __name__ == "__main__":
     plot_kinds(results, HEAVY)
 
 # %% [markdown]
-# Less than half of the time is arithmetic at full speed. In the convolutional network and in the
-# LSTM the products are the reason: those of one time step are small, and so are the convolutions of
-# few channels. In the Transformer they are as fast as large ones. There the rest decides: softmax,
-# normalisation, ReLU, sums and their ways back go through all the numbers, and do little with each.
+# None of the three comes near the limit. In the convolutional network and in the LSTM less than
+# half of the time is arithmetic at full speed. One reason is size: the products of one time step
+# are small, and so are the convolutions of few channels. The convolutional network does little else
+# than products and pooling. In the LSTM a good part of the time goes into moving numbers: what the
+# way back needs of every step is written to arrays of all steps, and read again. In the Transformer
+# the products are nearly as fast as large ones. There normalisation, ReLU, biases, softmax, sums
+# and their ways back decide: they go through all the numbers, and do little with each.
 #
 # ## The wait before the first step, and the wait for a score
 #
@@ -523,4 +526,7 @@ if __name__ == "__main__":
 
 # %% [markdown]
 # The columns are this book, `model.fit` and the article's loop, which compiles nothing and begins
-# at once. For a model of one weight that is the best way, if a few dozen steps are enough.
+# at once. For a model of one weight the eager loop is the best way, if a few dozen steps are
+# enough. And where a program is done after seconds, most of the wait is the import of TensorFlow,
+# which is the same for all: in chapter 1 our loop and `model.fit` have their score at nearly the
+# same time.

@@ -7,7 +7,7 @@ import math
 import statistics
 import time
 
-from kerasbook import checks
+from kerasbook import checks, speed
 from kerasbook.bench import command as bench
 from kerasbook.bench import contest, costs, growth, models, score, sides, turns
 from kerasbook.bench.turns import BenchError
@@ -242,9 +242,11 @@ def test_a_second_run_is_compared_with_the_spread_of_the_first():
     found = bench.compare_runs(second, first)
     assert found["within"] == 7
     (outside,) = found["outside"]
-    assert (outside["row"], outside["side"], outside["now"]) == ("dense", "torch", 9.1)
-    assert bench.told(found)[0] == "7 of 8 medians lie within the earlier run's spread"
-    assert bench.told(found)[1].startswith("outside: dense, torch: 9.10, before 2.00 to ")
+    assert (outside["row"], outside["side"], outside["now"]) == ("dense", "torch", [9.0, 9.1, 9.2])
+    lines = bench.told(found)
+    assert lines[0] == "7 of 8 medians lie within the earlier run's spread"
+    assert lines[1] == "1 do not; the two spreads overlap for 0 of them"
+    assert lines[2] == "outside: dense, torch: 9.10 (9.00 to 9.20), before 2.00 (2.00 to 2.00)"
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"rows": {"dense": {}}}', "[]"])
@@ -384,6 +386,38 @@ def test_without_a_gpu_the_flag_gives_a_clear_line():
     for part in ("empty", "growth", "score"):
         with pytest.raises(SystemExit, match="error: TensorFlow sees no GPU here"):
             bench.main([part, "--device", "gpu"])
+
+
+# --- what was measured, and what is said of it ---------------------------------------------------
+
+
+def test_the_recorded_figures_are_as_the_page_says():
+    results = speed.recorded()
+    account = {title[:1]: shares for title, *shares in speed.account(results, speed.HEAVY)}
+    (cnn, *_), (lstm, *_), (transformer, size, _) = (account[chapter] for chapter in "356")
+    assert max(cnn, lstm) < 0.5
+    assert transformer < 0.65
+    assert size < 0.12
+    assert all(shares[1] > 0.03 for shares in (account["3"], account["5"]))
+    assert all(rest > 0.1 for *_, rest in account.values())
+    kinds = results["machine"]["shares_by_kind"]
+    assert kinds["cnn"]["products"] + kinds["cnn"]["pooling"] > 0.8
+    assert kinds["lstm"]["moving numbers"] > 0.15
+    assert kinds["transformer"]["number by number"] + kinds["transformer"]["sums and means"] > 0.2
+    eager = statistics.median(results["rows"]["empty"]["ratios"]["eager"])
+    assert eager > 1000
+
+
+def test_the_recorded_loop_is_ahead_of_every_peer_in_every_row():
+    results = speed.recorded()
+    assert list(results["rows"]) == list(models.ROWS)
+    for name, row in results["rows"].items():
+        assert set(row["ratios"]) == set(sides.TITLES) - {"kerasbook"}, name
+        assert min(statistics.median(each) for each in row["ratios"].values()) > 1, name
+    means = bench.geometric_means(results["rows"])
+    assert means["fit"] >= 2.5
+    assert means["torch"] >= 1.8
+    assert set(results["score"]) == {f"chapter{number}" for number in range(1, 7)}
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,8 @@ def starts(results: dict) -> list[str]:
 def main() -> None:
     """The command."""
     results = json.loads(RESULTS.read_text())
-    again = "This is the second run: " + "; ".join(told(results["against"])) + "."
+    within, *others = told(results["against"])
+    again = f"This is the second run: {within}" + "".join(f"; {each}" for each in others[:1]) + "."
     parts = [
         [machine(results)],
         speeds(results),

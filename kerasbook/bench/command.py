@@ -141,10 +141,7 @@ def compare_runs(results: dict, earlier: dict) -> dict:
             if min(before) <= statistics.median(now) <= max(before):
                 within += 1
             else:
-                outside.append(
-                    {"row": name, "side": side, "now": statistics.median(now)}
-                    | {"before": [min(before), max(before)]}
-                )
+                outside.append({"row": name, "side": side, "now": now, "before": before})
     return {"within": within, "outside": outside}
 
 
@@ -153,9 +150,14 @@ def told(compared: dict) -> list[str]:
     outside = compared["outside"]
     count = compared["within"] + len(outside)
     lines = [f"{compared['within']} of {count} medians lie within the earlier run's spread"]
+    if outside:
+        overlap = sum(
+            min(each["now"]) <= max(each["before"]) and min(each["before"]) <= max(each["now"])
+            for each in outside
+        )
+        lines.append(f"{len(outside)} do not; the two spreads overlap for {overlap} of them")
     for each in outside:
-        low, high = each["before"]
-        words = f"{short(each['now'])}, before {short(low)} to {short(high)}"
+        words = f"{spread(each['now'])}, before {spread(each['before'])}"
         lines.append(f"outside: {each['row']}, {each['side']}: {words}")
     return lines
 
