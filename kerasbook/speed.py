@@ -35,10 +35,12 @@ from keras import layers
 # A computer is not equally fast all the time: others use it, it grows warm. So each way is a
 # process of its own, which waits until it is its turn, trains for a second, and waits again. Ratios
 # are taken within a round, and we look at their median over the rounds, the smallest and the
-# largest. One more thing must be left out: the first epoch after
-# a wait. When this page was made, `model.fit` stood still for seconds after some waits, its
-# processor idle, before its pipeline handed over the next batches. That was the waiting's fault,
-# and it made the book's loop look a hundred times faster than it is.
+# largest. Two traps were found on the way. The first epoch after a wait must be left out: after
+# some waits `model.fit` stood still for seconds, its processor idle, before its pipeline handed
+# over the next batches. That was the waiting's fault, and it once made the book's loop look ninety
+# times as fast with the convolutional network, where it is two or three times as fast. And of two
+# processes that run the same program one can be a fifth slower than the other, from its first step
+# to its last; we do not know why. So the second half of the rounds is taken by new processes.
 
 
 # %%

@@ -237,16 +237,18 @@ def test_the_share_of_the_machines_speed_is_taken_round_by_round():
 
 def test_a_second_run_is_compared_with_the_spread_of_the_first():
     first, second = results(dense=made_up()), results(dense=made_up())
-    assert bench.compare_runs(second, first)["outside"] == []
+    assert bench.compare_runs(second, [first])["outside"] == []
     second["rows"]["dense"]["ratios"]["torch"] = [9.0, 9.1, 9.2]
-    found = bench.compare_runs(second, first)
+    found = bench.compare_runs(second, [first])
     assert found["within"] == 7
     (outside,) = found["outside"]
     assert (outside["row"], outside["side"], outside["now"]) == ("dense", "torch", [9.0, 9.1, 9.2])
     lines = bench.told(found)
     assert lines[0] == "7 of 8 medians lie within the earlier run's spread"
     assert lines[1] == "1 do not; the two spreads overlap for 0 of them"
-    assert lines[2] == "outside: dense, torch: 9.10 (9.00 to 9.20), before 2.00 (2.00 to 2.00)"
+    assert lines[2] == "outside: dense, torch: 9.10 (9.00 to 9.20), before 2.00"
+    found = bench.compare_runs(second, [first, second])
+    assert bench.told(found) == ["8 of 8 medians lie within the spread of 2 earlier runs"]
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"rows": {"dense": {}}}', "[]"])
@@ -261,10 +263,48 @@ def test_a_file_that_holds_no_figures_is_refused(text, tmp_path, capsys):
 
 
 def test_a_share_and_a_ratio_have_few_digits():
-    assert [bench.short(each) for each in (0.954, 1.5, 9, 15.23, 99.7, 1520)] == [
-        "0.954", "1.50", "9.00", "15.2", "100", "1,520",
+    assert [bench.short(each) for each in (0.954, 1.5, 9, 15.23, 99.7, 15234)] == [
+        "0.954", "1.50", "9.00", "15.2", "100", "15,200",
     ]  # fmt: skip
     assert [bench.in_percent(each) for each in (0, 0.004, 0.47)] == ["0%", "0.4%", "47%"]
+
+
+def half(side_times, missing=()):
+    names = ["kerasbook", "fit"]
+    return {
+        "rounds": len(side_times),
+        "product_flops_per_second": [1e9] * len(side_times),
+        "milliseconds_per_step": {name: list(side_times) for name in names if name not in missing},
+        "first_step_seconds": dict.fromkeys(names, 1.0),
+        "memory": dict.fromkeys(names, 1),
+        "threads": dict.fromkeys(names, 1),
+        "outputs_differ_by": {"kerasbook": 0.0, "fit": 0.1 * len(side_times)},
+        "missing": dict.fromkeys(missing, "why"),
+    }
+
+
+def test_half_of_the_rounds_are_of_new_processes(monkeypatch):
+    halves = iter([half([1.0, 2.0, 3.0]), half([4.0, 5.0])])
+    asked = []
+    monkeypatch.setattr(
+        contest, "_compare", lambda name, rounds, *_: (asked.append(rounds), next(halves))[1]
+    )
+    row = contest.compare("dense", 5)
+    assert asked == [3, 2]
+    assert row["rounds"] == 5
+    assert row["milliseconds_per_step"]["fit"] == [1.0, 2.0, 3.0, 4.0, 5.0]
+    assert row["ratios"] == {"fit": [1.0] * 5}
+    assert len(row["product_flops_per_second"]) == 5
+    assert row["outputs_differ_by"]["fit"] == pytest.approx(0.3)
+
+
+def test_a_side_that_fails_the_second_time_is_missing(monkeypatch):
+    halves = iter([half([1.0]), half([4.0], missing=("fit",))])
+    monkeypatch.setattr(contest, "_compare", lambda *_: next(halves))
+    row = contest.compare("dense", 2)
+    assert row["ratios"] == {}
+    assert row["missing"] == {"fit": "why"}
+    assert "fit" not in row["memory"]
 
 
 def test_who_is_missing_is_told():

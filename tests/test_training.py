@@ -105,13 +105,15 @@ def test_inputs_may_be_several():
     assert training.predict(model, (X, X), batch_size=8).shape == (20, 1)
 
 
-def test_float16_scales_the_loss_as_keras_does():
-    keras.config.set_dtype_policy("mixed_float16")
+@pytest.mark.parametrize("precision", ["float16", "bfloat16"])
+def test_16_bits_are_those_of_keras_and_float16_scales_the_loss(precision):
+    keras.config.set_dtype_policy(f"mixed_{precision}")
     try:
         first, second = make_model(), make_model()
         train(first, loop="fit")
         train(second)
-        assert isinstance(second.optimizer, keras.optimizers.LossScaleOptimizer)
+        scaled = isinstance(second.optimizer, keras.optimizers.LossScaleOptimizer)
+        assert scaled == (precision == "float16")
         for a, b in zip(first.get_weights(), second.get_weights(), strict=True):
             np.testing.assert_array_equal(a, b)
     finally:

@@ -1,7 +1,7 @@
 """Writes the README's table of speeds from a file that `python -m kerasbook.bench --json` made.
 
 python -m kerasbook.bench rows --json first.json
-python -m kerasbook.bench --against first.json --json kerasbook/bench/results.json
+python -m kerasbook.bench --json kerasbook/bench/results.json --against first.json
 python tools/make_bench_table.py
 """
 
@@ -83,21 +83,23 @@ def starts(results: dict) -> list[str]:
     return lines
 
 
-def main() -> None:
-    """The command."""
-    results = json.loads(RESULTS.read_text())
-    within, *others = told(results["against"])
-    again = f"This is the second run: {within}" + "".join(f"; {each}" for each in others[:1]) + "."
+def table(results: dict) -> str:
+    """All of it, in Markdown."""
     parts = [
         [machine(results)],
         speeds(results),
-        [again, *notes_of(results)],
+        ["; ".join(told(results["against"])[:2]) + ".", *notes_of(results)],
         ["Until the end of the first step, and the memory that training adds to the process:"],
         starts(results),
         ["From pressing the key to a score:"],
         waits(results["score"]),
     ]
-    replace_in_readme("bench", "\n\n".join("\n".join(lines) for lines in parts))
+    return "\n\n".join("\n".join(lines) for lines in parts)
+
+
+def main() -> None:
+    """The command."""
+    replace_in_readme("bench", table(json.loads(RESULTS.read_text())))
 
 
 if __name__ == "__main__":

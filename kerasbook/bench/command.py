@@ -86,14 +86,14 @@ def product_speed(results: dict) -> float:
 
 
 def short(ratio: float) -> str:
-    """Three digits: '0.95', '1.52', '15.2', '1,520'."""
-    return f"{ratio:,.0f}" if ratio >= 99.5 else f"{ratio:#.3g}"
+    """Three digits: '0.954', '1.52', '15.2', '1,520', '15,200'."""
+    return f"{float(f'{ratio:.3g}'):,.0f}" if ratio >= 99.5 else f"{ratio:#.3g}"
 
 
 def spread(ratios: list[float], write=short) -> str:
     """The median, the smallest and the largest: '1.52 (1.40 to 1.71)'."""
     middle, least, most = map(write, (statistics.median(ratios), min(ratios), max(ratios)))
-    return f"{middle} ({least} to {most})"
+    return middle if least == most else f"{middle} ({least} to {most})"
 
 
 def in_percent(share: float) -> str:
@@ -124,32 +124,39 @@ def table_of(results: dict) -> Table:
     return table
 
 
-def compare_runs(results: dict, earlier: dict) -> dict:
-    """Returns how many of the medians lie within the spread of an earlier run, and which do not.
+def compare_runs(results: dict, earlier: list[dict]) -> dict:
+    """Returns how many of the medians lie within the spread of earlier runs, and which do not.
 
-    The spread is from the smallest to the largest round; compared are the ratios, and the shares
-    of the product speed.
+    The spread is from the smallest to the largest round of them all; compared are the ratios, and
+    the shares of the product speed.
     """
+
+    def figures(run, name):
+        if name not in run["rows"]:
+            return {}
+        shares = shares_of_product_speed(run, name)
+        return run["rows"][name]["ratios"] | {"share": shares}
+
     within, outside = 0, []
-    for name in (name for name in results["rows"] if name in earlier["rows"]):
-        both = [
-            run["rows"][name]["ratios"] | {"share": shares_of_product_speed(run, name)}
-            for run in (results, earlier)
-        ]
-        for side in (side for side in both[0] if side in both[1]):
-            now, before = (each[side] for each in both)
+    for name in results["rows"]:
+        for side, now in figures(results, name).items():
+            before = [ratio for run in earlier for ratio in figures(run, name).get(side, [])]
+            if not before:
+                continue
             if min(before) <= statistics.median(now) <= max(before):
                 within += 1
             else:
                 outside.append({"row": name, "side": side, "now": now, "before": before})
-    return {"within": within, "outside": outside}
+    return {"runs": len(earlier), "within": within, "outside": outside}
 
 
 def told(compared: dict) -> list[str]:
     """What `compare_runs` found, in words."""
     outside = compared["outside"]
     count = compared["within"] + len(outside)
-    lines = [f"{compared['within']} of {count} medians lie within the earlier run's spread"]
+    runs = compared["runs"]
+    whose = "the earlier run's spread" if runs == 1 else f"the spread of {runs} earlier runs"
+    lines = [f"{compared['within']} of {count} medians lie within {whose}"]
     if outside:
         overlap = sum(
             min(each["now"]) <= max(each["before"]) and min(each["before"]) <= max(each["now"])
@@ -195,11 +202,11 @@ def main(arguments: list[str] | None = None) -> None:
         "parts", nargs="*", metavar="PART",
         help=f"{', '.join(PARTS)}, or some of the rows: {', '.join(ROWS)} (default: all)",
     )  # fmt: skip
-    parser.add_argument("--rounds", type=int, default=7, help="turns of each (default 7)")
+    parser.add_argument("--rounds", type=int, default=6, help="turns of each (default 6)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
     parser.add_argument(
-        "--against", type=Path, metavar="FILE",
-        help="say which medians lie outside the spread of an earlier run, whose figures are there",
+        "--against", type=Path, metavar="FILE", nargs="+", default=[],
+        help="say which medians lie outside the spread of earlier runs, whose figures are there",
     )  # fmt: skip
     parser.add_argument("--seeds", type=int, default=3, help="runs to each score (default 3)")
     parser.add_argument("--device", choices=("auto", "cpu", "gpu"), default="auto")
@@ -215,7 +222,7 @@ def main(arguments: list[str] | None = None) -> None:
         )
     old = options.json if options.parts else None  # a file in which the other parts stay
     kept = _figures(old, parser) if old and old.exists() else {}
-    earlier = _figures(options.against, parser) if options.against else {}
+    earlier = [_figures(file, parser) for file in options.against]
     options.kept = ""
     settings = {"device": options.device, "mixed_precision": options.mixed_precision}
     # Of the processes that are killed torch leaves semaphores: Python removes them, with a warning.
@@ -242,7 +249,7 @@ def _figures(file: Path, parser) -> dict:
     return found
 
 
-def _main(options, settings: dict, console: Console, results: dict, earlier: dict) -> None:
+def _main(options, settings: dict, console: Console, results: dict, earlier: list) -> None:
     every = not options.parts or "rows" in options.parts
     rows = [name for name in ROWS if every or name in options.parts]
     parts = [name for name in PARTS if name in options.parts or not options.parts]

@@ -99,10 +99,36 @@ class Side(Worker):
 def compare(name: str, rounds: int, settings: dict = NO_SETTINGS, tell=lambda text: None) -> dict:
     """Returns milliseconds per step of all sides, turn by turn, and what the start took.
 
-    A ratio is taken round by round: its turns stand beside each other in time. The first turn of
-    each side is left out. Another side takes turns with them that only multiplies large matrices:
-    a share of the machine's speed is a ratio like the others.
+    A ratio is taken round by round. Another side takes turns with them that only multiplies large
+    matrices: a share of the machine's speed is a ratio like the others. The second half of the
+    rounds is taken by new processes, since one may be slower than another of the same program.
     """
+    halves = [_compare(name, rounds - rounds // 2, settings, tell)]
+    if rounds > 1:
+        halves.append(_compare(name, rounds // 2, settings, tell))
+    row = halves[0]
+    row["rounds"] = rounds
+    for other in halves[1:]:
+        row["missing"] |= other["missing"]
+        row["product_flops_per_second"] += other["product_flops_per_second"]
+        for side, times in other["milliseconds_per_step"].items():
+            row["milliseconds_per_step"].get(side, []).extend(times)
+        for side, difference in other["outputs_differ_by"].items():
+            row["outputs_differ_by"][side] = max(difference, row["outputs_differ_by"][side])
+    times = row["milliseconds_per_step"]
+    for side in row["missing"].keys() & times.keys():  # it failed the second time
+        for measured in ("milliseconds_per_step", "first_step_seconds", "memory", "threads"):
+            del row[measured][side]
+    row["ratios"] = {
+        side: [theirs / mine for theirs, mine in zip(each, times["kerasbook"], strict=True)]
+        for side, each in times.items()
+        if side != "kerasbook"
+    }
+    return row
+
+
+def _compare(name: str, rounds: int, settings: dict, tell) -> dict:
+    """The same without ratios, for one process of each side. Their first turns are left out."""
     row = ROWS[name]
     found: dict[str, Side] = {}
     missing = {}
@@ -149,11 +175,6 @@ def compare(name: str, rounds: int, settings: dict = NO_SETTINGS, tell=lambda te
         "steps_per_epoch": steps,
         "product_flops_per_second": [Product.flops / seconds for seconds in products],
         "milliseconds_per_step": times,
-        "ratios": {
-            side: [theirs / mine for theirs, mine in zip(each, times["kerasbook"], strict=True)]
-            for side, each in times.items()
-            if side != "kerasbook"
-        },
         "first_step_seconds": {
             side: each.start["first_step_seconds"] for side, each in found.items()
         },
