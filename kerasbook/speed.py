@@ -509,9 +509,10 @@ def plot_waits(scores):
             statistics.median(run["seconds"] for run in each[loop]) for each in scores.values()
         ]
         bars = ax.bar(np.arange(len(scores)) + 0.4 * place, seconds, 0.38, label=name)
-        ax.bar_label(bars, fmt="{:.0f}", fontsize=8)
+        ax.bar_label(bars, fmt="{:.1f}", fontsize=8)
     labels = [
-        f"chapter {name[7:]}\n{each['score']} {each['target']:.3f}" for name, each in scores.items()
+        f"chapter {name[7:]}\n{each['score']}\n{each['target']:.3f}"
+        for name, each in scores.items()
     ]
     ax.set_xticks(np.arange(len(scores)) + 0.2, labels)
     ax.set(ylabel="seconds to the score")
