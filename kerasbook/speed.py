@@ -91,8 +91,8 @@ if __name__ == "__main__":
     plot_sides([rows[name] for name in ("empty", "regression", "dense", "cnn")])
 
 # %% [markdown]
-# Is that chance? It was the second time that the whole was run. Do the medians lie between the
-# smallest and the largest round of the first time?
+# Is that chance? The whole was measured more than once. Do these medians lie between the smallest
+# and the largest round of the earlier runs?
 
 # %%
 if __name__ == "__main__":
@@ -483,13 +483,12 @@ if __name__ == "__main__":
     plot_kinds(results, HEAVY)
 
 # %% [markdown]
-# None of the three comes near the limit. In the convolutional network and in the LSTM less than
-# half of the time is arithmetic at full speed. One reason is size: the products of one time step
-# are small, and so are the convolutions of few channels. The convolutional network does little else
-# than products and pooling. In the LSTM a good part of the time goes into moving numbers: what the
-# way back needs of every step is written to arrays of all steps, and read again. In the Transformer
-# the products are nearly as fast as large ones. There normalisation, ReLU, biases, softmax, sums
-# and their ways back decide: they go through all the numbers, and do little with each.
+# None of the three comes near the limit. In the convolutional network one reason is size:
+# convolutions of few channels are slower than a large product. It does little else than products
+# and pooling. In the LSTM and in the Transformer the products lose little; what stands around them
+# takes the time. In the LSTM much of that is moving numbers: what the way back needs of every step
+# is written to arrays of all steps, and read again. In the Transformer normalisation, ReLU, biases,
+# softmax, sums and their ways back go through all the numbers, and do little with each.
 #
 # ## The wait before the first step, and the wait for a score
 #

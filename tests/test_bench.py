@@ -434,12 +434,10 @@ def test_without_a_gpu_the_flag_gives_a_clear_line():
 def test_the_recorded_figures_are_as_the_page_says():
     results = speed.recorded()
     account = {title[:1]: shares for title, *shares in speed.account(results, speed.HEAVY)}
-    (cnn, *_), (lstm, *_), (transformer, size, _) = (account[chapter] for chapter in "356")
-    assert max(cnn, lstm) < 0.5
-    assert transformer < 0.65
-    assert size < 0.12
-    assert all(shares[1] > 0.03 for shares in (account["3"], account["5"]))
-    assert all(rest > 0.1 for *_, rest in account.values())
+    assert max(best for best, _, _ in account.values()) < 0.65
+    assert account["3"][1] > 0.1
+    assert max(account["5"][1], account["6"][1]) < 0.1
+    assert min(rest for *_, rest in account.values()) > 0.3
     kinds = results["machine"]["shares_by_kind"]
     assert kinds["cnn"]["products"] + kinds["cnn"]["pooling"] > 0.8
     assert kinds["lstm"]["moving numbers"] > 0.15
