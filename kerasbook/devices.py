@@ -13,6 +13,7 @@ from collections.abc import Callable
 from kerasbook.checks import ArgumentError
 from kerasbook.cluster import Cluster, ClusterError
 from kerasbook.loops import _ArrayLoop
+from kerasbook.machine import cores
 
 import keras
 import numpy as np
@@ -53,6 +54,17 @@ def logical_devices(count: int, kind: str | None = None) -> list[str]:
                 "anything: do it first, or restart"
             ) from None
     return [f"CPU:{number}" for number in range(count)]
+
+
+def one_thread_per_operation() -> None:
+    """On a CPU of two cores, lets operations run side by side instead of each on both cores.
+
+    For models with many small operations that do not wait for each other. Does nothing once
+    TensorFlow has computed something, with a GPU, or with more cores, where it was not measured.
+    """
+    if cores() <= 2 and not tf.config.get_visible_devices("GPU"):
+        with contextlib.suppress(RuntimeError):
+            tf.config.threading.set_intra_op_parallelism_threads(1)
 
 
 def make_strategy(

@@ -40,6 +40,15 @@ def peak_memory() -> int:
     return peak if sys.platform == "darwin" else 1024 * peak
 
 
+def waits() -> int:
+    """How often a thread of this process has gone to sleep to wait; 0 where nobody counts it."""
+    if sys.platform == "win32":
+        return 0
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_nvcsw
+
+
 def _kibibytes(name: str) -> int:
     words = _line_of("/proc/self/status", name).split()
     return 1024 * int(words[1]) if words else 0

@@ -38,9 +38,10 @@ from keras import layers
 # largest. Two traps were found on the way. The first epoch after a wait must be left out: after
 # some waits `model.fit` stood still for seconds, its processor idle, before its pipeline handed
 # over the next batches. That was the waiting's fault, and it once made the book's loop look ninety
-# times as fast with the convolutional network, where it is two or three times as fast. And of two
-# processes that run the same program one can be a fifth slower than the other, from its first step
-# to its last; we do not know why. So the second half of the rounds is taken by new processes.
+# times as fast with the convolutional network, where it is two or three times as fast. And a
+# machine that is shared with others can be slower for minutes, for one way to train more than for
+# another: we come back to that. So the rounds of a row are spread over the whole run, with new
+# processes for every two of them.
 
 
 # %%
@@ -410,6 +411,67 @@ if __name__ == "__main__":
 # %% [markdown]
 # On a GPU none of this is needed: there Keras' layer runs in a kernel of cuDNN that does the same
 # and more.
+#
+# ## The same work with less waiting: the Transformer
+#
+# TensorFlow shares an operation out among the cores, if it is large enough. In the end one core has
+# to wait for the other. If that takes long, its thread goes to sleep and must be woken, and that
+# costs as much as a small operation. The system counts how often threads fall asleep:
+
+
+# %%
+def median_waits(row) -> dict[str, float]:
+    """Returns how often a thread goes to sleep in a step, for each way to train."""
+    return {NAMES[name]: statistics.median(each) for name, each in row["waits_per_step"].items()}
+
+
+if __name__ == "__main__":
+    print(f"{'':52}this book  model.fit  PyTorch")
+    for name in ("cnn", "gru", "lstm", "transformer"):
+        waits = median_waits(rows[name])
+        ours, fit, torch = (waits[each] for each in ("this book", "model.fit", "PyTorch"))
+        print(f"{rows[name]['title']:52}{ours:9.0f}{fit:11.0f}{torch:9.0f}")
+
+# %% [markdown]
+# PyTorch's threads stay awake: they turn in a circle until there is work. TensorFlow's do that only
+# for a moment. A Transformer has hundreds of operations in a step, each just large enough to be
+# shared out. But many of them do not depend on each other: queries, keys and values; the gradient
+# of a weight and that of its input. So `devices.one_thread_per_operation` gives each operation one
+# thread, on two cores, and lets two operations run side by side. (`python -m kerasbook.chapter6`
+# calls it first of all: TensorFlow takes the setting only before it has computed something.) And to
+# have always two operations that do not depend on each other, the batch is halved again.
+
+
+# %%
+class InHalves(layers.Layer):
+    """Gives each half of a batch by itself to a model, whose rows have nothing to do with another.
+
+    That rules out batch normalisation.
+    """
+
+    def __init__(self, within, **options):
+        """Takes the model."""
+        super().__init__(**options)
+        self.within = within
+
+    def call(self, x):
+        """Returns the outputs of the model for x."""
+        half = (x.shape[0] or 0) // 2
+        parts = [x[:half], x[half:]] if half else [x]
+        return tf.concat([self.within(part) for part in parts], 0)
+
+
+if __name__ == "__main__":
+    x = np.random.default_rng(0).normal(size=(17, 3)).astype("float32")
+    dense = keras.Sequential([keras.Input((3,)), layers.Dense(5, "tanh")])
+    difference = np.abs(InHalves(dense)(x) - dense(x)).max()
+    print(f"in halves and at once: largest difference {difference:.0e}")
+
+# %% [markdown]
+# In the other rows one thread per operation would cost time: there one operation follows the other.
+# How long it takes to wake a core is not the same all the time, if the machine is a virtual one:
+# it depends on what the others do. That is why a machine can become slower for minutes, and for
+# those most who often fall asleep.
 #
 # Here are the recurrent rows and the Transformer. Its blocks are chapter 6's: one product makes
 # keys and values together, and all tokens of a batch go through a dense layer as the rows of one

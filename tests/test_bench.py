@@ -188,6 +188,7 @@ def test_the_epoch_after_a_pause_is_not_timed(monkeypatch):
     _, *answers = other.answers
     assert len(answers) == 2
     assert all(0.02 <= answer["seconds"] < 0.2 for answer in answers)
+    assert all(0.5 < answer["waits"] < 5 for answer in answers)  # it sleeps once in an epoch
 
 
 def made_up(ratio=2.0):
@@ -244,11 +245,32 @@ def test_a_second_run_is_compared_with_the_spread_of_the_first():
     (outside,) = found["outside"]
     assert (outside["row"], outside["side"], outside["now"]) == ("dense", "torch", [9.0, 9.1, 9.2])
     lines = bench.told(found)
-    assert lines[0] == "7 of 8 medians lie within the earlier run's spread"
+    assert lines[0] == (
+        "7 of 8 medians lie within the earlier run's spread; "
+        "by chance alone, about 3 would lie outside"
+    )
     assert lines[1] == "1 do not; the two spreads overlap for 0 of them"
     assert lines[2] == "outside: dense, torch: 9.10 (9.00 to 9.20), before 2.00"
     found = bench.compare_runs(second, [first, second])
-    assert bench.told(found) == ["8 of 8 medians lie within the spread of 2 earlier runs"]
+    (line,) = bench.told(found)
+    assert line.startswith("8 of 8 medians lie within the spread of 2 earlier runs; ")
+
+
+@pytest.mark.parametrize("rounds", [3, 5, 8])
+def test_how_many_medians_lie_outside_by_chance(rounds):
+    random = np.random.default_rng(0)
+    now, before = random.random((2, 20000, rounds))
+    middle = np.median(now, axis=1)
+    share = np.mean((middle < before.min(axis=1)) | (middle > before.max(axis=1)))
+    found = bench.chance_outside(rounds, rounds)
+    assert found == pytest.approx(share, abs=0.01 if rounds % 2 else 0.02)
+
+
+def test_without_a_tuned_side_none_is_the_quicker():
+    row = made_up()
+    for name in ("tuned", "tuned, XLA"):
+        del row["ratios"][name]
+    assert bench.rival(row, "tuned") == "tuned"
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"rows": {"dense": {}}}', "[]"])
@@ -269,42 +291,60 @@ def test_a_share_and_a_ratio_have_few_digits():
     assert [bench.in_percent(each) for each in (0, 0.004, 0.47)] == ["0%", "0.4%", "47%"]
 
 
-def half(side_times, missing=()):
-    names = ["kerasbook", "fit"]
+def visit(side_times, missing=()):
+    names = [name for name in ("kerasbook", "fit") if name not in missing]
     return {
         "rounds": len(side_times),
         "product_flops_per_second": [1e9] * len(side_times),
-        "milliseconds_per_step": {name: list(side_times) for name in names if name not in missing},
-        "first_step_seconds": dict.fromkeys(names, 1.0),
+        "milliseconds_per_step": {name: list(side_times) for name in names},
+        "ratios": {name: [1.0] * len(side_times) for name in names if name != "kerasbook"},
+        "waits_per_step": {name: [7.0] * len(side_times) for name in names},
+        "first_step_seconds": {name: side_times[0] for name in names},
         "memory": dict.fromkeys(names, 1),
         "threads": dict.fromkeys(names, 1),
-        "outputs_differ_by": {"kerasbook": 0.0, "fit": 0.1 * len(side_times)},
+        "outputs_differ_by": {name: 0.1 * len(side_times) for name in names},
         "missing": dict.fromkeys(missing, "why"),
     }
 
 
-def test_half_of_the_rounds_are_of_new_processes(monkeypatch):
-    halves = iter([half([1.0, 2.0, 3.0]), half([4.0, 5.0])])
-    asked = []
-    monkeypatch.setattr(
-        contest, "_compare", lambda name, rounds, *_: (asked.append(rounds), next(halves))[1]
-    )
-    row = contest.compare("dense", 5)
-    assert asked == [3, 2]
+def test_the_rounds_of_two_visits_are_joined():
+    first = visit([1.0, 2.0, 3.0])
+    row = contest.joined(first, visit([4.0, 5.0]))
     assert row["rounds"] == 5
     assert row["milliseconds_per_step"]["fit"] == [1.0, 2.0, 3.0, 4.0, 5.0]
     assert row["ratios"] == {"fit": [1.0] * 5}
-    assert len(row["product_flops_per_second"]) == 5
+    assert len(row["product_flops_per_second"]) == len(row["waits_per_step"]["kerasbook"]) == 5
     assert row["outputs_differ_by"]["fit"] == pytest.approx(0.3)
+    assert row["first_step_seconds"]["fit"] == 1.0
+    assert first == visit([1.0, 2.0, 3.0])
 
 
-def test_a_side_that_fails_the_second_time_is_missing(monkeypatch):
-    halves = iter([half([1.0]), half([4.0], missing=("fit",))])
-    monkeypatch.setattr(contest, "_compare", lambda *_: next(halves))
-    row = contest.compare("dense", 2)
+@pytest.mark.parametrize("gone", [0, 1])
+def test_a_side_that_fails_in_one_visit_is_missing(gone):
+    visits = [visit([1.0]), visit([4.0])]
+    visits[gone] = visit([1.0], missing=("fit",))
+    row = contest.joined(*visits)
     assert row["ratios"] == {}
     assert row["missing"] == {"fit": "why"}
     assert "fit" not in row["memory"]
+    assert list(row["milliseconds_per_step"]) == ["kerasbook"]
+
+
+def test_the_rows_are_visited_again_and_again(monkeypatch, tmp_path):
+    asked = []
+
+    def compare(name, rounds, *_):
+        asked.append((name, rounds))
+        return made_up()
+
+    monkeypatch.setattr(bench, "ask", lambda what, *_, **__: (
+        {"device": "CPU", "transfer_bytes_per_second": None}
+        if what is bench.measure_machine else dict.fromkeys(bench.ARITHMETIC, 1)
+    ))  # fmt: skip
+    monkeypatch.setattr(bench, "compare", compare)
+    monkeypatch.setattr(bench, "joined", lambda first, later: later)
+    bench.main(["dense", "cnn", "--rounds", "5", "--json", str(tmp_path / "bench.json")])
+    assert asked == [("dense", 2), ("cnn", 2), ("dense", 2), ("cnn", 2), ("dense", 1), ("cnn", 1)]
 
 
 def test_who_is_missing_is_told():
@@ -331,6 +371,16 @@ def test_the_first_steps_are_compiled_as_all_are(monkeypatch):
         for epochs in (1, 10**6):
             sides.Ours(SMALL[name]).train(*SMALL[name].data(), epochs, False, None)
     assert seen == ["on", "on", "off", "off"]
+
+
+@pytest.mark.parametrize("rows", [0, 1, 2, 17])
+def test_halves_give_what_the_whole_gives(rows):
+    x = np.random.default_rng(0).normal(size=(rows, 3)).astype("float32")
+    within = keras.Sequential([keras.Input((3,)), layers.Dense(5, "tanh")])
+    shapes = []
+    halves = speed.InHalves(lambda part: (shapes.append(part.shape[0]), within(part))[1])
+    np.testing.assert_allclose(halves(x), within(x), atol=1e-6)
+    assert shapes == ([rows // 2, rows - rows // 2] if rows > 1 else [rows])
 
 
 @pytest.mark.parametrize("precision", ["float16", "bfloat16"])

@@ -11,11 +11,12 @@ import sys
 from pathlib import Path
 
 from kerasbook.bench import growth, score, turns
-from kerasbook.bench.contest import ask, best_tuned, compare
+from kerasbook.bench.contest import ask, best_tuned, compare, joined
 from kerasbook.bench.models import ROWS
 from kerasbook.bench.sides import TITLES
 from kerasbook.bench.turns import BenchError
 from kerasbook.checkpoint import atomic_path
+from kerasbook.devices import one_thread_per_operation
 from kerasbook.machine import cores, processor
 
 from rich.console import Console
@@ -24,8 +25,13 @@ from rich.table import Table
 RIVALS = ("fit", "tuned", "eager", "trainer", "torch", "torch.compile")
 
 
-def measure_machine(rows, settings: dict, tell) -> dict:
-    """Returns what the machine is, and how much arithmetic a step of each row is."""
+# A machine that others use too can be slower for minutes, and not equally so for all sides. So the
+# rounds of a row are spread over the whole run.
+ROUNDS_OF_A_VISIT = 2
+
+
+def measure_machine(settings: dict, tell) -> dict:
+    """Returns what the machine is, and how fast the way to its GPU."""
     import tensorflow as tf
 
     turns.prepare(settings)
@@ -33,16 +39,23 @@ def measure_machine(rows, settings: dict, tell) -> dict:
 
     gpus = tf.config.get_visible_devices("GPU")
     names = [tf.config.experimental.get_device_details(gpu).get("device_name") for gpu in gpus]
-    found: dict = {
+    return {
         "device": ", ".join(map(str, names)) or "CPU",
         "transfer_bytes_per_second": costs.transfer_speed(),
     }
-    for each in (costs.flops_per_step, costs.seconds_of_products, costs.shares_by_kind):
-        found[each.__name__] = {}
-        for name in rows:
-            tell(f"the arithmetic of {name}")
-            found[each.__name__][name] = each(ROWS[name])
-    return found
+
+
+ARITHMETIC = ("flops_per_step", "seconds_of_products", "shares_by_kind")
+
+
+def measure_arithmetic(name: str, settings: dict, tell) -> dict:
+    """Returns how much arithmetic a step of the row is, and what of its time it takes."""
+    turns.prepare(settings)
+    from kerasbook.bench import costs
+
+    if ROWS[name].one_thread:
+        one_thread_per_operation()
+    return {each: getattr(costs, each)(ROWS[name]) for each in ARITHMETIC}
 
 
 def rival(row: dict, name: str) -> str:
@@ -124,6 +137,20 @@ def table_of(results: dict) -> Table:
     return table
 
 
+def chance_outside(now: int, before: int) -> float:
+    """Returns about how probable a median outside the spread is, if all rounds are of one kind.
+
+    The median of `now` rounds lies above the largest of `before` others if its upper half does. All
+    orders of the rounds are equally probable. With an even number the median lies between two
+    rounds, and the mean of both cases is taken.
+    """
+
+    def above(count):
+        return math.comb(now + before - count, before) / math.comb(now + before, before)
+
+    return above(math.ceil(now / 2)) + above(now // 2 + 1)  # twice the mean: above, or below
+
+
 def compare_runs(results: dict, earlier: list[dict]) -> dict:
     """Returns how many of the medians lie within the spread of earlier runs, and which do not.
 
@@ -137,17 +164,20 @@ def compare_runs(results: dict, earlier: list[dict]) -> dict:
         shares = shares_of_product_speed(run, name)
         return run["rows"][name]["ratios"] | {"share": shares}
 
-    within, outside = 0, []
+    within, outside, by_chance = 0, [], 0.0
     for name in results["rows"]:
         for side, now in figures(results, name).items():
             before = [ratio for run in earlier for ratio in figures(run, name).get(side, [])]
             if not before:
                 continue
+            by_chance += chance_outside(len(now), len(before))
             if min(before) <= statistics.median(now) <= max(before):
                 within += 1
             else:
                 outside.append({"row": name, "side": side, "now": now, "before": before})
-    return {"runs": len(earlier), "within": within, "outside": outside}
+    return {
+        "runs": len(earlier), "within": within, "outside": outside, "outside_by_chance": by_chance,
+    }  # fmt: skip
 
 
 def told(compared: dict) -> list[str]:
@@ -156,7 +186,9 @@ def told(compared: dict) -> list[str]:
     count = compared["within"] + len(outside)
     runs = compared["runs"]
     whose = "the earlier run's spread" if runs == 1 else f"the spread of {runs} earlier runs"
+    chance = compared["outside_by_chance"]
     lines = [f"{compared['within']} of {count} medians lie within {whose}"]
+    lines[0] += f"; by chance alone, about {chance:.0f} would lie outside"
     if outside:
         overlap = sum(
             min(each["now"]) <= max(each["before"]) and min(each["before"]) <= max(each["now"])
@@ -202,7 +234,7 @@ def main(arguments: list[str] | None = None) -> None:
         "parts", nargs="*", metavar="PART",
         help=f"{', '.join(PARTS)}, or some of the rows: {', '.join(ROWS)} (default: all)",
     )  # fmt: skip
-    parser.add_argument("--rounds", type=int, default=6, help="turns of each (default 6)")
+    parser.add_argument("--rounds", type=int, default=8, help="turns of each (default 8)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
     parser.add_argument(
         "--against", type=Path, metavar="FILE", nargs="+", default=[],
@@ -274,14 +306,25 @@ def _main(options, settings: dict, console: Console, results: dict, earlier: lis
             options.kept = f"; what was measured is in {options.json}"
 
     with console.status("the machine's speed") as status:
-        machine = ask(measure_machine, rows, settings, tell=status.update)
-        for kind in ("flops_per_step", "seconds_of_products", "shares_by_kind"):
-            machine[kind] = results.get("machine", {}).get(kind, {}) | machine[kind]
-        results["machine"] = machine
+        machine = ask(measure_machine, settings, tell=status.update)
+        old = results.get("machine", {})
+        results["machine"] = machine | {kind: old.get(kind, {}) for kind in ARITHMETIC}
         settings = settings | {"device": "cpu" if machine["device"] == "CPU" else "gpu"}
         for name in rows:
-            results["rows"][name] = compare(name, options.rounds, settings, status.update)
-            keep()
+            status.update(f"the arithmetic of {name}")
+            for kind, value in ask(measure_arithmetic, name, settings).items():
+                results["machine"][kind][name] = value
+        for done in range(0, options.rounds, ROUNDS_OF_A_VISIT):
+            visit = f"visit {done // ROUNDS_OF_A_VISIT + 1}: "
+            for name in rows:
+                found = compare(
+                    name,
+                    min(ROUNDS_OF_A_VISIT, options.rounds - done),
+                    settings,
+                    lambda text, visit=visit: status.update(visit + text),
+                )
+                results["rows"][name] = joined(results["rows"][name], found) if done else found
+                keep()
         if "growth" in parts:
             results["growth"] = ask(growth.measure, settings, tell=status.update)
             keep()

@@ -100,35 +100,9 @@ def compare(name: str, rounds: int, settings: dict = NO_SETTINGS, tell=lambda te
     """Returns milliseconds per step of all sides, turn by turn, and what the start took.
 
     A ratio is taken round by round. Another side takes turns with them that only multiplies large
-    matrices: a share of the machine's speed is a ratio like the others. The second half of the
-    rounds is taken by new processes, since one may be slower than another of the same program.
+    matrices: a share of the machine's speed is a ratio like the others. The first turn of each is
+    left out.
     """
-    halves = [_compare(name, rounds - rounds // 2, settings, tell)]
-    if rounds > 1:
-        halves.append(_compare(name, rounds // 2, settings, tell))
-    row = halves[0]
-    row["rounds"] = rounds
-    for other in halves[1:]:
-        row["missing"] |= other["missing"]
-        row["product_flops_per_second"] += other["product_flops_per_second"]
-        for side, times in other["milliseconds_per_step"].items():
-            row["milliseconds_per_step"].get(side, []).extend(times)
-        for side, difference in other["outputs_differ_by"].items():
-            row["outputs_differ_by"][side] = max(difference, row["outputs_differ_by"][side])
-    times = row["milliseconds_per_step"]
-    for side in row["missing"].keys() & times.keys():  # it failed the second time
-        for measured in ("milliseconds_per_step", "first_step_seconds", "memory", "threads"):
-            del row[measured][side]
-    row["ratios"] = {
-        side: [theirs / mine for theirs, mine in zip(each, times["kerasbook"], strict=True)]
-        for side, each in times.items()
-        if side != "kerasbook"
-    }
-    return row
-
-
-def _compare(name: str, rounds: int, settings: dict, tell) -> dict:
-    """The same without ratios, for one process of each side. Their first turns are left out."""
     row = ROWS[name]
     found: dict[str, Side] = {}
     missing = {}
@@ -154,6 +128,7 @@ def _compare(name: str, rounds: int, settings: dict, tell) -> dict:
                 if side in found:
                     found.pop(side).end()
         times: dict[str, list[float]] = {side: [] for side in found}
+        waits: dict[str, list[float]] = {side: [] for side in found}
         memory = {}
         steps = -(-len(row.data()[0]) // row.batch_size)
         for number in range(rounds):
@@ -161,6 +136,7 @@ def _compare(name: str, rounds: int, settings: dict, tell) -> dict:
             for side in found if number % 2 == 0 else reversed(found):
                 answer = found[side].turn()
                 times[side].append(1000 * answer["seconds"] / steps)
+                waits[side].append(answer["waits"] / steps)
                 memory[side] = answer["memory"]
     except BenchError as error:
         raise BenchError(f"{name}, {side}: {error}") from None
@@ -175,6 +151,12 @@ def _compare(name: str, rounds: int, settings: dict, tell) -> dict:
         "steps_per_epoch": steps,
         "product_flops_per_second": [Product.flops / seconds for seconds in products],
         "milliseconds_per_step": times,
+        "ratios": {
+            side: [theirs / mine for theirs, mine in zip(each, times["kerasbook"], strict=True)]
+            for side, each in times.items()
+            if side != "kerasbook"
+        },
+        "waits_per_step": {side: waits[side] for side in found},
         "first_step_seconds": {
             side: each.start["first_step_seconds"] for side, each in found.items()
         },
@@ -184,6 +166,28 @@ def _compare(name: str, rounds: int, settings: dict, tell) -> dict:
         "outputs_differ_by": differences,
         "missing": missing,
     }
+
+
+ROUND_BY_ROUND = ("milliseconds_per_step", "ratios", "waits_per_step")
+BY_SIDE = (*ROUND_BY_ROUND, "first_step_seconds", "memory", "threads", "outputs_differ_by")
+
+
+def joined(row: dict, later: dict) -> dict:
+    """Returns both as one row: the rounds of both, and what the start took the first time.
+
+    A side that failed once is missing.
+    """
+    both = row | {"rounds": row["rounds"] + later["rounds"]}
+    both["missing"] = row["missing"] | later["missing"]
+    speeds = "product_flops_per_second"
+    both[speeds] = row[speeds] + later[speeds]
+    for key in BY_SIDE:
+        both[key] = {side: value for side, value in row[key].items() if side not in both["missing"]}
+    for key in ROUND_BY_ROUND:
+        both[key] = {side: value + later[key][side] for side, value in both[key].items()}
+    for side, difference in both["outputs_differ_by"].items():
+        both["outputs_differ_by"][side] = max(difference, later["outputs_differ_by"][side])
+    return both
 
 
 def check_outputs(difference: float, change: float, settings: dict) -> None:
@@ -203,4 +207,5 @@ def check_outputs(difference: float, change: float, settings: dict) -> None:
 def best_tuned(row: dict) -> str:
     """Which of the two tuned ways to call `model.fit` was the quicker one."""
     names = [name for name in row["ratios"] if name.startswith("tuned")]
-    return min(names, key=lambda name: statistics.median(row["milliseconds_per_step"][name]))
+    times = row["milliseconds_per_step"]
+    return min(names, key=lambda name: statistics.median(times[name]), default="tuned")

@@ -36,8 +36,8 @@ def flops_per_step(row: Row) -> int:
 def seconds_of_products(row: Row) -> float:
     """Returns what the products of a step of our model take alone, each in its own size.
 
-    They are run as the model runs them: in TensorFlow's operations, or compiled by XLA; and if it
-    has `row.at_once` parts side by side, so many at once.
+    They are run as the model runs them: in TensorFlow's operations, or compiled by XLA; and where
+    it has `row.at_once` parts side by side, so many at once.
     """
     counts: dict[tuple, tuple] = {}  # what to run → its options, and how often
     for op, times, compiled in _products(row, (row.ours or row.model)()):
@@ -53,7 +53,7 @@ def seconds_of_products(row: Row) -> float:
         key = op.type, shapes, sizes, compiled, repr(sorted(options.items()))
         counts[key] = options, times + counts.get(key, (None, 0))[1]
     return sum(
-        times * _seconds_alone(*key[:4], options, row.at_once if key[3] else 1)
+        times * _seconds_alone(*key[:4], options, row.at_once if key[3] or row.one_thread else 1)
         for key, (options, times) in counts.items()
     )
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from kerasbook.chapter6 import Block, as_keras
 from kerasbook.data import load_auto_mpg, load_fashion
-from kerasbook.speed import ConvPoolRelu, HandMadeLSTM
+from kerasbook.speed import ConvPoolRelu, HandMadeLSTM, InHalves
 
 import keras
 import numpy as np
@@ -27,7 +27,8 @@ class Row:
     as_keras: Callable[[keras.Model], list] = keras.Model.get_weights  # its weights in Keras' order
     torch: tuple = ()  # the function in peers.py that makes it, and its arguments
     time_steps: int = 1  # how often the loop inside the model turns
-    at_once: int = 1  # how many parts of the batch our model computes side by side, in XLA
+    at_once: int = 1  # how many parts of the batch our model computes side by side
+    one_thread: bool = False  # whether our side gives each operation one thread
     counts: bool = True  # in the geometric mean
 
 
@@ -65,10 +66,11 @@ def convolutional() -> keras.Model:
 
 
 def book_convolutional() -> keras.Model:
-    """The same with bias and ReLU after the pooling."""
+    """The same with bias and ReLU after the pooling; in halves."""
     maps = [ConvPoolRelu(32), ConvPoolRelu(64), ConvPoolRelu(64, pool=False)]
     dense = [layers.Dense(64, activation="relu"), layers.Dense(10)]
-    return keras.Sequential([keras.Input((28, 28, 1)), *maps, layers.Flatten(), *dense])
+    whole = keras.Sequential([keras.Input((28, 28, 1)), *maps, layers.Flatten(), *dense])
+    return keras.Sequential([keras.Input((28, 28, 1)), InHalves(whole)])
 
 
 def recurrent(
@@ -97,17 +99,18 @@ def transformer(width=128, heads=4, hidden=512, depth=2, time=64) -> keras.Model
 
 
 def book_transformer(width=128, heads=4, depth=2, time=64) -> keras.Model:
-    """The same of chapter 6's blocks, whose dense layers are four times as wide."""
+    """The same of chapter 6's blocks, whose dense layers are four times as wide; in halves."""
     x = inputs = keras.Input((time, width))
     for _ in range(depth):
         x, _ = Block(width, heads)(x)
-    return keras.Model(inputs, layers.Dense(10)(layers.GlobalAveragePooling1D()(x)))
+    blocks = keras.Model(inputs, layers.GlobalAveragePooling1D()(x))
+    return keras.Sequential([keras.Input((time, width)), InHalves(blocks), layers.Dense(10)])
 
 
 def weights_of_transformer(model: keras.Model) -> list:
     """Returns the weights of `book_transformer` in the order of `transformer`."""
     weights = []
-    for block in model.layers:
+    for block in model.layers[0].within.layers:
         if isinstance(block, Block):
             weights += [*block.norms[0].get_weights(), *as_keras(block.self_attention)]
             for layer in (block.norms[1], block.widen, block.narrow):
@@ -170,6 +173,8 @@ ROWS = {
         batch_size=64,
         ours=book_convolutional,
         torch=("convolutional",),
+        at_once=2,
+        one_thread=True,
     ),
     "gru": Row(
         "4: GRU of 64, 100 steps, batch 64",
@@ -200,5 +205,7 @@ ROWS = {
         torch=("encoder", 128, 4, 512, 2, 10),
         ours=book_transformer,
         as_keras=weights_of_transformer,
+        at_once=2,
+        one_thread=True,
     ),
 }

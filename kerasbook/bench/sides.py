@@ -11,6 +11,7 @@ from collections.abc import Callable
 from kerasbook.bench import costs, turns
 from kerasbook.bench.models import ROWS, Row
 from kerasbook.checks import use_jit
+from kerasbook.devices import one_thread_per_operation
 from kerasbook.training import fit, predict
 
 import keras
@@ -76,6 +77,10 @@ class Fit(Ours):
         self.row, self.model = row, row.model()
         self.model.set_weights(weights)
         self.prepare()
+
+    def weights(self):
+        """The weights, in the order of Keras' layers."""
+        return self.model.get_weights()
 
     def prepare(self):
         """Sets how the model is trained."""
@@ -195,5 +200,7 @@ def take_part(row_name: str, name: str, weights, settings: dict, connection) -> 
     """What the process of one side does; see kerasbook.bench.turns."""
     turns.prepare(settings)
     row = ROWS[row_name]
+    if name == "kerasbook" and row.one_thread:
+        one_thread_per_operation()
     make_side = costs.Product if name == "product" else lambda: SIDES[name](row, weights)
     turns.take(make_side, *row.data(), row.batch_size, connection)

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from kerasbook.machine import NO_GPU, memory_now, peak_memory
+from kerasbook.machine import NO_GPU, memory_now, peak_memory, waits
 
 import numpy as np
 
@@ -40,7 +40,8 @@ def take(make_side: Callable[[], Any], x, y, batch_size: int, connection) -> Non
 
     A turn begins when something is received. Its first epoch is not timed: the pause before it
     can make it slow. (After some pauses the pipeline of `model.fit` waits for seconds, without
-    work.) The seconds per epoch, and the memory so far, are sent. The process ends here.
+    work.) The seconds per epoch, how often a thread went to sleep per epoch, and the memory so far
+    are sent. The process ends here.
     """
     try:
         _take(make_side, x, y, batch_size, connection)
@@ -73,17 +74,18 @@ def _take(make_side, x, y, batch_size: int, connection) -> None:
     connection.send(first)
     connection.recv()
 
-    started, epochs = None, 0
+    started, waited, epochs = None, 0, 0
 
     def done():
-        nonlocal started, epochs
+        nonlocal started, waited, epochs
         if started is None:
-            started = time.perf_counter()
+            started, waited = time.perf_counter(), waits()
             return
         epochs += 1
         seconds = time.perf_counter() - started
         if seconds >= SECONDS_PER_TURN:
-            connection.send({"seconds": seconds / epochs, "memory": peak_memory() - memory})
+            answer = {"seconds": seconds / epochs, "waits": (waits() - waited) / epochs}
+            connection.send(answer | {"memory": peak_memory() - memory})
             connection.recv()
             started, epochs = None, 0
 
