@@ -1390,7 +1390,7 @@ def main(
         examples: use the first so many examples of each part
         fit_options: handed on to kerasbook.training.fit
     """
-    one_thread_per_operation()  # of two cores: a third faster, see "How fast?"
+    one_thread_per_operation()  # faster on two cores, see "How fast?"
     keras.utils.set_random_seed(seed)
     task_name, dataset_name = task_and_dataset(task, dataset)
     own = TASKS[task_name]
@@ -1551,7 +1551,7 @@ if __name__ == "__main__":
 # The rest goes into what is done number by number. It grows with the width, the products with its
 # square, so that a wider model comes nearer to the highest speed. For the model of
 # `python -m kerasbook.bench transformer`, TensorFlow's profiler divides the operations' time so
-# (other programs were running: take the shares as rough):
+# (each operation on both cores, and other programs were running: take the shares as rough):
 #
 # | | share |
 # |---|---|
@@ -1567,6 +1567,11 @@ if __name__ == "__main__":
 # products, softmax and all in one operation forwards and one back; the README's table has its time
 # beside ours. XLA would fuse many of our small operations. On two cores it gained nothing: 118 ms a
 # step against 119. And compiling takes its time; so `Stack` says that XLA is not for it on a CPU.
+#
+# Something else does help on two cores. TensorFlow shares each operation out among the cores, and
+# waits at its end. In a Transformer many operations need not wait for each other. So `main` gives
+# each one thread, which lets two run side by side; [another page](what_makes_it_fast.ipynb) counts
+# what that saves. In a notebook it is too late for it: TensorFlow has begun to compute.
 #
 # ## What the articles got wrong here
 #
