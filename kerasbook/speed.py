@@ -106,7 +106,7 @@ if __name__ == "__main__":
 # The model of one weight has nothing to compute. What a step costs there, it costs everywhere:
 # fetching the batch, calling the function, keeping the scores. An eager loop pays more than a
 # thousand times what ours pays. In the dense network this still decides. In the convolutional
-# network the arithmetic does, and the compiled ways come close to each other.
+# network the arithmetic does, and the ways come closer to each other.
 #
 # So there are two questions. How does one get rid of the cost per step? And if the arithmetic
 # decides, can the same numbers be had with less work?
@@ -412,7 +412,7 @@ if __name__ == "__main__":
 # On a GPU none of this is needed: there Keras' layer runs in a kernel of cuDNN that does the same
 # and more.
 #
-# ## The same work with less waiting: the Transformer
+# ## The same work with less waiting: the Transformer, and convolutions again
 #
 # TensorFlow shares an operation out among the cores, if it is large enough. In the end one core has
 # to wait for the other. If that takes long, its thread goes to sleep and must be woken, and that
@@ -468,10 +468,14 @@ if __name__ == "__main__":
     print(f"in halves and at once: largest difference {difference:.0e}")
 
 # %% [markdown]
-# In the other rows one thread per operation would cost time: there one operation follows the other.
-# How long it takes to wake a core is not the same all the time, if the machine is a virtual one:
-# it depends on what the others do. That is why a machine can become slower for minutes, and for
-# those most who often fall asleep.
+# Our convolutional network is trained in halves too, with one thread per operation. Without halves
+# that would cost time there, for one operation follows the other; and the LSTM, whose steps XLA
+# compiles, was slower with one thread.
+#
+# Sleep also explains the bad minutes. On the virtual machine where all this was measured, the time
+# that it takes to wake the other core changed now and then, by a quarter, and stayed so for
+# minutes. A Transformer whose operations are shared out became slower by as much, at the same
+# moment; large products, which wait little, did not.
 #
 # Here are the recurrent rows and the Transformer. Its blocks are chapter 6's: one product makes
 # keys and values together, and all tokens of a batch go through a dense layer as the rows of one
@@ -545,12 +549,13 @@ if __name__ == "__main__":
     plot_kinds(results, HEAVY)
 
 # %% [markdown]
-# None of the three comes near the limit. In the convolutional network one reason is size:
-# convolutions of few channels are slower than a large product. It does little else than products
-# and pooling. In the LSTM and in the Transformer the products lose little; what stands around them
-# takes the time. In the LSTM much of that is moving numbers: what the way back needs of every step
-# is written to arrays of all steps, and read again. In the Transformer normalisation, ReLU, biases,
-# softmax, sums and their ways back go through all the numbers, and do little with each.
+# The Transformer uses more than the other two, which come to about a half. In the convolutional
+# network one reason is size: convolutions of few channels are slower than a large product. It does
+# little else than products and pooling. In the LSTM and in the Transformer the products lose
+# little; what stands around them takes the rest. In the LSTM much of that is moving numbers: what
+# the way back needs of every step is written to arrays of all steps, and read again. In the
+# Transformer normalisation, ReLU, biases, softmax, sums and their ways back go through all the
+# numbers, and do little with each.
 #
 # ## The wait before the first step, and the wait for a score
 #

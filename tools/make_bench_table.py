@@ -30,13 +30,13 @@ RESULTS = ROOT / "kerasbook" / "bench" / "results.json"
 
 def machine(results: dict) -> str:
     """What was measured on, and with what."""
-    threads = {n for row in results["rows"].values() for n in row["threads"].values()}
+    threads = sorted({n for row in results["rows"].values() for n in row["threads"].values()})
     versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
     rounds = {row["rounds"] for row in results["rows"].values()}
     speed = product_speed(results) / 1e9
     return (
         f"{results['processor']}, {results['cores']} cores, {' or '.join(map(str, threads))} "
-        f"threads; {speed:.0f} GFLOP/s in a large matrix product; {' or '.join(map(str, rounds))} "
+        f"threads per operation; {speed:.0f} GFLOP/s in a large matrix product; {' or '.join(map(str, rounds))} "
         f"rounds; "
         f"{versions}."
     )
