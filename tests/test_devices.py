@@ -321,3 +321,22 @@ def test_a_chapter_in_two_workers_has_the_history_of_one_and_goes_on(tmp_path):
     for name in one:
         assert two[name] == pytest.approx(one[name], rel=1e-4)
     assert sorted(os.listdir(tmp_path / "one")) == sorted(os.listdir(tmp_path / "two"))
+
+
+@pytest.mark.parametrize(
+    ("cores", "gpus", "expected"), [(1, [], [1]), (2, [], [1]), (4, [], []), (2, ["GPU:0"], [])]
+)
+def test_one_thread_per_operation_on_two_cores(monkeypatch, cores, gpus, expected):
+    asked = []
+    monkeypatch.setattr(devices, "cores", lambda: cores)
+    monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: gpus)
+    threading = tf.config.threading
+    monkeypatch.setattr(threading, "set_intra_op_parallelism_threads", asked.append)
+    devices.one_thread_per_operation()
+    assert asked == expected
+
+
+def test_one_thread_per_operation_is_not_insisted_on(monkeypatch):
+    tf.constant(1.0)  # now the number of threads is fixed
+    monkeypatch.setattr(devices, "cores", lambda: 2)
+    devices.one_thread_per_operation()

@@ -36,9 +36,8 @@ def machine(results: dict) -> str:
     speed = product_speed(results) / 1e9
     return (
         f"{results['processor']}, {results['cores']} cores, {' or '.join(map(str, threads))} "
-        f"threads per operation; {speed:.0f} GFLOP/s in a large matrix product; {' or '.join(map(str, rounds))} "
-        f"rounds; "
-        f"{versions}."
+        f"threads per operation; {speed:.0f} GFLOP/s in a large matrix product; "
+        f"{' or '.join(map(str, rounds))} rounds; {versions}."
     )
 
 
