@@ -618,7 +618,7 @@ def test_fuzz_damaged_zips_never_raise(tmp_path, entries, damage):
     path = tmp_path / "anna.zip"
     try:
         zip_of(entries, path)
-    except (ValueError, UnicodeEncodeError):  # a name that zipfile itself does not write
+    except (ValueError, IndexError):  # a name that zipfile itself does not write
         return
     content = bytearray(path.read_bytes())
     for place, byte in damage:
