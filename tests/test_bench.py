@@ -387,13 +387,17 @@ def test_the_first_steps_are_compiled_as_all_are(monkeypatch):
 
 
 @pytest.mark.parametrize("rows", [0, 1, 2, 17])
-def test_halves_give_what_the_whole_gives(rows):
+def test_halves_give_what_the_whole_gives(monkeypatch, rows):
     x = np.random.default_rng(0).normal(size=(rows, 3)).astype("float32")
     within = keras.Sequential([keras.Input((3,)), layers.Dense(5, "tanh")])
     shapes = []
     halves = speed.InHalves(lambda part: (shapes.append(part.shape[0]), within(part))[1])
     np.testing.assert_allclose(halves(x), within(x), atol=1e-6)
     assert shapes == ([rows // 2, rows - rows // 2] if rows > 1 else [rows])
+    shapes.clear()
+    monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: ["a GPU"])
+    halves(x)
+    assert shapes == [rows]
 
 
 @pytest.mark.parametrize("precision", ["float16", "bfloat16"])
