@@ -582,6 +582,7 @@ def plot_waits(scores):
     ]
     ax.set_xticks(np.arange(len(scores)) + 0.2, labels)
     ax.set(ylabel="seconds to the score")
+    ax.margins(y=0.1)
     ax.legend()
     return ax
 
