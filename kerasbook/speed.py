@@ -444,9 +444,9 @@ if __name__ == "__main__":
 
 # %%
 class InHalves(layers.Layer):
-    """Gives each half of a batch by itself to a model, whose rows have nothing to do with another.
+    """Gives each half of a batch by itself to a model.
 
-    That rules out batch normalisation.
+    Its rows must have nothing to do with each other, which rules out batch normalisation.
     """
 
     def __init__(self, within, **options):
