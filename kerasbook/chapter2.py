@@ -31,10 +31,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
 
-from kerasbook import divergence, plotting
+from kerasbook import plotting
 from kerasbook.chapter1 import linear, numerical_gradient
 from kerasbook.data import load, load_fashion
 from kerasbook.runner import Result
+from kerasbook.testing import divergence
 from kerasbook.training import batch_order, evaluate, fit, predict
 
 import keras

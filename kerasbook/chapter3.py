@@ -32,6 +32,11 @@ from typing import Literal
 from kerasbook import plotting
 from kerasbook.data import load, load_fashion
 from kerasbook.runner import Result
+from kerasbook.testing.compare import (
+    as_function,
+    largest_differences,
+    outputs_and_gradients,
+)
 from kerasbook.training import evaluate, fit, make_train_step, predict
 
 # kerasbook comes first: it chooses Keras' backend.
@@ -245,31 +250,16 @@ def conv2d(x, kernel, bias, strides=1, padding="valid"):
 
 
 # %%
-def outputs_and_gradients(function, *inputs):
-    """Returns function(*inputs), and the gradient of half its sum of squares for each input."""
-    inputs = [tf.constant(part) for part in inputs]
-    with tf.GradientTape() as tape:
-        tape.watch(inputs)
-        outputs = function(*inputs)
-        loss = tf.reduce_sum(outputs**2) / 2
-    return [outputs, *tape.gradient(loss, inputs)]
-
-
 def compare_with_keras(x, kernel, bias, strides=1, padding="valid") -> dict[str, float]:
     """Returns the largest differences to `layers.Conv2D`: of both outputs, and of the gradients."""
     filters, options = kernel.shape[3], {"strides": strides, "padding": padding}
     layer = layers.Conv2D(filters, kernel.shape[:2], dtype=x.dtype, **options)
     layer.build(x.shape)
-
-    def theirs(x, kernel, bias):  # the layer as a function of its weights
-        return layer.stateless_call([kernel, bias], [], x)[0]
-
-    expected = outputs_and_gradients(theirs, x, kernel, bias)
     found = outputs_and_gradients(lambda *inputs: conv2d(*inputs, **options), x, kernel, bias)
-    pairs = {"loops": (correlate(x, kernel, bias, **options), expected[0])}
+    expected = outputs_and_gradients(as_function(layer), x, kernel, bias)
     names = ("patches", "gradient of x", "gradient of kernel", "gradient of bias")
-    pairs |= dict(zip(names, zip(found, expected, strict=True), strict=True))
-    return {name: float(np.abs(a - b).max()) for name, (a, b) in pairs.items()}
+    in_loops = correlate(x, kernel, bias, **options)
+    return largest_differences((*names, "loops"), [*found, in_loops], [*expected, expected[0]])
 
 
 # %%

@@ -30,9 +30,10 @@ from typing import Literal
 from kerasbook import plotting
 from kerasbook.chapter1 import numerical_gradient
 from kerasbook.chapter2 import double_softmax_floor
-from kerasbook.chapter3 import make_schedule, outputs_and_gradients
+from kerasbook.chapter3 import make_schedule
 from kerasbook.data import load, load_film_sentences
 from kerasbook.runner import Result
+from kerasbook.testing.compare import largest_differences, outputs_and_gradients
 from kerasbook.training import evaluate, fit, make_train_step, predict
 
 # kerasbook comes first: it chooses Keras' backend.
@@ -226,12 +227,6 @@ def simple_rnn_gradients(x, states, initial_state, weights, g):
 
 
 # %%
-def largest_differences(names, found, expected) -> dict[str, float]:
-    """Returns the largest difference of each pair of tensors, by name."""
-    pairs = zip(names, found, expected, strict=True)
-    return {name: float(np.abs(a - b).max()) for name, a, b in pairs}
-
-
 def check_back_through_time(x, initial_state, weights) -> dict[str, float]:
     """Returns the largest differences of the gradients by hand to the tape's, and to slopes."""
 

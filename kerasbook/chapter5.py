@@ -26,12 +26,13 @@ if __name__ == "__main__":
 from typing import Literal
 
 from kerasbook import plotting
-from kerasbook.chapter3 import make_schedule, outputs_and_gradients
+from kerasbook.chapter3 import make_schedule
 from kerasbook.chapter4 import scan, simple_rnn_step
 from kerasbook.data import load, load_bike_rentals, load_japanese_vowels
 from kerasbook.data.bikes import target_times
 from kerasbook.data.vowels import lengths
 from kerasbook.runner import Result
+from kerasbook.testing.compare import as_function, compare_functions, random_weights
 from kerasbook.training import evaluate, fit, predict
 
 import keras
@@ -152,26 +153,8 @@ def all_outputs(outputs, state):
     return tf.concat([outputs, state[1][:, tf.newaxis]], axis=1)
 
 
-def largest_differences(ours, theirs, *inputs) -> float:
-    """Returns the largest difference of two functions: of the values, and of every gradient."""
-    found, expected = (outputs_and_gradients(each, *inputs) for each in (ours, theirs))
-    return max(float(np.abs(a - b).max()) for a, b in zip(found, expected, strict=True))
-
-
-def as_function(layer, **options):
-    """Returns a Keras layer or model as a function of its input and its weights."""
-    state = [variable.value for variable in layer.non_trainable_variables]
-    return lambda x, *weights: layer.stateless_call(weights, state, x, **options)[0]
-
-
-def random_weights(layer, seed=0):
-    """Returns an array of small random numbers for each weight of a layer, in its dtype."""
-    random = np.random.default_rng(seed)
-    return [random.normal(0, 0.3, w.shape).astype(w.dtype) for w in layer.trainable_variables]
-
-
-def compare_with_keras(x, units, mask=None, initial_state=(), reverse=False) -> float:
-    """Returns the largest difference of `lstm` to `layers.LSTM`, for random weights.
+def compare_with_keras(x, units, mask=None, initial_state=(), reverse=False) -> dict[str, float]:
+    """Returns the largest differences of `lstm` to `layers.LSTM`, for random weights.
 
     initial_state: (h, c), or () for zeros.
     """
@@ -188,7 +171,7 @@ def compare_with_keras(x, units, mask=None, initial_state=(), reverse=False) -> 
         outputs = outputs[:, ::-1] if reverse else outputs  # Keras leaves them in reading order
         return all_outputs(outputs, (h, c))
 
-    return largest_differences(ours, theirs, x, *random_weights(layer), *initial_state)
+    return compare_functions(ours, theirs, x, *random_weights(layer), *initial_state)
 
 
 # %%
@@ -198,10 +181,14 @@ if __name__ == "__main__":
     for dtype in ("float64", "float32"):
         x = random.normal(size=(5, 11, 3)).astype(dtype)
         start = random.normal(size=(2, 5, 6)).astype(dtype)
-        print(f"{dtype} plain         {compare_with_keras(x, 6):.0e}")
-        print(f"{dtype} masked        {compare_with_keras(x, 6, mask):.0e}")
-        print(f"{dtype} backwards     {compare_with_keras(x, 6, mask, reverse=True):.0e}")
-        print(f"{dtype} initial state {compare_with_keras(x, 6, mask, start):.0e}")
+        differences = {
+            "plain": compare_with_keras(x, 6),
+            "masked": compare_with_keras(x, 6, mask),
+            "backwards": compare_with_keras(x, 6, mask, reverse=True),
+            "initial state": compare_with_keras(x, 6, mask, start),
+        }
+        for name, found in differences.items():
+            print(f"{dtype} {name:13} {max(found.values()):.0e}")
 
 # %% [markdown]
 # With 64 bits the two agree to the last digits, so the differences with 32 are rounding.
@@ -234,14 +221,15 @@ def deep_functions(x, units, mask=None):
     return ours, as_function(deep, mask=mask), random_weights(deep)
 
 
-def compare_deep_with_keras(x, units, mask=None) -> float:
-    """Returns the largest difference of both functions: of the values, and of every gradient."""
+def compare_deep_with_keras(x, units, mask=None) -> dict[str, float]:
+    """Returns the largest differences of both functions: of the values, and of every gradient."""
     ours, theirs, weights = deep_functions(x, units, mask)
-    return largest_differences(ours, theirs, x, *weights)
+    return compare_functions(ours, theirs, x, *weights)
 
 
 if __name__ == "__main__":
-    print(f"bidirectional and stacked, float32: {compare_deep_with_keras(x, 6, mask):.0e}")
+    worst = max(compare_deep_with_keras(x, 6, mask).values())
+    print(f"bidirectional and stacked, float32: {worst:.0e}")
 
 # %% [markdown]
 # Equal gradients should make equal training. From the same weights, on the same data, we take 50
@@ -371,10 +359,11 @@ if __name__ == "__main__":
     layer.build((5, 11, 3))
     inputs = [random.normal(size=(5, 11, 3)), *random_weights(layer)]
     inputs = [each.astype("float64") for each in inputs]
-    difference = largest_differences(
+    differences = compare_functions(
         lambda x, *weights: fast_lstm(x, weights), lambda x, *weights: lstm(x, weights)[0], *inputs
     )
-    print(f"outputs and gradients by hand, by the tape: largest difference {difference:.0e}")
+    worst = max(differences.values())
+    print(f"outputs and gradients by hand, by the tape: largest difference {worst:.0e}")
 
 
 # %% [markdown]

@@ -32,15 +32,19 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import Any, Literal, NamedTuple
 
-from kerasbook import plotting, probes
-from kerasbook.chapter3 import outputs_and_gradients
+from kerasbook import plotting
 from kerasbook.data import load, load_cmudict, load_verses
 from kerasbook.data.cmudict import END, LETTERS, PAD, START, encode_letters, spelling
 from kerasbook.data.shakespeare import decode_text, encode_text
 from kerasbook.data.subwords import decode, split_pieces
-from kerasbook.devices import one_thread_per_operation
 from kerasbook.runner import Result
+from kerasbook.testing import probes
+from kerasbook.testing.compare import (
+    compare_functions,
+    largest_differences,
+)
 from kerasbook.training import evaluate, fit, make_train_step
+from kerasbook.training.devices import one_thread_per_operation
 
 # kerasbook comes first: it chooses Keras' backend.
 import keras
@@ -240,12 +244,6 @@ def multi_head_attention(query, key, value, weights, mask=None):
 
 
 # %%
-def largest_differences(names, found, expected) -> dict[str, float]:
-    """Returns the largest absolute difference of each pair of arrays, by name."""
-    pairs = zip(names, found, expected, strict=True)
-    return {name: float(np.abs(np.subtract(a, b)).max()) for name, a, b in pairs}
-
-
 def compare_attention(mask=None, dtype="float64", seed=0) -> dict[str, float]:
     """Returns the largest differences to Keras' layer: of the values, and of every gradient."""
     random = np.random.default_rng(seed)
@@ -262,10 +260,8 @@ def compare_attention(mask=None, dtype="float64", seed=0) -> dict[str, float]:
     def ours(query, key, value, *weights):
         return multi_head_attention(query, key, value, weights, mask)
 
-    found = outputs_and_gradients(ours, *inputs, *weights)
-    expected = outputs_and_gradients(theirs, *inputs, *weights)
-    names = ["values", *shapes, *(weight.path for weight in layer.weights)]
-    return largest_differences(names, found, expected)
+    names = [*shapes, *(weight.path for weight in layer.weights)]
+    return compare_functions(ours, theirs, *inputs, *weights, names=names)
 
 
 if __name__ == "__main__":
@@ -308,9 +304,10 @@ def compare_layer_norm(function=layer_norm, epsilon=0.1, dtype="float64") -> dic
     def theirs(x, scale, shift):
         return layer.stateless_call([scale, shift], [], x)[0]
 
-    found = outputs_and_gradients(lambda *parts: function(*parts, epsilon), *inputs)
-    names = ("values", "x", "scale", "shift")
-    return largest_differences(names, found, outputs_and_gradients(theirs, *inputs))
+    def ours(x, scale, shift):
+        return function(x, scale, shift, epsilon)
+
+    return compare_functions(ours, theirs, *inputs, names=("x", "scale", "shift"))
 
 
 def layer_norm_wrongly(x, scale, shift, epsilon):
@@ -331,7 +328,8 @@ if __name__ == "__main__":
 #
 # Attention has no order. Shuffle the letters of a word, and every letter gets the same mixture as
 # before: *tea* and *eat* are one bag of letters. A probe shows it, on random letters as vectors of
-# eight numbers. (`kerasbook.probes` asks a function for a property, and can be put to any model.)
+# eight numbers. (`kerasbook.testing.probes` asks a function for a property, and can be put to any
+# model.)
 
 # %%
 if __name__ == "__main__":
@@ -832,9 +830,12 @@ def compare_smoothing(smoothing=0.1, dtype="float64") -> dict[str, float]:
     ours = SmoothedCrossEntropy(smoothing, dtype=dtype)
     weight = (random.random((4, 5)) < 0.7).astype(dtype)
     one_hot = np.eye(7, dtype=dtype)[y]
-    found = outputs_and_gradients(lambda logits: ours(y, logits, weight), logits)
-    expected = outputs_and_gradients(lambda logits: theirs(one_hot, logits, weight), logits)
-    return largest_differences(("loss", "gradient of logits"), found, expected)
+    return compare_functions(
+        lambda logits: ours(y, logits, weight),
+        lambda logits: theirs(one_hot, logits, weight),
+        logits,
+        names=("gradient of logits",),
+    )
 
 
 if __name__ == "__main__":
@@ -923,7 +924,7 @@ if __name__ == "__main__":
 #
 # A Transformer with a mistake in it trains well, often better than a right one: whoever reads the
 # future has an excellent loss. So before we train, we ask the untrained model for five properties.
-# `kerasbook.probes` holds the questions; they can be put to any model.
+# `kerasbook.testing.probes` holds the questions; they can be put to any model.
 
 
 # %%

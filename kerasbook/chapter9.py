@@ -34,8 +34,8 @@ from typing import Literal
 from kerasbook import chapter2, chapter3, plotting
 from kerasbook.cluster import read_cluster
 from kerasbook.data import load, load_fashion
-from kerasbook.devices import logical_devices, make_strategy
 from kerasbook.runner import Result
+from kerasbook.testing.compare import largest_difference
 from kerasbook.training import (
     NonFiniteLoss,
     batch_order,
@@ -45,6 +45,7 @@ from kerasbook.training import (
     predict,
     total_loss,
 )
+from kerasbook.training.devices import logical_devices, make_strategy
 
 # kerasbook comes first: it chooses Keras' backend.
 import keras
@@ -736,11 +737,6 @@ def weights_after(train_step_of, batch_size=100, examples=250, epochs=1):
             rows = order[first : first + batch_size]
             step(tf.constant(x[rows]), tf.constant(y[rows]))
     return model.get_weights()
-
-
-def largest_difference(first, second) -> float:
-    """Returns the largest difference between two lists of arrays."""
-    return max(float(np.abs(a - b).max()) for a, b in zip(first, second, strict=True))
 
 
 if __name__ == "__main__":
@@ -1476,6 +1472,6 @@ if __name__ == "__main__":
 #
 # ## Where to go next
 #
-# `kerasbook/devices.py` is the book's data parallelism: one file that does what the towers did, for
-# any model. What a run on many machines needs besides is to survive: `--resume` goes on where a run
-# was killed, and ends with the same weights.
+# `kerasbook/training/replicas.py` is the book's data parallelism: one file that does what the
+# towers did, for any model. What a run on many machines needs besides is to survive: `--resume`
+# goes on where a run was killed, and ends with the same weights.

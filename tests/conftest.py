@@ -4,6 +4,6 @@ They must be cut before TensorFlow computes anything, so before any test. What r
 runs on the first of them, with all cores as before.
 """
 
-from kerasbook.devices import logical_devices
+from kerasbook.training.devices import logical_devices
 
 logical_devices(4, "CPU")

@@ -60,7 +60,8 @@ def run_small_chapter(arguments, log, marks=None, prepare=None, config=None):
     for number in (1, 2):
         os.dup2(opened, number)
     sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115
-    from kerasbook import checkpoint, loops, runner, training
+    from kerasbook import runner
+    from kerasbook.training import checkpoint, fitting, loops
 
     import small_chapter
 
@@ -84,7 +85,7 @@ def run_small_chapter(arguments, log, marks=None, prepare=None, config=None):
         def epoch(recorder, number, *_):
             return "later epoch" if number else "first epoch"
 
-        recorder, saved = training._Recorder, checkpoint.Checkpoint
+        recorder, saved = fitting._Recorder, checkpoint.Checkpoint
         recorder.on_epoch_begin = marked(recorder.on_epoch_begin, epoch)
         recorder.on_test_begin = lambda self, logs=None: marks.send("validation")
         saved.save = marked(saved.save, "saving", lambda self, history, *_: "later epoch")

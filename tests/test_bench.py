@@ -7,10 +7,11 @@ import math
 import statistics
 import time
 
-from kerasbook import checks, speed
 from kerasbook.bench import command as bench
 from kerasbook.bench import contest, costs, growth, models, score, sides, turns
 from kerasbook.bench.turns import BenchError
+from kerasbook.pages import speed
+from kerasbook.training import compiling
 
 import keras
 import numpy as np
@@ -545,5 +546,5 @@ def test_the_recorded_loop_is_ahead_of_every_peer_in_every_row():
     ],
 )
 def test_what_cannot_use_cudnn_is_told_with_the_reason(layer, why):
-    notes = checks.without_cudnn(keras.Sequential([keras.Input((3, 2)), layer]))
+    notes = compiling.without_cudnn(keras.Sequential([keras.Input((3, 2)), layer]))
     assert [note.partition(": ")[2] for note in notes] == ([why] if why else [])

@@ -4,6 +4,7 @@ import itertools
 
 from kerasbook import chapter3
 from kerasbook.data import Part, Splits
+from kerasbook.testing.compare import outputs_and_gradients
 
 import keras
 import matplotlib.pyplot as plt
@@ -77,7 +78,7 @@ def test_comparison_sees_a_wrong_padding(monkeypatch):
 def test_gradients_by_hand_equal_the_tape():
     random = np.random.default_rng(2)
     x, kernel = random.normal(size=(2, 7, 6, 3)), random.normal(size=(3, 2, 3, 4))
-    z, *expected = chapter3.outputs_and_gradients(chapter3.conv2d, x, kernel, random.normal(size=4))
+    z, *expected = outputs_and_gradients(chapter3.conv2d, x, kernel, random.normal(size=4))
     for ours, theirs in zip(chapter3.conv2d_gradients(x, kernel, z), expected, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=EXACT)
 
@@ -145,10 +146,10 @@ def test_pooling_equals_keras(size, ties):
 
 def test_gradient_of_max_pooling_goes_to_the_winner():
     x = np.array([[1.0, 3], [2, 4]]).reshape(1, 2, 2, 1)
-    outputs, slopes = chapter3.outputs_and_gradients(chapter3.max_pool, x)
+    outputs, slopes = outputs_and_gradients(chapter3.max_pool, x)
     assert outputs.numpy().item() == 4
     np.testing.assert_array_equal(slopes[0, :, :, 0], [[0, 0], [0, 4]])
-    outputs, slopes = chapter3.outputs_and_gradients(chapter3.average_pool, x)
+    outputs, slopes = outputs_and_gradients(chapter3.average_pool, x)
     assert outputs.numpy().item() == 2.5
     np.testing.assert_array_equal(slopes[0, :, :, 0], np.full((2, 2), 2.5 / 4))
 

@@ -3,6 +3,7 @@
 from kerasbook import chapter4
 from kerasbook.data import Part
 from kerasbook.data.text import TextSplits
+from kerasbook.testing.compare import outputs_and_gradients
 
 import keras
 import matplotlib.pyplot as plt
@@ -94,8 +95,8 @@ def test_initial_state_and_its_gradient_equal_keras(reset_after):
         step = lambda x, h: chapter4.gru_step(x, h, weights, reset_after)  # noqa: E731
         return chapter4.scan(step, x, start)[1]
 
-    found = chapter4.outputs_and_gradients(ours, x, start)
-    expected = chapter4.outputs_and_gradients(lambda x, h: layer(x, initial_state=h), x, start)
+    found = outputs_and_gradients(ours, x, start)
+    expected = outputs_and_gradients(lambda x, h: layer(x, initial_state=h), x, start)
     for a, b in zip(found, expected, strict=True):
         np.testing.assert_allclose(a, b, atol=EXACT)
 

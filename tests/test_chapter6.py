@@ -4,9 +4,10 @@ import inspect
 import itertools
 from typing import get_args
 
-from kerasbook import chapter6, probes
+from kerasbook import chapter6
 from kerasbook.data import Part, Splits, cmudict, subwords
 from kerasbook.data.cmudict import END, PAD, START
+from kerasbook.testing import probes
 
 import keras
 import matplotlib.pyplot as plt

@@ -6,6 +6,7 @@ from kerasbook import chapter9
 from kerasbook.bench import scaling
 from kerasbook.data import Part, Splits
 from kerasbook.runner import load_results
+from kerasbook.testing.compare import largest_difference
 from kerasbook.training import make_train_step
 
 import keras
@@ -170,7 +171,7 @@ def test_one_piece_is_the_usual_step(small_data):
     first, second = (
         chapter9.weights_after(each, batch_size=25, examples=60, epochs=1) for each in (usual, cut)
     )
-    assert chapter9.largest_difference(first, second) < ROUNDING
+    assert largest_difference(first, second) < ROUNDING
 
 
 def test_keras_accumulation_is_right_for_pieces_of_one_size_only(small_data):
@@ -267,7 +268,7 @@ def test_large_batches_take_the_same_steps_in_pieces_and_on_two_devices():
     one = chapter9.weights_of_large_batches(epochs=1)
     for options in ({"micro_batches": 4}, {"devices": 2}):
         other = chapter9.weights_of_large_batches(epochs=1, **options)
-        assert 0 < chapter9.largest_difference(one, other) < 1e-5
+        assert 0 < largest_difference(one, other) < 1e-5
 
 
 @pytest.mark.slow

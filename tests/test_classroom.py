@@ -12,9 +12,8 @@ import sys
 import time
 from pathlib import Path
 
-from kerasbook import commands
+from kerasbook.cli import commands
 from kerasbook.exercises import Case, Exercise, ExerciseError, load
-from kerasbook.exercises.selfcheck import selfcheck
 from kerasbook.grading import classroom, similarity
 from kerasbook.grading import workers as workers_module
 from kerasbook.grading.classroom import harmless, table
@@ -23,6 +22,7 @@ from kerasbook.grading.intake import readers
 from kerasbook.grading.question import STATUSES
 from kerasbook.grading.submissions import Submission
 from kerasbook.grading.workers import Workers
+from kerasbook.learner.selfcheck import selfcheck
 
 import pytest
 
@@ -485,7 +485,7 @@ def test_only_the_named_questions_are_imported(exercises, tmp_path):
 
 def test_the_grader_of_numpy_questions_does_not_import_tensorflow(exercises):
     code = (
-        "import sys; from kerasbook import commands; from kerasbook.grading import classroom\n"
+        "import sys; from kerasbook.cli import commands; from kerasbook.grading import classroom\n"
         f"commands.chosen(commands.Path({str(exercises)!r}))\n"
         "sys.exit('tensorflow' in sys.modules)"
     )

@@ -10,11 +10,11 @@ import subprocess
 import sys
 import time
 
-from kerasbook import chapter1, cluster, devices, runner
-from kerasbook.checks import ArgumentError
+from kerasbook import chapter1, cluster, runner
 from kerasbook.cluster import Cluster, ClusterError, read_cluster, start_workers
 from kerasbook.data import DataError
-from kerasbook.training import evaluate, fit, predict
+from kerasbook.training import devices, evaluate, fit, predict
+from kerasbook.training.checks import ArgumentError
 
 import keras
 import numpy as np
@@ -26,7 +26,7 @@ from keras import layers
 @pytest.mark.parametrize("replicas", [1, 2, 3, 4, 7])
 def test_every_row_of_a_batch_has_one_replica_and_the_first_is_never_idle(replicas):
     for rows in range(1, 30):
-        shares = [range(*devices.rows_of(number, rows, replicas)) for number in range(replicas)]
+        shares = [range(*rows_of(number, rows, replicas)) for number in range(replicas)]
         assert [row for share in shares for row in share] == list(range(rows))
         lengths = [len(share) for share in shares]
         assert max(lengths) - min(lengths) <= 1

@@ -1,6 +1,6 @@
 """The correct loop is `model.fit` to rounding, and each switch takes it away from there."""
 
-from kerasbook import divergence
+from kerasbook.testing import divergence
 
 import matplotlib.pyplot as plt
 import pytest

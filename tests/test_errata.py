@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from kerasbook import errata
+from kerasbook.pages import errata
 
 import pytest
 

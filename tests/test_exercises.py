@@ -7,9 +7,9 @@ from pathlib import Path
 
 from kerasbook.exercises import Exercise, ExerciseError, load
 from kerasbook.exercises.exercise import load_file, stub_files
-from kerasbook.exercises.notebook import exercise_notebook
-from kerasbook.exercises.selfcheck import selfcheck
 from kerasbook.grading.question import Here, grade, secret_seed
+from kerasbook.learner.notebook import exercise_notebook
+from kerasbook.learner.selfcheck import selfcheck
 
 import nbformat
 import numpy as np

@@ -442,7 +442,7 @@ def test_otter_files(exercises, tmp_path):
 def test_otter_takes_the_test_file(exercises, tmp_path, monkeypatch):
     """The real Otter reads and runs the test; `otter grade`, which needs Docker, was not run."""
     pytest.importorskip("otter")
-    from kerasbook.exercises import notebook
+    from kerasbook.learner import notebook
 
     from otter.nbmeta_config import NBMetadataConfig
     from otter.test_files import create_test_file

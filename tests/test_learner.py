@@ -8,12 +8,12 @@ import sys
 import threading
 import time
 
-from kerasbook import commands
-from kerasbook.cli import app
-from kerasbook.exercises import ExerciseError, learner, notebook, watch
+from kerasbook.cli import app, commands
+from kerasbook.exercises import ExerciseError
 from kerasbook.exercises.exercise import load
-from kerasbook.exercises.feedback import cut
 from kerasbook.grading.workers import Workers
+from kerasbook.learner import learner, notebook, watch
+from kerasbook.learner.feedback import cut
 
 import numpy as np
 import pytest

@@ -2,10 +2,10 @@
 
 import importlib.util
 
-from kerasbook import porting
 from kerasbook.chapter1 import make_model as make_linear
 from kerasbook.chapter2 import make_model as make_deep
 from kerasbook.chapter6 import LETTERS, make_pronouncer, sinusoids
+from kerasbook.pages import porting
 
 import keras
 import numpy as np

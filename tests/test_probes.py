@@ -1,6 +1,6 @@
 """Every probe holds for a right model and fails for a broken one."""
 
-from kerasbook import probes
+from kerasbook.testing import probes
 
 import keras
 import numpy as np

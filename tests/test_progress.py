@@ -6,8 +6,8 @@ import sys
 from types import SimpleNamespace
 from xml.etree import ElementTree
 
-from kerasbook import progress
 from kerasbook.plotting import live
+from kerasbook.training import progress
 
 import numpy as np
 import pytest

@@ -16,8 +16,10 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
-from kerasbook import checkpoint, runner
-from kerasbook.checkpoint import Checkpoint, CheckpointError, only_run_in
+from kerasbook import runner
+from kerasbook.files import FolderInUse, only_run_in
+from kerasbook.training import checkpoint
+from kerasbook.training.checkpoint import Checkpoint, CheckpointError
 
 import kill_runs
 import numpy as np
@@ -160,7 +162,7 @@ def test_a_slow_disk_is_asked_less_often(monkeypatch, tmp_path):
 
 
 def test_a_folder_belongs_to_one_run_until_its_process_ends(tmp_path):
-    hold = "import sys, pathlib, time; from kerasbook.checkpoint import only_run_in\n"
+    hold = "import sys, pathlib, time; from kerasbook.files import only_run_in\n"
     hold += "with only_run_in(pathlib.Path(sys.argv[1])): print('held', flush=True); time.sleep(99)"
     with subprocess.Popen(
         [sys.executable, "-c", hold, str(tmp_path)], stdout=subprocess.PIPE, text=True
@@ -168,12 +170,12 @@ def test_a_folder_belongs_to_one_run_until_its_process_ends(tmp_path):
         assert other.stdout.readline() == "held\n"
         message = rf"another run \(pid {other.pid}\) is writing into"
         try:
-            with pytest.raises(CheckpointError, match=message), only_run_in(tmp_path):
+            with pytest.raises(FolderInUse, match=message), only_run_in(tmp_path):
                 pass
         finally:
             other.kill()
     assert os.listdir(tmp_path) == [".lock"]  # what the killed one left holds nobody up
-    with only_run_in(tmp_path), pytest.raises(CheckpointError), only_run_in(tmp_path):
+    with only_run_in(tmp_path), pytest.raises(FolderInUse), only_run_in(tmp_path):
         pass
     assert os.listdir(tmp_path) == []
 

@@ -4,8 +4,8 @@ import os
 import signal
 import time
 
-from kerasbook import checkpoint, checks, training
-from kerasbook.training import Interrupted, NonFiniteLoss, fit
+from kerasbook import files, training
+from kerasbook.training import Interrupted, NonFiniteLoss, checkpoint, fit
 
 import keras
 import numpy as np
@@ -309,7 +309,7 @@ def test_resume_goes_on_with_the_lines_of_csv_logger(tmp_path, append):
 def test_lines_after_the_checkpoint_are_written_anew(tmp_path):
     file = tmp_path / "log.csv"
     file.write_text("epoch,loss\n0,3\n1,2\n2,1\n")
-    checks.continue_files([keras.callbacks.CSVLogger(file)], 2)
+    checkpoint.continue_files([keras.callbacks.CSVLogger(file)], 2)
     assert file.read_text() == "epoch,loss\n0,3\n1,2\n"
 
 
@@ -356,7 +356,7 @@ def test_a_failing_write_leaves_the_old_file(tmp_path):
     path.write_text("old")
 
     def write_half():
-        with checkpoint.atomic_path(path) as temporary:
+        with files.atomic_path(path) as temporary:
             temporary.write_text("half of the new")
             raise KeyboardInterrupt
 

@@ -6,7 +6,7 @@ Each test of `BROKEN` breaks one thing on purpose and must lose the equality.
 """
 
 from kerasbook import training
-from kerasbook.training import fit, make_train_step
+from kerasbook.training import fit, fitting, loops, make_train_step
 
 import keras
 import numpy as np
@@ -195,7 +195,7 @@ def test_dataset_of_unknown_length_is_read_to_its_end_every_epoch():
 
 def test_the_number_of_steps_per_call_changes_nothing(monkeypatch):
     ours = by_tape(with_dropout, adam, data(), None)
-    monkeypatch.setattr("kerasbook.loops.SECONDS_PER_CALL", 0.0)  # one step per call, always
+    monkeypatch.setattr(loops, "SECONDS_PER_CALL", 0.0)  # one step per call, always
     assert largest_difference(ours, by_tape(with_dropout, adam, data(), None)) == 0
 
 
@@ -269,7 +269,7 @@ def test_a_broken_loop_is_noticed(case, monkeypatch):
     train = data(weighted)
     theirs = by_keras(make_layers, make_optimizer, train, None)
     if callable(how):
-        monkeypatch.setattr(training, "make_train_step", how)
+        monkeypatch.setattr(fitting, "make_train_step", how)
     elif how == "means":
         monkeypatch.setattr("tensorflow.shape", lambda x: tf.constant([1]))
     elif how == "drop":

@@ -9,7 +9,7 @@ import re
 import sys
 from pathlib import Path
 
-from kerasbook.exercises.selfcheck import Counts
+from kerasbook.learner.selfcheck import Counts
 
 README = Path(__file__).parent.parent / "README.md"
 MARKED = re.compile(r"(<!-- exercises: .*? -->\n).*?(<!-- end of exercises -->)", re.DOTALL)

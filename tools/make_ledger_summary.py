@@ -12,8 +12,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from kerasbook.checkpoint import atomic_path
 from kerasbook.cli import chapter_titles
+from kerasbook.files import atomic_path
 
 from make_results import ROOT, replace_in_readme
 

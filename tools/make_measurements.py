@@ -15,7 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from kerasbook.checkpoint import atomic_path
+from kerasbook.files import atomic_path
 
 import numpy as np
 

@@ -21,8 +21,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from kerasbook.checkpoint import atomic_path
 from kerasbook.cli import chapter_titles
+from kerasbook.files import atomic_path
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "kerasbook" / "results.json"

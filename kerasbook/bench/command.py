@@ -15,9 +15,9 @@ from kerasbook.bench.contest import ask, best_tuned, compare, joined
 from kerasbook.bench.models import ROWS
 from kerasbook.bench.sides import TITLES
 from kerasbook.bench.turns import BenchError
-from kerasbook.checkpoint import atomic_path
-from kerasbook.devices import one_thread_per_operation
+from kerasbook.files import atomic_path
 from kerasbook.machine import cores, processor
+from kerasbook.training.devices import one_thread_per_operation
 
 from rich.console import Console
 from rich.table import Table

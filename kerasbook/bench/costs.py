@@ -8,10 +8,10 @@ import time
 from pathlib import Path
 
 from kerasbook.bench.models import Row
-from kerasbook.checks import use_jit
-from kerasbook.loops import make_loop
 from kerasbook.machine import cores
 from kerasbook.training import make_train_step, total_loss
+from kerasbook.training.compiling import use_jit
+from kerasbook.training.loops import make_loop
 
 import keras
 import numpy as np

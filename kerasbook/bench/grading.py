@@ -47,7 +47,7 @@ Answers = dict[str, dict[str, str]]  # learner → question → text
 HERE = """
 def score(function):
     from kerasbook.exercises import learner
-    from kerasbook.exercises.notebook import text_of
+    from kerasbook.learner.notebook import text_of
     from kerasbook.grading.question import Here, grade
 
     exercise = learner.named(function.__name__)
@@ -234,7 +234,7 @@ def nbgrader(contest: Contest) -> Timed:
     command = [contest.peers, "-m", "nbgrader"]
     source = nbgrader_export.assignment(contest.exercises.values())
     source = source.replace(
-        json.dumps("from kerasbook.exercises.notebook import score")[1:-1],
+        json.dumps("from kerasbook.learner.notebook import score")[1:-1],
         json.dumps(HERE, ensure_ascii=False)[1:-1],
     )
     (place / "source" / "week").mkdir(parents=True)

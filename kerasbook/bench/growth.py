@@ -8,9 +8,9 @@ from typing import Any
 from kerasbook.bench.costs import flops_per_step
 from kerasbook.bench.models import Row, noise, recurrent, transformer
 from kerasbook.bench.turns import prepare
-from kerasbook.checks import use_jit
-from kerasbook.loops import make_loop
 from kerasbook.training import make_train_step
+from kerasbook.training.compiling import use_jit
+from kerasbook.training.loops import make_loop
 
 import keras
 import numpy as np

@@ -6,7 +6,7 @@ from typing import Any
 
 from kerasbook.chapter6 import Block, as_keras
 from kerasbook.data import load_auto_mpg, load_fashion
-from kerasbook.speed import ConvPoolRelu, HandMadeLSTM, InHalves
+from kerasbook.pages.speed import ConvPoolRelu, HandMadeLSTM, InHalves
 
 import keras
 import numpy as np

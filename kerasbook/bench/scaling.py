@@ -23,10 +23,10 @@ from pathlib import Path
 
 from kerasbook import chapter2, chapter3, chapter9
 from kerasbook.bench.models import noise
-from kerasbook.checkpoint import atomic_path
 from kerasbook.cluster import end_with_launcher, read_cluster, start_workers
-from kerasbook.devices import make_strategy
+from kerasbook.files import atomic_path
 from kerasbook.training import fit
+from kerasbook.training.devices import make_strategy
 
 import keras
 import numpy as np

@@ -10,9 +10,9 @@ from collections.abc import Callable
 
 from kerasbook.bench import costs, turns
 from kerasbook.bench.models import ROWS, Row
-from kerasbook.checks import use_jit
-from kerasbook.devices import one_thread_per_operation
 from kerasbook.training import fit, predict
+from kerasbook.training.compiling import use_jit
+from kerasbook.training.devices import one_thread_per_operation
 
 import keras
 import numpy as np

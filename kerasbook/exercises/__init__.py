@@ -8,7 +8,7 @@ __all__ = ["Case", "Exercise", "ExerciseError", "check", "load"]
 
 
 def check(function: Callable) -> bool:
-    """Check a function or class of a notebook; see kerasbook.exercises.notebook.check."""
-    from kerasbook.exercises import notebook
+    """Check a function or class of a notebook; see kerasbook.learner.notebook.check."""
+    from kerasbook.learner import notebook
 
     return notebook.check(function)

@@ -25,8 +25,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kerasbook import __version__
-from kerasbook.checkpoint import atomic_path, remove_unfinished
 from kerasbook.exercises.exercise import Exercise
+from kerasbook.files import atomic_path, remove_unfinished
 from kerasbook.grading import similarity
 from kerasbook.grading.html import feedback_page
 from kerasbook.grading.intake import take_in_apart

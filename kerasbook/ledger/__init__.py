@@ -21,13 +21,13 @@ import contextlib
 import inspect
 import json
 import os
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from kerasbook.checkpoint import atomic_path
-from kerasbook.devices import logical_devices
+from kerasbook.files import atomic_path
 from kerasbook.ledger import (  # noqa: F401  # noqa: F401
     chapter1,
     chapter2,
@@ -43,6 +43,7 @@ from kerasbook.ledger import (  # noqa: F401  # noqa: F401
     optimisers,
 )
 from kerasbook.ledger.core import CLAIMS, MUTANTS, Claim, Draw, Mutant, Pairs
+from kerasbook.training.devices import logical_devices
 
 import keras
 import numpy as np
@@ -151,6 +152,8 @@ def planted(mutant: Mutant) -> Iterator[None]:
     """Puts the mutant in the function's place, and the function back at the end."""
     module = mutant.module
     original = getattr(module, mutant.function)
+    users = [m for name, m in sys.modules.items() if name.startswith("kerasbook")]
+    users = [m for m in users if getattr(m, mutant.function, None) is original]
     source = inspect.getsource(original)
     if mutant.old not in source:
         raise LookupError(f"{mutant.function} in {mutant.module_name} has no {mutant.old!r}")
@@ -158,10 +161,13 @@ def planted(mutant: Mutant) -> Iterator[None]:
     os.environ[PLANTED] = str(MUTANTS.index(mutant))  # for the workers of chapter 9's claims
     try:
         exec(source.replace(mutant.old, mutant.new, 1), vars(module))
+        for user in users:  # and in the modules that imported it by name
+            setattr(user, mutant.function, getattr(module, mutant.function))
         yield
     finally:
         del os.environ[PLANTED]
-        setattr(module, mutant.function, original)
+        for user in users:
+            setattr(user, mutant.function, original)
         keras.saving.get_custom_objects().update(registered)
 
 

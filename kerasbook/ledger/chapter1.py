@@ -1,7 +1,6 @@
 """Chapter 1: what the ledger claims of it, and the mistakes that must be seen."""
 
 from kerasbook import chapter1, training
-from kerasbook.chapter5 import as_function
 from kerasbook.ledger.core import (
     RATE,
     as_pairs,
@@ -9,6 +8,7 @@ from kerasbook.ledger.core import (
     mutant,
     values_and_gradients,
 )
+from kerasbook.testing.compare import as_function
 
 import keras
 import numpy as np

@@ -1,8 +1,6 @@
 """Chapter 3: what the ledger claims of it, and the mistakes that must be seen."""
 
 from kerasbook import chapter3
-from kerasbook.chapter3 import outputs_and_gradients
-from kerasbook.chapter5 import as_function
 from kerasbook.ledger import by_hand
 from kerasbook.ledger.core import (
     as_pairs,
@@ -10,6 +8,7 @@ from kerasbook.ledger.core import (
     mutant,
     values_and_gradients,
 )
+from kerasbook.testing.compare import as_function, outputs_and_gradients
 
 import numpy as np
 import tensorflow as tf

@@ -3,8 +3,6 @@
 from typing import Any
 
 from kerasbook import chapter4
-from kerasbook.chapter3 import outputs_and_gradients
-from kerasbook.chapter5 import as_function
 from kerasbook.ledger import by_hand
 from kerasbook.ledger.core import (
     as_pairs,
@@ -12,6 +10,7 @@ from kerasbook.ledger.core import (
     mutant,
     values_and_gradients,
 )
+from kerasbook.testing.compare import as_function, outputs_and_gradients
 
 import numpy as np
 import tensorflow as tf

@@ -1,7 +1,7 @@
 """Chapter 5: what the ledger claims of it, and the mistakes that must be seen."""
 
 from kerasbook import chapter5
-from kerasbook.chapter5 import as_function, weights_after_training
+from kerasbook.chapter5 import weights_after_training
 from kerasbook.ledger import by_hand
 from kerasbook.ledger.core import (
     as_pairs,
@@ -9,6 +9,7 @@ from kerasbook.ledger.core import (
     mutant,
     values_and_gradients,
 )
+from kerasbook.testing.compare import as_function
 
 import numpy as np
 import tensorflow as tf

@@ -1,7 +1,6 @@
 """Chapter 6: what the ledger claims of it, and the mistakes that must be seen."""
 
 from kerasbook import chapter6
-from kerasbook.chapter5 import as_function
 from kerasbook.ledger import by_hand
 from kerasbook.ledger.core import (
     as_pairs,
@@ -10,6 +9,7 @@ from kerasbook.ledger.core import (
     precision,
     values_and_gradients,
 )
+from kerasbook.testing.compare import as_function
 
 import numpy as np
 import tensorflow as tf

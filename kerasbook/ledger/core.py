@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from kerasbook.chapter3 import outputs_and_gradients
-from kerasbook.chapter5 import as_function
+from kerasbook.testing.compare import as_function, outputs_and_gradients
 
 import keras
 import numpy as np

@@ -12,10 +12,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from kerasbook import devices
 from kerasbook.cluster import end_with_launcher, read_cluster, start_workers
 from kerasbook.ledger.core import MUTANTS, Draw, as_pairs, claim, mutant, precision
-from kerasbook.training import batch_order, fit
+from kerasbook.training import batch_order, devices, fit, replicas
 
 import keras
 import numpy as np
@@ -133,10 +132,10 @@ def counts(strategy, order: np.ndarray) -> np.ndarray:
         nothing = keras.Sequential([keras.Input((1,)), layers.Dense(1)])
 
         def step(x, y, share):
-            return devices.sum_over_replicas(tf.constant(share, tf.float32)), x
+            return replicas.sum_over_replicas(tf.constant(share, tf.float32)), x
 
         data = tf.range(ROWS), tf.range(ROWS)
-        loop = devices.ReplicaLoop(strategy, nothing, step, [seen], data, BATCH, training=True)
+        loop = replicas.ReplicaLoop(strategy, nothing, step, [seen], data, BATCH, training=True)
         list(loop.run_epoch(order))
         return np.asarray(tf.convert_to_tensor(seen.times))
 
@@ -162,7 +161,7 @@ class Seen(keras.metrics.Metric):
 ONCE, SAME, CLIPPED = "every example", "2 and 4", "clipped"
 mutant(
     9,
-    devices.part_of_loss,
+    replicas.part_of_loss,
     "tf.convert_to_tensor(share, loss.dtype) * loss",
     "loss / tf.distribute.get_strategy().num_replicas_in_sync",
     "every device's mean counts alike",
@@ -170,7 +169,7 @@ mutant(
 )
 mutant(
     9,
-    devices.part_of_loss,
+    replicas.part_of_loss,
     "tf.convert_to_tensor(share, loss.dtype) * loss",
     "tf.convert_to_tensor(share, loss.dtype) * (loss - sum(model.losses)) + sum(model.losses)",
     "the penalty counted once per device",
@@ -178,7 +177,7 @@ mutant(
 )
 mutant(
     9,
-    devices.part_of_loss,
+    replicas.part_of_loss,
     "tf.distribute.ReplicaContext(_alone(), 0)",
     "contextlib.nullcontext()",
     "the loss divided by the number of devices twice",
@@ -186,7 +185,7 @@ mutant(
 )
 mutant(
     9,
-    devices.make_replica_step,
+    replicas.make_replica_step,
     "return sum_over_replicas(loss)",
     "return loss",
     "the loss of one device reported",
@@ -194,12 +193,14 @@ mutant(
 )
 mutant(
     9,
-    devices.apply_sum,
+    replicas.apply_sum,
     "scales or _clips(optimizer)",
     "False",
     "each device clips its part",
     by=CLIPPED,
 )
-mutant(9, devices._divides_by_weight, "getattr", "None and getattr", "rows for weights", by=CLIPPED)
-mutant(9, devices.rows_of, " + (replica < more)", "", "rows left out", by=ONCE)
-mutant(9, devices.rows_of, "min(replica, more)", "0", "rows taken twice", by=ONCE)
+mutant(
+    9, replicas._divides_by_weight, "getattr", "None and getattr", "rows for weights", by=CLIPPED
+)
+mutant(9, replicas.rows_of, " + (replica < more)", "", "rows left out", by=ONCE)
+mutant(9, replicas.rows_of, "min(replica, more)", "0", "rows taken twice", by=ONCE)

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 
-from kerasbook import loops, training
+from kerasbook import training
 from kerasbook.ledger.core import (
     as_pairs,
     claim,
     mutant,
 )
+from kerasbook.training import loops
 
 import keras
 import numpy as np
@@ -129,17 +130,17 @@ mutant(
 )
 mutant(0, training.make_train_step, "loss = total_loss", "loss = 2 * total_loss", "loss doubled")
 mutant(0, loops._Scores, "sample_weight=rows", "sample_weight=1", "mean of batch means")
-mutant(0, loops._ArrayLoop, "[number * self.batch_size]", "[number]", "batches that overlap")
+mutant(0, loops.ArrayLoop, "[number * self.batch_size]", "[number]", "batches that overlap")
 mutant(
     0,
-    loops._ArrayLoop,
+    loops.ArrayLoop,
     "if self.rest and number == self.full:",
     "if False:",
     "short last batch left out",
 )
 mutant(
     0,
-    loops._ArrayLoop,
+    loops.ArrayLoop,
     "tf.convert_to_tensor(order)",
     "tf.range(self.examples)",
     "not shuffled",
@@ -147,7 +148,7 @@ mutant(
 )
 mutant(
     0,
-    loops._ArrayLoop,
+    loops.ArrayLoop,
     "tf.slice(order, [number * self.batch_size], [rows])",
     "number * self.batch_size + tf.argsort(tf.slice(order, [number * self.batch_size], [rows]))",
     "shuffled after batching",

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from kerasbook.checkpoint import atomic_path
+from kerasbook.files import atomic_path
 
 import numpy as np
 from matplotlib.axes import Axes

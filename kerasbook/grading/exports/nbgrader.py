@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from kerasbook.exercises.exercise import Exercise
-from kerasbook.exercises.feedback import head
+from kerasbook.learner.feedback import head
 
 EMPTY = re.compile(r"^( *)raise NotImplementedError.*$", re.MULTILINE)
 REGION = r"\1### BEGIN SOLUTION\n\1raise NotImplementedError\n\1### END SOLUTION"
@@ -33,7 +33,7 @@ def assignment(exercises: Iterable[Exercise], own: Path | None = None) -> str:
         cell(
             "imports",
             "code",
-            "\n".join([*imports, "from kerasbook.exercises.notebook import score"]),
+            "\n".join([*imports, "from kerasbook.learner.notebook import score"]),
         ),
     ]
     place = f", {str(own)!r}" if own else ""

@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from kerasbook.exercises.exercise import Exercise
-from kerasbook.exercises.feedback import head
 from kerasbook.grading.exports.nbgrader import notebook
+from kerasbook.learner.feedback import head
 
 TEST = '''\
 """The check of {name}."""
@@ -27,7 +27,7 @@ points = {points:g}
 
 @test_case(points={points:g})
 def check_it({name}):
-    from kerasbook.exercises.notebook import score
+    from kerasbook.learner.notebook import score
 
     reached = score({name}{place})
     assert reached == {points:g}, f"{{reached:g}} of {points:g} points: see above"

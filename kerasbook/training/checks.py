@@ -1,9 +1,6 @@
 """What the loop asks of its arguments; every answer 'no' names the remedy."""
 
 import math
-from pathlib import Path
-
-from kerasbook.checkpoint import atomic_path
 
 import keras
 import numpy as np
@@ -31,119 +28,6 @@ def one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
     """`value` must be one of `choices`."""
     if value not in choices:
         raise ArgumentError(f"{name} must be one of {', '.join(choices)}, not {value!r}")
-
-
-def as_tensors(arrays):
-    """The arrays on the device; 64-bit floats become Keras' default float, as in `model.fit`."""
-
-    def convert(array):
-        tensor = tf.convert_to_tensor(array)
-        return tf.cast(tensor, keras.config.floatx()) if tensor.dtype == tf.float64 else tensor
-
-    return tf.nest.map_structure(convert, arrays)
-
-
-def as_batches(data, name: str):
-    """`data` ready for a loop: a tuple of tensors (x, y[, sample_weight]), or a dataset."""
-    if isinstance(data, tf.data.Dataset):
-        if data.cardinality() == tf.data.INFINITE_CARDINALITY:
-            raise ArgumentError(f"{name} never ends: add .take(steps) to say how long an epoch is")
-        if not isinstance(data.element_spec, tuple) or len(data.element_spec) not in (2, 3):
-            raise ArgumentError(
-                f"the batches of {name} must be (x, y) or (x, y, sample_weight), not "
-                f"{_kind(data.element_spec)}; bring them into this form with {name}.map(...)"
-            )
-        return data
-    if not isinstance(data, (tuple, list)) or len(data) not in (2, 3):
-        raise ArgumentError(
-            f"{name} must be (x, y) or (x, y, sample_weight), or a tf.data.Dataset of such "
-            f"batches, not {type(data).__name__}; for a generator, use "
-            "tf.data.Dataset.from_generator"
-        )
-    data = tuple(as_tensors(_array_of_list(part)) for part in data)
-    lengths = {len(array) for array in tf.nest.flatten(data)}
-    if len(lengths) > 1:
-        raise ArgumentError(f"the parts of {name} differ in length: {sorted(lengths)} examples")
-    if lengths == {0}:
-        raise ArgumentError(f"{name} is empty: it has 0 examples")
-    return data
-
-
-def _kind(spec) -> str:
-    """What one element of a dataset is, said shortly."""
-    if isinstance(spec, dict):
-        return f"a dict of {', '.join(map(str, spec))}"
-    return f"a tuple of {len(spec)}" if isinstance(spec, tuple) else "a single tensor"
-
-
-def _array_of_list(part):
-    """A list of numbers as an array; a list of arrays stays: it is a model's several inputs."""
-    is_numbers = isinstance(part, list) and not any(hasattr(each, "shape") for each in part)
-    return np.asarray(part) if is_numbers else part
-
-
-def examples(data) -> int | None:
-    """The number of examples in arrays; None for a dataset, which does not say."""
-    return None if isinstance(data, tf.data.Dataset) else len(tf.nest.flatten(data)[0])
-
-
-def steps_per_epoch(data, batch_size: int) -> int | None:
-    """The number of batches in an epoch; None for a dataset that does not say."""
-    if isinstance(data, tf.data.Dataset):
-        return int(data.cardinality()) if data.cardinality() >= 0 else None
-    return math.ceil(examples(data) / batch_size)
-
-
-def build(model, data) -> None:
-    """Gives the model its variables by showing it one batch, if it has none yet."""
-    if not model.built:
-        x = data.element_spec[0] if isinstance(data, tf.data.Dataset) else data[0]
-        model(tf.nest.map_structure(lambda a: tf.zeros([1, *a.shape[1:]], a.dtype), x))
-
-
-# Compiling took 0.2 to 0.5 s here, and saves 0.1 to 0.3 ms a step, in a recurrent layer 3 ms.
-STEPS_WORTH_COMPILING = {"recurrent": 150, "other": 2000}
-
-
-def use_jit(jit: str, model, steps: float = math.inf) -> bool:
-    """Whether to compile a run of so many steps with XLA; on a CPU only where that is quicker."""
-    one_of("jit", jit, ("auto", "on", "off"))
-    if jit != "auto":
-        return jit == "on"
-    layers = model._flatten_layers()
-    if not all(layer.supports_jit for layer in layers):
-        return False
-    kinds = [type(layer).__name__ for layer in layers]
-    if tf.config.get_visible_devices("GPU"):
-        return True
-    recurrent = any(word in kind for kind in kinds for word in ("RNN", "GRU"))
-    slowed = any(word in kind for kind in kinds for word in ("Conv", "LSTM", "Attention"))
-    return not slowed and steps >= STEPS_WORTH_COMPILING["recurrent" if recurrent else "other"]
-
-
-def without_cudnn(model) -> list[str]:
-    """Returns, for a GPU, which recurrent layers cannot use cuDNN's kernels, and why.
-
-    Keras uses them of itself where a layer allows it; otherwise it takes a loop, many times slower.
-    """
-    notes = []
-    for layer in model._flatten_layers():
-        if type(layer) not in (keras.layers.LSTM, keras.layers.GRU):
-            continue
-        reasons = {
-            "use_cudnn is False": layer.use_cudnn is False,
-            "recurrent_dropout is not 0": layer.recurrent_dropout != 0,
-            "the activation is not tanh": layer.activation is not keras.activations.tanh,
-            "the recurrent activation is not sigmoid": layer.recurrent_activation
-            is not keras.activations.sigmoid,
-            "unroll is True": layer.unroll,
-            "use_bias is False": not layer.use_bias,
-            "reset_after is False": not getattr(layer, "reset_after", True),
-        }
-        why = ", ".join(reason for reason, holds in reasons.items() if holds)
-        if why:
-            notes.append(f"{layer.name} runs without cuDNN, many times slower on a GPU: {why}")
-    return notes
 
 
 def scalar_loss(loss) -> None:
@@ -191,18 +75,6 @@ def callbacks(given, metrics, loop: str) -> list:
             if directions.get(monitored):
                 callback.mode = {"up": "max", "down": "min"}[directions[monitored]]
     return given
-
-
-def continue_files(callbacks, epochs: int) -> None:
-    """For a run that goes on after so many epochs: CSVLogger adds to the lines of these."""
-    for callback in callbacks:
-        if isinstance(callback, keras.callbacks.CSVLogger) and not callback.append:
-            callback.append = True
-            file = Path(callback.filename)
-            if file.is_file():  # epochs after the checkpoint run again, and are written again
-                lines = file.read_text().splitlines(keepends=True)
-                with atomic_path(file) as temporary:
-                    temporary.write_text("".join(lines[: epochs + 1]))
 
 
 def _refuse_batch_hooks(callback) -> None:

@@ -1,132 +1,24 @@
-"""One run on several devices: the processors of this machine, or processes on many machines.
+"""The step and the loop of one replica out of several, which together take the step of one device.
 
 Every replica has a copy of the weights and takes its share of the rows of every batch. The
-gradients are added up over the replicas, so that all copies take the same step: the step that
-one device would have taken. A model that is made in `with strategy.scope():` is trained in this
-way by `kerasbook.training.fit`; `batch_size` remains that of the whole batch.
+gradients are added up over the replicas, so that all copies take the same step.
 """
 
-import contextlib
 import functools
-from collections.abc import Callable
 
-from kerasbook.checks import ArgumentError
-from kerasbook.cluster import Cluster, ClusterError
-from kerasbook.loops import _ArrayLoop
-from kerasbook.machine import cores
+from kerasbook.cluster import ClusterError
+from kerasbook.training.checks import ArgumentError
+from kerasbook.training.devices import is_chief
+from kerasbook.training.loops import ArrayLoop
+from kerasbook.training.step import total_loss
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-# Which devices add up is told at every strategy; in a notebook these lines would be shown.
-tf.get_logger().addFilter(lambda record: record.levelname != "INFO")
 
-MIRRORED = (tf.distribute.MirroredStrategy, tf.distribute.MultiWorkerMirroredStrategy)
-
-
-# --- devices and strategies ---------------------------------------------------------------
-
-
-def logical_devices(count: int, kind: str | None = None) -> list[str]:
-    """Returns the names of `count` devices: GPUs if there are any, else parts of the CPU.
-
-    `kind`, "CPU" or "GPU", decides. Parts of the CPU compute what several processors would, but
-    no faster than one. Must be called before TensorFlow has computed anything, unless there are
-    that many already.
-
-    Raises:
-        ClusterError: fewer GPUs than `count`, or TensorFlow has begun to work.
-    """
-    gpus = tf.config.get_visible_devices("GPU")
-    if gpus if kind is None else kind == "GPU":
-        if count > len(gpus):
-            raise ClusterError(f"this machine has {len(gpus)} GPU(s), not {count}: ask for fewer")
-        return [f"GPU:{number}" for number in range(count)]
-    processor = tf.config.list_physical_devices("CPU")[0]
-    if count > len(tf.config.get_logical_device_configuration(processor) or [processor]):
-        shares = [tf.config.LogicalDeviceConfiguration()] * count
-        try:
-            tf.config.set_logical_device_configuration(processor, shares)
-        except RuntimeError:
-            raise ClusterError(
-                f"the CPU can be cut into {count} devices only before TensorFlow has computed "
-                "anything: do it first, or restart"
-            ) from None
-    return [f"CPU:{number}" for number in range(count)]
-
-
-def one_thread_per_operation() -> None:
-    """On a CPU of two cores, lets operations run side by side instead of each on both cores.
-
-    For models with many small operations that do not wait for each other. Does nothing once
-    TensorFlow has computed something, with a GPU, or with more cores, where it was not measured.
-    """
-    if cores() <= 2 and not tf.config.get_visible_devices("GPU"):
-        with contextlib.suppress(RuntimeError):
-            tf.config.threading.set_intra_op_parallelism_threads(1)
-
-
-def make_strategy(
-    devices: int | None = None, cluster: Cluster | None = None, kind: str | None = None
-) -> tf.distribute.Strategy | None:
-    """Returns the strategy for so many devices, or for this process of a cluster; None for one.
-
-    `kind` is that of `logical_devices`. For a cluster it must be called before TensorFlow has
-    computed anything, and waits until all workers are there.
-    """
-    if cluster is not None:
-        return tf.distribute.MultiWorkerMirroredStrategy()  # reads TF_CONFIG too
-    if devices is not None:
-        names = logical_devices(devices, kind)
-        # Left to itself TensorFlow takes collective operations for CPUs, which keep a process from
-        # having a second strategy of another size.
-        sums = None if names[0].startswith("GPU") else tf.distribute.ReductionToOneDevice()
-        return tf.distribute.MirroredStrategy(names, sums)
-    return None
-
-
-def strategy_of(model: keras.Model) -> tf.distribute.Strategy | None:
-    """Returns the strategy in whose scope the model was made; None for one on one device."""
-    strategy = getattr(model, "distribute_strategy", None)
-    if isinstance(strategy, MIRRORED):
-        if not all(strategy.extended.variable_created_in_scope(v.value) for v in model.variables):
-            raise ArgumentError("make the model in the scope too: with strategy.scope(): model = …")
-        return strategy
-    if strategy is not None and strategy.num_replicas_in_sync > 1:
-        raise ArgumentError(
-            "fit works under MirroredStrategy and MultiWorkerMirroredStrategy, not under "
-            f"{type(strategy).__name__}"
-        )
-    return None
-
-
-def is_chief(strategy: tf.distribute.Strategy | None = None) -> bool:
-    """Whether this process is the one that prints and writes: True, if it is the only one."""
-    resolver = None if strategy is None else strategy.cluster_resolver
-    if resolver is None or not resolver.task_type:
-        return True
-    return resolver.task_type == "chief" or (
-        resolver.task_id == 0 and "chief" not in resolver.cluster_spec().jobs
-    )
-
-
-def in_scope(function: Callable) -> Callable:
-    """Lets a function, whose first argument is a model, run in the scope of its strategy."""
-
-    @functools.wraps(function)
-    def inside(model, *args, **kwargs):
-        strategy = strategy_of(model)
-        with contextlib.nullcontext() if strategy is None else strategy.scope():
-            return function(model, *args, **kwargs)
-
-    return inside
-
-
-def check(
-    strategy, dtype: str, data: tuple, optimizer, metrics, train_step, jit: str, loop: str
-) -> None:
-    """What `fit` cannot do on several devices, each with the remedy."""
+def check_options(loop: str, jit: str, train_step) -> None:
+    """Raises ArgumentError for an option of `fit` that works on one device only."""
     if loop == "fit":
         raise ArgumentError(
             "model.fit gives every device the same weight in a short last batch, and fails with "
@@ -139,13 +31,21 @@ def check(
             "a train_step of your own does not know its share of the batch: on several devices "
             "leave train_step out"
         )
-    if any(isinstance(each, tf.data.Dataset) for each in data):
+
+
+def check_data(batches) -> None:
+    """Raises ArgumentError for a data set: every device takes its rows out of arrays."""
+    if any(isinstance(data, tf.data.Dataset) for data in (batches.train, batches.validation)):
         raise ArgumentError(
             "on several devices each takes its rows out of arrays: pass (x, y), not a Dataset"
         )
+
+
+def check_optimizer(strategy, model, optimizer, metrics) -> None:
+    """Raises ArgumentError for an optimizer or metrics that cannot work on these devices."""
     inner = getattr(optimizer, "inner_optimizer", optimizer)
     several = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
-    if several and dtype == "mixed_float16" and _clips(optimizer):
+    if several and model.dtype_policy.name == "mixed_float16" and _clips(optimizer):
         raise ArgumentError(
             "workers cannot clip gradients in float16: take bfloat16, or leave the clipping out"
         )
@@ -221,8 +121,6 @@ def make_replica_test_step(model, loss_fn):
 
 def part_of_loss(model, loss_fn, y, y_pred, sample_weight, share):
     """This replica's part of the batch's loss, a scalar: share · (loss of its rows + penalties)."""
-    from kerasbook.training import total_loss
-
     if _divides_by_weight(loss_fn) and sample_weight is not None:
         weight = tf.reduce_sum(sample_weight)
         total = sum_over_replicas(weight)
@@ -310,7 +208,7 @@ def times(gradients, share: float) -> list:
 # --- the loop -----------------------------------------------------------------------------
 
 
-class ReplicaLoop(_ArrayLoop):
+class ReplicaLoop(ArrayLoop):
     """Data in memory, several replicas: each gathers its own rows of every batch.
 
     All take them out of the same order, which depends on (seed, epoch) alone: no row is left

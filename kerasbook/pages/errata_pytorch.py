@@ -1,7 +1,7 @@
 """The mistakes of the articles' PyTorch code, as they stand there. Needs torch.
 
-Each function returns what the wrong code gives, or raises what it raises. `kerasbook.errata` shows
-it, or what was recorded of it.
+Each function returns what the wrong code gives, or raises what it raises. `kerasbook.pages.errata`
+shows it, or what was recorded of it.
 """
 
 import torch

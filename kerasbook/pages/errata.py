@@ -17,7 +17,6 @@ import importlib.util
 import math
 import re
 
-from kerasbook import probes
 from kerasbook.chapter1 import gradient, linear, numerical_gradient
 from kerasbook.chapter2 import double_softmax_floor, double_softmax_loss, l2_gradients
 from kerasbook.chapter3 import (
@@ -31,6 +30,7 @@ from kerasbook.chapter3 import (
 from kerasbook.chapter4 import article_gru_step, article_to_keras, make_article_model
 from kerasbook.chapter5 import call_with_zero_states, make_article_lstm
 from kerasbook.chapter6 import Attention, Stack, causal_mask
+from kerasbook.testing import probes
 
 import keras
 import numpy as np
@@ -65,7 +65,7 @@ def in_pytorch(number: int) -> str:
     """Returns what the article's own code gives, and whether it was run or recorded."""
     if importlib.util.find_spec("torch") is None:
         return f"in PyTorch (recorded): {RECORDED[number]}"
-    from kerasbook import errata_pytorch
+    from kerasbook.pages import errata_pytorch
 
     return f"in PyTorch (run): {outcome(getattr(errata_pytorch, f'wrong_{number}'))}"
 

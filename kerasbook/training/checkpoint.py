@@ -1,28 +1,22 @@
-"""Files that are whole or not there, and the state from which a run goes on.
+"""The state from which a run goes on, saved in a file that is whole or not there.
 
-A file is written under a temporary name, synced, and renamed: a program killed at any moment
-leaves the old file or the new one. A checkpoint holds everything that decides the rest of a
-run: weights, the optimizer's and the random generators' state, the place in the data, the
-metrics' running values, History, the callbacks' counts.
+A checkpoint holds everything that decides the rest of a run: weights, the optimizer's and the
+random generators' state, the place in the data, the metrics' running values, History, the
+callbacks' counts.
 """
 
 import json
-import os
 import re
-import signal
 import sys
-import threading
 import time
 import zipfile
-from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import numpy as np
+from kerasbook.files import atomic_path
+from kerasbook.training.interruption import termination
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
+import keras
+import numpy as np
 
 SECONDS_BETWEEN_SAVES = 2.0  # at most so much of the work is lost;
 SHARE_OF_TIME = 0.02  # more, where the disk is so slow that saving would take a larger share
@@ -33,146 +27,6 @@ CALLBACK_COUNTS = ("best", "wait", "best_epoch", "stopped_epoch", "cooldown_coun
 
 class CheckpointError(Exception):
     """A checkpoint that cannot be used; the message says why and what to do."""
-
-
-# --- files, folders, signals --------------------------------------------------------------
-
-
-@contextmanager
-def atomic_path(path: Path):
-    """Gives a temporary path beside `path`, of the same suffix; moves it there at the end."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".unfinished-{os.getpid()}-{path.name}")
-    try:
-        yield temporary
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-        _sync_folder(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Makes a new name last through a power cut; where the system cannot, it stays as it is."""
-    with suppress(OSError):
-        opened = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(opened)
-        finally:
-            os.close(opened)
-
-
-def remove_unfinished(folder: Path) -> None:
-    """Removes what a killed program left under a temporary name."""
-    for place in (folder, folder / "checkpoint"):
-        for path in place.glob(".unfinished-*"):
-            path.unlink(missing_ok=True)
-
-
-@contextmanager
-def only_run_in(folder: Path):
-    """Holds `folder` for this process; raises CheckpointError if another one has it.
-
-    The lock is the system's, on the file `folder/.lock`: it ends with the process, however that
-    ends, so that a file left by a killed one holds nobody up.
-    """
-    path = folder / ".lock"
-    if fcntl is None:
-        yield
-        return
-    while True:
-        file = open(path, "a+")  # noqa: SIM115
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            with file:
-                file.seek(0)
-                number = file.read().strip() or "unknown"
-            raise CheckpointError(
-                f"another run (pid {number}) is writing into {folder}: wait for its end, or "
-                "choose another folder with --output"
-            ) from None
-        except OSError:  # a network drive without locks
-            break
-        # The one before may have removed its file between our opening and our locking it.
-        with suppress(FileNotFoundError):
-            if os.fstat(file.fileno()).st_ino == path.stat().st_ino:
-                break
-        file.close()
-    with file:
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
-        try:
-            yield
-        finally:
-            with suppress(OSError):
-                path.unlink()
-
-
-class Termination:
-    """SIGTERM and Ctrl-C in a program: training saves and stops, anything else stops at once.
-
-    `number` is the signal that came, or 0. In the middle of a step there is nothing to save, so
-    a loop that trains looks at `number` between its steps. A second signal does not wait.
-    """
-
-    number = 0
-    training = False
-
-    def __init__(self):
-        self.before: dict = {}  # the handlers that the program had
-
-    @property
-    def status(self) -> int:
-        """The exit status that shells and Kubernetes expect: 143 for SIGTERM, 130 for Ctrl-C."""
-        return 128 + (self.number or signal.SIGINT)
-
-    def handle(self, number, frame):
-        """The signal handler."""
-        wait = self.training and not self.number
-        self.number = number
-        if not wait:
-            raise KeyboardInterrupt
-
-    @contextmanager
-    def handled(self):
-        """Installs the handler, in the main thread, for as long as the program's work lasts."""
-        self.number = 0
-        self.before = {}
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGTERM, signal.SIGINT):
-                if signal.getsignal(number) is not signal.SIG_IGN:
-                    self.before[number] = signal.signal(number, self.handle)
-        try:
-            yield
-        finally:
-            for number, handler in self.before.items():
-                signal.signal(number, handler)
-            self.number, self.before = 0, {}
-
-    def handle_again(self):
-        """Puts the handler back: TensorFlow's service for clusters takes SIGTERM for itself."""
-        for number in self.before:
-            signal.signal(number, self.handle)
-
-    @contextmanager
-    def waits(self):
-        """While a loop trains, which asks `Checkpoint.wish` between its steps."""
-        self.training = True
-        try:
-            yield
-        finally:
-            self.training = False
-        if self.number:  # after the last look
-            raise KeyboardInterrupt
-
-
-termination = Termination()
-
-
-# --- checkpoints --------------------------------------------------------------------------
 
 
 class Checkpoint:
@@ -388,3 +242,15 @@ def _difference(theirs, mine) -> str:
         parts = [f"{name} {theirs.get(name)} there, {mine.get(name)} here" for name in names]
         return ", ".join(parts)
     return f"{theirs} there, {mine} here"
+
+
+def continue_files(callbacks, epochs: int) -> None:
+    """For a run that goes on after so many epochs: CSVLogger adds to the lines of these."""
+    for callback in callbacks:
+        if isinstance(callback, keras.callbacks.CSVLogger) and not callback.append:
+            callback.append = True
+            file = Path(callback.filename)
+            if file.is_file():  # epochs after the checkpoint run again, and are written again
+                lines = file.read_text().splitlines(keepends=True)
+                with atomic_path(file) as temporary:
+                    temporary.write_text("".join(lines[: epochs + 1]))

@@ -25,10 +25,10 @@ def clear_errors() -> Iterator[None]:
     """End with one line where something is wrong with what the user gave."""
     from kerasbook import runner
     from kerasbook.exercises import ExerciseError
-    from kerasbook.exercises.learner import LearnerError
     from kerasbook.grading.classroom import GradingError
     from kerasbook.grading.exports import ExportError
     from kerasbook.grading.workers import WorkersError
+    from kerasbook.learner.learner import LearnerError
 
     try:
         yield
@@ -74,7 +74,7 @@ def start(
 ):
     """Copy the chapters' notebooks and the exercises' stubs into a folder of your own."""
     with clear_errors():
-        from kerasbook.exercises import learner
+        from kerasbook.learner import learner
 
         found = chosen(exercises)
         written, kept = learner.start(folder, found.values(), overwrite)
@@ -95,9 +95,9 @@ def check(
 ):
     """Check the answers of a file: exit status 1 if one that was begun is not right."""
     with clear_errors():
-        from kerasbook.exercises import learner
-        from kerasbook.exercises.feedback import render
         from kerasbook.grading.workers import Workers
+        from kerasbook.learner import learner
+        from kerasbook.learner.feedback import render
 
         from rich.console import Console
 
@@ -130,9 +130,9 @@ def watch(
 ):
     """Check answers at every save; h shows a hint, q ends."""
     with clear_errors():
-        from kerasbook.exercises import learner
-        from kerasbook.exercises.watch import watch as watching
         from kerasbook.grading.workers import Workers
+        from kerasbook.learner import learner
+        from kerasbook.learner.watch import watch as watching
 
         from rich.console import Console
 
@@ -149,7 +149,7 @@ def watch(
 def hint(name: str, exercises: Folder = None):
     """Show the next hint to an exercise; there are three."""
     with clear_errors():
-        from kerasbook.exercises import learner
+        from kerasbook.learner import learner
 
         one = learner.named(name, exercises)
         number, text = learner.next_hint(one, learner.Progress.of(Path.cwd()))
@@ -163,7 +163,7 @@ def solution(
 ):
     """Show the solution of an exercise that was passed."""
     with clear_errors():
-        from kerasbook.exercises import learner
+        from kerasbook.learner import learner
 
         one = learner.named(name, exercises)
         print(learner.solution_of(one, learner.Progress.of(Path.cwd()), give_up), end="")
@@ -172,8 +172,8 @@ def solution(
 def progress(exercises: Folder = None):
     """Show which exercises were passed, with points and hints; in the folder of your answers."""
     with clear_errors():
-        from kerasbook.exercises import learner
-        from kerasbook.exercises.feedback import stars
+        from kerasbook.learner import learner
+        from kerasbook.learner.feedback import stars
 
         from rich.console import Console
         from rich.table import Table
@@ -436,7 +436,7 @@ exercises = typer.Typer(help="The exercises themselves.", no_args_is_help=True)
 def list_exercises(folder: Folder = None):
     """Show all exercises with difficulty, minutes and points."""
     with clear_errors():
-        from kerasbook.exercises.feedback import head
+        from kerasbook.learner.feedback import head
 
         found = chosen(folder)
         for one in found.values():
@@ -459,8 +459,8 @@ def selfcheck(
 ):
     """Grade the authors' right and wrong solutions: exit status 1 if one is not as it should be."""
     with clear_errors():
-        from kerasbook.exercises import selfcheck as checking
         from kerasbook.grading.workers import Workers
+        from kerasbook.learner import selfcheck as checking
 
         if here:
             counts = checking.selfcheck(chosen(folder, chapter).values(), seeds=seeds)
@@ -483,7 +483,7 @@ def notebooks(
 ):
     """Write a notebook with the stubs for every chapter."""
     with clear_errors():
-        from kerasbook.exercises.notebook import write_notebooks
+        from kerasbook.learner.notebook import write_notebooks
 
         for path in write_notebooks(folder, chosen(None).values()):
             print(path)

@@ -7,7 +7,7 @@ import html
 import sys
 import time
 
-from kerasbook.checks import one_of
+from kerasbook.training.checks import one_of
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn

@@ -15,8 +15,8 @@ import statistics
 import time
 from importlib import resources
 
-from kerasbook.chapter5 import as_function, largest_differences, random_weights
 from kerasbook.plotting.page import BLUE
+from kerasbook.testing.compare import as_function, compare_functions, random_weights
 
 import keras
 import matplotlib.pyplot as plt
@@ -258,7 +258,8 @@ def compare(ours, theirs, x) -> float:
     """
     for layer in (ours, theirs):
         layer.build(x.shape)
-    return largest_differences(as_function(ours), as_function(theirs), x, *random_weights(theirs))
+    functions, weights = (as_function(ours), as_function(theirs)), random_weights(theirs)
+    return max(compare_functions(*functions, x, *weights).values())
 
 
 if __name__ == "__main__":

@@ -9,11 +9,11 @@ import types
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from kerasbook.exercises import learner
 from kerasbook.exercises.exercise import Exercise, ExerciseError
-from kerasbook.exercises.feedback import head, render
 from kerasbook.grading.question import QuestionResult
 from kerasbook.grading.workers import Workers
+from kerasbook.learner import learner
+from kerasbook.learner.feedback import head, render
 
 from rich.console import Console
 

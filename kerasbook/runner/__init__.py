@@ -26,15 +26,11 @@ from pathlib import Path
 from typing import Any, Literal, NoReturn, get_args, get_origin
 
 from kerasbook import __version__
-from kerasbook.checkpoint import (
-    CheckpointError,
-    atomic_path,
-    only_run_in,
-    remove_unfinished,
-    termination,
-)
 from kerasbook.cluster import ClusterError, end_with_launcher, read_cluster, start_workers
+from kerasbook.files import FolderInUse, atomic_path, only_run_in, remove_unfinished
 from kerasbook.machine import NO_GPU, peak_memory
+from kerasbook.training.checkpoint import CheckpointError
+from kerasbook.training.interruption import termination
 
 QUICK = {"epochs": 1, "examples": 512}
 WHICH_BAND = ("seed", "dataset", "task", "horizon")  # a band is of one data set, for all seeds
@@ -190,9 +186,8 @@ def _run_chapter(chapter, flags: dict, common, seconds: dict, started: float) ->
         defaults = {n: p.default for n, p in inspect.signature(chapter.main).parameters.items()}
         flags |= {n: v for n, v in QUICK.items() if n in flags and flags[n] == defaults[n]}
 
-    from kerasbook import devices
     from kerasbook.data import DataError
-    from kerasbook.training import Interrupted, NonFiniteLoss
+    from kerasbook.training import Interrupted, NonFiniteLoss, devices
 
     import keras
     import tensorflow as tf
@@ -309,7 +304,7 @@ def _hold_folder(folder: Path):
         try:
             stack.enter_context(only_run_in(folder))
             remove_unfinished(folder)
-        except CheckpointError as error:
+        except FolderInUse as error:
             fail(error)
         yield
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 
-from kerasbook.checkpoint import atomic_path
 from kerasbook.exercises.exercise import (
     Exercise,
     ExerciseError,
@@ -19,9 +18,10 @@ from kerasbook.exercises.exercise import (
     source_of,
     stub_files,
 )
-from kerasbook.exercises.feedback import head
+from kerasbook.files import atomic_path
 from kerasbook.grading.question import QuestionResult, grade
 from kerasbook.grading.workers import Solution, Workers
+from kerasbook.learner.feedback import head
 
 STATE = ".kerasbook.json"
 

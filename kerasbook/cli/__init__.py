@@ -7,7 +7,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated
 
-from kerasbook import __version__, commands
+from kerasbook import __version__
+from kerasbook.cli import commands
 
 import typer
 

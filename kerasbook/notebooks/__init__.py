@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import Any
 
 from kerasbook import __version__
-from kerasbook.checkpoint import atomic_path
 from kerasbook.cli import chapter_titles
+from kerasbook.files import atomic_path
 from kerasbook.runner import QUICK, load_results
 
 GUARD = re.compile(r'^if __name__ == "__main__":\n((?:(?:[ \t]+.*)?(?:\n|$))+)', re.MULTILINE)
@@ -145,7 +145,7 @@ def _in_colab(page: str) -> str:
 QUICK_SETUP = f"""
 import kerasbook.data
 import kerasbook.training
-from kerasbook.checks import examples as _examples
+from kerasbook.training.batches import examples as _examples
 
 def _few(load):
     return lambda *arguments, **options: load(*arguments, **options).take(1024)

@@ -8,7 +8,7 @@ Python looks in a few times a second: to show progress, to notice a NaN, to hear
 import math
 import time
 
-from kerasbook.checks import ArgumentError, scalar_metric
+from kerasbook.training.checks import ArgumentError, scalar_metric
 
 import keras
 import tensorflow as tf
@@ -55,7 +55,7 @@ class _Scores:
         return dict(zip(names, results, strict=True))
 
 
-class _Loop:
+class Loop:
     """Repeats `step` over all batches of the data; what both kinds of data have in common."""
 
     def __init__(self, step, metrics, training: bool):
@@ -105,7 +105,7 @@ class _Loop:
         return number, self.scores.named(scores)
 
 
-class _ArrayLoop(_Loop):
+class ArrayLoop(Loop):
     """Data in memory: they stay on the device, and every batch is gathered there."""
 
     def __init__(self, step, metrics, arrays, batch_size: int, jit: bool, training: bool):
@@ -159,7 +159,7 @@ class _ArrayLoop(_Loop):
             yield self.call(self.run_rest, order, number, number + 1, number == 0)
 
 
-class _DatasetLoop(_Loop):
+class DatasetLoop(Loop):
     """A `tf.data.Dataset` of batches, for data that do not fit in memory."""
 
     def __init__(self, step, metrics, dataset, jit: bool, training: bool):
@@ -170,6 +170,7 @@ class _DatasetLoop(_Loop):
         self.run_compiled = tf.function(self.run, autograph=False)
 
     def run(self, iterator, request):
+        """Takes steps until `request` says stop, or the dataset ends."""
         stop = tf.cast(request[1], tf.int32)
 
         def go_on(number, last_loss, finite, more):
@@ -203,5 +204,5 @@ class _DatasetLoop(_Loop):
 def make_loop(step, metrics, data, batch_size: int, jit: bool = False, training: bool = False):
     """The loop that takes `step` over `data`: arrays in a tuple, or a `tf.data.Dataset`."""
     if isinstance(data, tf.data.Dataset):
-        return _DatasetLoop(step, metrics, data, jit, training)
-    return _ArrayLoop(step, metrics, data, batch_size, jit, training)
+        return DatasetLoop(step, metrics, data, jit, training)
+    return ArrayLoop(step, metrics, data, batch_size, jit, training)

@@ -10,10 +10,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from kerasbook.exercises import learner
 from kerasbook.exercises.exercise import Exercise
-from kerasbook.exercises.feedback import head, render
 from kerasbook.grading.workers import Workers
+from kerasbook.learner import learner
+from kerasbook.learner.feedback import head, render
 
 from rich.console import Console
 from rich.progress_bar import ProgressBar

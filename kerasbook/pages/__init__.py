@@ -1,0 +1,1 @@
+"""Pages of the book that are read and not run: they have a notebook, but no `main`."""

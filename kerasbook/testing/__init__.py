@@ -1,0 +1,1 @@
+"""What the book proves with: functions compared, properties asked for, loops that stray."""

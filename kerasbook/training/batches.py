@@ -1,0 +1,125 @@
+"""The data of a run: arrays that lie on the device, or a data set, taken batch by batch."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from kerasbook.training.checks import ArgumentError
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+
+def as_tensors(arrays):
+    """The arrays on the device; 64-bit floats become Keras' default float, as in `model.fit`."""
+
+    def convert(array):
+        tensor = tf.convert_to_tensor(array)
+        return tf.cast(tensor, keras.config.floatx()) if tensor.dtype == tf.float64 else tensor
+
+    return tf.nest.map_structure(convert, arrays)
+
+
+def as_batches(data, name: str):
+    """`data` ready for a loop: a tuple of tensors (x, y[, sample_weight]), or a dataset."""
+    if isinstance(data, tf.data.Dataset):
+        if data.cardinality() == tf.data.INFINITE_CARDINALITY:
+            raise ArgumentError(f"{name} never ends: add .take(steps) to say how long an epoch is")
+        if not isinstance(data.element_spec, tuple) or len(data.element_spec) not in (2, 3):
+            raise ArgumentError(
+                f"the batches of {name} must be (x, y) or (x, y, sample_weight), not "
+                f"{_kind(data.element_spec)}; bring them into this form with {name}.map(...)"
+            )
+        return data
+    if not isinstance(data, (tuple, list)) or len(data) not in (2, 3):
+        raise ArgumentError(
+            f"{name} must be (x, y) or (x, y, sample_weight), or a tf.data.Dataset of such "
+            f"batches, not {type(data).__name__}; for a generator, use "
+            "tf.data.Dataset.from_generator"
+        )
+    data = tuple(as_tensors(_array_of_list(part)) for part in data)
+    lengths = {len(array) for array in tf.nest.flatten(data)}
+    if len(lengths) > 1:
+        raise ArgumentError(f"the parts of {name} differ in length: {sorted(lengths)} examples")
+    if lengths == {0}:
+        raise ArgumentError(f"{name} is empty: it has 0 examples")
+    return data
+
+
+def _kind(spec) -> str:
+    """What one element of a dataset is, said shortly."""
+    if isinstance(spec, dict):
+        return f"a dict of {', '.join(map(str, spec))}"
+    return f"a tuple of {len(spec)}" if isinstance(spec, tuple) else "a single tensor"
+
+
+def _array_of_list(part):
+    """A list of numbers as an array; a list of arrays stays: it is a model's several inputs."""
+    is_numbers = isinstance(part, list) and not any(hasattr(each, "shape") for each in part)
+    return np.asarray(part) if is_numbers else part
+
+
+def examples(data) -> int | None:
+    """The number of examples in arrays; None for a dataset, which does not say."""
+    return None if isinstance(data, tf.data.Dataset) else len(tf.nest.flatten(data)[0])
+
+
+def steps_per_epoch(data, batch_size: int) -> int | None:
+    """The number of batches in an epoch; None for a dataset that does not say."""
+    if isinstance(data, tf.data.Dataset):
+        return int(data.cardinality()) if data.cardinality() >= 0 else None
+    return math.ceil(examples(data) / batch_size)
+
+
+def build(model, data) -> None:
+    """Gives the model its variables by showing it one batch, if it has none yet."""
+    if not model.built:
+        x = data.element_spec[0] if isinstance(data, tf.data.Dataset) else data[0]
+        model(tf.nest.map_structure(lambda a: tf.zeros([1, *a.shape[1:]], a.dtype), x))
+
+
+def batch_order(seed: int, epoch: int, examples: int, shuffle: bool = True) -> np.ndarray:
+    """The order in which an epoch takes its examples: it depends on (seed, epoch) alone."""
+    if not shuffle:
+        return np.arange(examples, dtype=np.int32)
+    return np.random.default_rng((seed, epoch)).permutation(examples).astype(np.int32)
+
+
+def as_dataset(data, batch_size, order=None):
+    """For `model.fit`: the batches that the tape loop takes, in the order that `order` says."""
+    if data is None or isinstance(data, tf.data.Dataset):
+        return data
+
+    def take(positions):
+        rows = positions if order is None else tf.gather(order, positions)
+        return tf.nest.map_structure(lambda array: tf.gather(array, rows), data)
+
+    return tf.data.Dataset.range(examples(data)).batch(batch_size).map(take).prefetch(2)
+
+
+@dataclass(frozen=True)
+class Batches:
+    """What a run trains on: its data, how they are cut into batches, and in which order."""
+
+    train: Any  # tensors (x, y[, sample_weight]), or a tf.data.Dataset
+    validation: Any  # the same, or None
+    batch_size: int
+    shuffle: bool
+    seed: int
+
+    @property
+    def examples(self) -> int | None:
+        """How many examples an epoch takes; None for a dataset."""
+        return examples(self.train)
+
+    @property
+    def steps(self) -> int | None:
+        """How many batches an epoch takes; None for a dataset that does not say."""
+        return steps_per_epoch(self.train, self.batch_size)
+
+    def order_of(self, epoch: int) -> tf.Tensor | None:
+        """The order of an epoch's examples; None for a dataset, which brings its own."""
+        if self.examples is None:
+            return None
+        return tf.constant(batch_order(self.seed, epoch, self.examples, self.shuffle))
