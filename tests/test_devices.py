@@ -15,6 +15,7 @@ from kerasbook.cluster import Cluster, ClusterError, read_cluster, start_workers
 from kerasbook.data import DataError
 from kerasbook.training import devices, evaluate, fit, predict
 from kerasbook.training.checks import ArgumentError
+from kerasbook.training.replicas import rows_of
 
 import keras
 import numpy as np
