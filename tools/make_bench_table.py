@@ -9,8 +9,9 @@ import json
 import statistics
 
 from kerasbook.bench import score
-from kerasbook.bench.command import (
+from kerasbook.bench.figures import (
     RIVALS,
+    describe,
     geometric_means,
     in_percent,
     notes_of,
@@ -19,7 +20,6 @@ from kerasbook.bench.command import (
     shares_of_product_speed,
     short,
     spread,
-    told,
 )
 from kerasbook.bench.sides import TITLES
 
@@ -87,7 +87,7 @@ def table(results: dict) -> str:
     parts = [
         [machine(results)],
         speeds(results),
-        ["; ".join(told(results["against"])[:2]) + ".", *notes_of(results)],
+        ["; ".join(describe(results["against"])[:2]) + ".", *notes_of(results)],
         ["Until the end of the first step, and the memory that training adds to the process:"],
         starts(results),
         ["From pressing the key to a score:"],

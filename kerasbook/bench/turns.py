@@ -90,10 +90,3 @@ def _take(make_side, x, y, batch_size: int, connection) -> None:
             started, epochs = None, 0
 
     side.train(x, y, 10**6, True, done)
-
-
-def take_part_in_torch(*arguments) -> None:
-    """What the process of one of PyTorch's sides does: here, where TensorFlow is not imported."""
-    from kerasbook.bench import peers
-
-    peers.take_part(*arguments)

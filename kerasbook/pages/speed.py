@@ -97,9 +97,7 @@ if __name__ == "__main__":
 
 # %%
 if __name__ == "__main__":
-    from kerasbook.bench.command import told
-
-    for line in told(results["against"]):
+    for line in results["against"]["in_words"]:
         print(line)
 
 # %% [markdown]
