@@ -136,6 +136,11 @@ class Checkpoint:
         for name, mine in self.settings.items():
             if mine != state["settings"].get(name):
                 theirs = state["settings"].get(name)
+                if name == "data":
+                    raise CheckpointError(
+                        f"{path} belongs to a run on other data: some rows differ; take the same "
+                        "data, or another --output"
+                    )
                 raise CheckpointError(
                     f"{path} belongs to a run with another {name}: {_difference(theirs, mine)}"
                     "; take the same settings, or another --output"

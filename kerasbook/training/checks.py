@@ -48,8 +48,47 @@ def scalar_metric(metric, result) -> None:
         )
 
 
+def arguments(model, epochs, batch_size, loop, train_step, metrics, callbacks) -> list:
+    """Asks what can be asked of `fit`'s arguments without the data; returns the callbacks."""
+    numbers(epochs=epochs, batch_size=batch_size)
+    one_of("loop", loop, ("tape", "fit"))
+    metric_objects(metrics)
+    if loop == "tape":
+        replaced = ["train_step"] if train_step is None else []  # else it was chosen
+        steps_of_keras(model, *replaced, "test_step", "compute_loss", "compute_metrics")
+    return as_callbacks(callbacks, metrics, loop)
+
+
+def metrics_of_one_output(metrics, y_pred) -> None:
+    """Refuses metrics for a model with several outputs."""
+    if metrics and tf.nest.is_nested(y_pred):
+        raise ArgumentError(
+            "metrics are for one output, and the model has several (a dict or a list): leave them "
+            "out, or use loop='fit'"
+        )
+
+
+def steps_of_keras(model, *names: str) -> None:
+    """Refuses a model whose own methods of these names would not be called."""
+    for name in names:
+        own = getattr(type(model), name) is not getattr(keras.Model, name)
+        if own or name in vars(model):
+            raise ArgumentError(
+                f"{type(model).__name__} has a {name} of its own, which this loop would not call: "
+                "use loop='fit' (model.fit, model.evaluate), or pass train_step"
+            )
+
+
 def metric_objects(metrics) -> None:
-    """Metrics are objects, so that their names and meanings are plain."""
+    """Metrics are objects, each with a name of its own, so that their meanings are plain."""
+    if isinstance(metrics, (str, dict, keras.metrics.Metric)):
+        raise ArgumentError(f"metrics takes a list, such as [keras.metrics.…], not {metrics!r}")
+    names = ["loss", *(metric.name for metric in metrics if hasattr(metric, "name"))]
+    for name in names:
+        if names.count(name) > 1:
+            raise ArgumentError(
+                f"two scores would be called {name!r}: give the metric another name, with name=…"
+            )
     for metric in metrics:
         if not isinstance(metric, keras.metrics.Metric):
             raise ArgumentError(
@@ -58,12 +97,14 @@ def metric_objects(metrics) -> None:
             )
 
 
-def callbacks(given, metrics, loop: str) -> list:
+def as_callbacks(given, metrics, loop: str) -> list:
     """The callbacks as a list; refuses those that must act after every batch.
 
     `mode="auto"` is resolved here, from the metric that the callback monitors.
     """
-    given = list(given)
+    if isinstance(given, keras.callbacks.Callback):
+        given = [given]
+    given = list(given or ())
     directions = {metric.name: getattr(metric, "_direction", None) for metric in metrics}
     for callback in given:
         if not isinstance(callback, keras.callbacks.Callback):

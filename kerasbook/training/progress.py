@@ -70,8 +70,14 @@ class _Nothing:
     def epoch_end(self, epoch, logs):
         """Takes the scores of a whole epoch."""
 
+    def note(self, text):
+        """Takes a line that is said once."""
+
 
 class _Lines(_Nothing):
+    def note(self, text):
+        print(f"note: {text}", flush=True)
+
     def update(self, epoch, step, logs):
         self.last_step = step
 
@@ -119,6 +125,9 @@ class _Bar(_Nothing):
         self.bar.start()
         return self
 
+    def note(self, text):
+        self.bar.console.print(Text(f"note: {text}"))
+
     def __exit__(self, *error):
         self.bar.refresh()  # in a notebook `stop` does not
         self.bar.stop()
@@ -165,6 +174,9 @@ class _Plot(_Nothing):
     def __exit__(self, *error):
         if self.training:
             self.draw()
+
+    def note(self, text):
+        print(f"note: {text}")
 
     def update(self, epoch, step, logs):
         now = self.clock()

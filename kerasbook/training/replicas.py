@@ -9,7 +9,8 @@ import functools
 from kerasbook.cluster import ClusterError
 from kerasbook.training.checks import ArgumentError
 from kerasbook.training.devices import is_chief
-from kerasbook.training.loops import ArrayLoop
+from kerasbook.training.loops import ArrayLoop, gather
+from kerasbook.training.losses import as_loss
 from kerasbook.training.step import total_loss
 
 import keras
@@ -92,6 +93,7 @@ def make_replica_step(model, loss_fn, optimizer):
     The loss of a batch is the sum of share · loss over the replicas, penalties included: the
     shares add up to 1. So its gradient is the sum of the replicas' gradients.
     """
+    loss_fn = as_loss(loss_fn)
 
     def train_step(x, y, sample_weight=None, *, share):
         with tf.GradientTape() as tape:
@@ -110,6 +112,7 @@ def make_replica_step(model, loss_fn, optimizer):
 
 def make_replica_test_step(model, loss_fn):
     """The same without a change."""
+    loss_fn = as_loss(loss_fn)
 
     def test_step(x, y, sample_weight=None, *, share):
         y_pred = model(x, training=False)
@@ -222,14 +225,14 @@ class ReplicaLoop(ArrayLoop):
         self.statistics = [v for v in others if "float" in v.dtype]
         super().__init__(step, metrics, arrays, batch_size, False, training)
 
-    def take_rows(self, chosen, number, last_loss):
+    def take_rows(self, arrays, chosen, number, last_loss):
         """One step, in which every replica takes some of the chosen rows."""
         rows, replicas = chosen.shape[0], self.strategy.num_replicas_in_sync
 
         def on_one(chosen, number, last_loss):
             first, stop = rows_of(replica_number(), rows, replicas)
             with tf.device(self.home):  # not a copy of all the data on every device
-                batch = self.gather(chosen[first:stop])
+                batch = gather(arrays, chosen[first:stop])
             return self.take_step(batch, number, last_loss, share=(stop - first) / rows)
 
         state = self.strategy.run(on_one, args=(chosen, number, last_loss))
@@ -239,11 +242,11 @@ class ReplicaLoop(ArrayLoop):
         """The scores so far: what they are over all replicas, for a checkpoint."""
         return [_Sum(variable) for variable in super().variables()]
 
-    def call(self, function, data, first, stop, fresh):
+    def call(self, function, *data, first, stop, fresh):
         """One compiled call; in a cluster of as many steps as the chief's clock suggests."""
         if isinstance(self.strategy, tf.distribute.MultiWorkerMirroredStrategy):
             stop = int(self.as_first(stop))
-        return super().call(function, data, first, stop, fresh)
+        return super().call(function, *data, first=first, stop=stop, fresh=fresh)
 
     def run_epoch(self, order=None, first: int = 0):
         """The same; before and after, what each replica has of its own is set in order."""
