@@ -76,7 +76,7 @@ def require_walls(workers, weakest: int) -> None:
 
 def list_exercises(folder: Folder = None):
     """Show all exercises with difficulty, minutes and points."""
-    from kerasbook.learner.feedback import head
+    from kerasbook.grading.feedback import head
 
     found = chosen(folder)
     for one in found.values():

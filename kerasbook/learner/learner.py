@@ -20,9 +20,9 @@ from kerasbook.exercises.exercise import (
     stub_files,
 )
 from kerasbook.files import atomic_path
+from kerasbook.grading.feedback import head
 from kerasbook.grading.question import QuestionResult, grade
 from kerasbook.grading.workers import Solution, Workers
-from kerasbook.learner.feedback import head
 from kerasbook.program import UserError
 
 STATE = ".kerasbook.json"

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from kerasbook.contents import name_of
 from kerasbook.exercises.exercise import Exercise, ExerciseError
+from kerasbook.grading.feedback import head, render
 from kerasbook.grading.question import QuestionResult
 from kerasbook.grading.workers import Workers
 from kerasbook.learner import learner
-from kerasbook.learner.feedback import head, render
 
 from rich.console import Console
 
@@ -107,7 +107,7 @@ def exercise_notebook(key: str, exercises: Iterable[Exercise]) -> str:
     """The text of a notebook with a chapter's stubs, each with its specification and a check."""
     exercises = list(exercises)
     imports = sorted({line for one in exercises for line in one.imports.splitlines() if line})
-    imports = ["from kerasbook.exercises import check", "", *imports]
+    imports = ["from kerasbook.learner import check", "", *imports]  # kerasbook before keras
     cells = [
         _cell(
             "title",
@@ -117,9 +117,7 @@ def exercise_notebook(key: str, exercises: Iterable[Exercise]) -> str:
             "case, what was got and what was expected. `kerasbook hint NAME` in a terminal gives "
             "a hint.",
         ),
-        _cell(
-            "imports", "code", "\n".join([*imports, "", "from kerasbook.exercises import check"])
-        ),
+        _cell("imports", "code", "\n".join(imports)),
     ]
     for number, one in enumerate(exercises, 1):
         cells += [
