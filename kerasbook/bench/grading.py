@@ -46,7 +46,7 @@ Answers = dict[str, dict[str, str]]  # learner → question → text
 # The same cases and comparison, without walls: what a test in the learner's process would do.
 HERE = """
 def score(function):
-    from kerasbook.exercises import learner
+    from kerasbook.learner import learner
     from kerasbook.learner.notebook import text_of
     from kerasbook.grading.question import Here, grade
 

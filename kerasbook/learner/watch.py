@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from kerasbook.exercises.exercise import Exercise
+from kerasbook.grading.feedback import head, render
 from kerasbook.grading.workers import Workers
 from kerasbook.learner import learner
-from kerasbook.learner.feedback import head, render
 
 from rich.console import Console
 from rich.progress_bar import ProgressBar

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from kerasbook.interruption import termination
 from kerasbook.training import checks, replicas
 from kerasbook.training.batches import (
     NOT_CHECKED,
@@ -27,7 +28,6 @@ from kerasbook.training.checkpoint import Checkpoint, CheckpointError, continue_
 from kerasbook.training.compiling import use_jit, why_not_xla, without_cudnn
 from kerasbook.training.devices import in_scope, strategy_of
 from kerasbook.training.history import History, Interrupted, NonFiniteLoss
-from kerasbook.training.interruption import termination
 from kerasbook.training.loops import NonFinite, make_loop
 from kerasbook.training.losses import as_loss, as_optimizer
 from kerasbook.training.progress import make_progress
