@@ -177,6 +177,7 @@ def _record(row, found: dict[str, Measured]) -> dict:
     return {
         "title": row.title,
         "counts": row.counts,
+        "own": row.ours is not None,
         "steps_per_epoch": steps,
         "product_flops_per_second": [Product.flops / seconds for seconds in product.seconds],
         "milliseconds_per_step": by_side(lambda m: [1000 * s / steps for s in m.seconds]),
