@@ -19,55 +19,12 @@ from kerasbook import contents
 
 import pytest
 
-DOES = {
-    *(
-        "Acts",
-        "Adds",
-        "Appends",
-        "Asks",
-        "Carries",
-        "Checks",
-        "Chooses",
-        "Compares",
-        "Copies",
-        "Counts",
-        "Downloads",
-        "Ends",
-        "Executes",
-    ),
-    *(
-        "Gives",
-        "Grades",
-        "Handles",
-        "Hides",
-        "Holds",
-        "Installs",
-        "Keeps",
-        "Labels",
-        "Lets",
-        "Makes",
-        "Measures",
-        "Prepares",
-        "Prints",
-    ),
-    *(
-        "Puts",
-        "Refuses",
-        "Registers",
-        "Removes",
-        "Runs",
-        "Saves",
-        "Sends",
-        "Sets",
-        "Shows",
-        "Stops",
-        "Takes",
-        "Trains",
-        "Visits",
-        "Works",
-    ),
-    *("Writes",),
-}
+VERBS = """
+Acts Adds Appends Asks Carries Checks Chooses Compares Copies Counts Downloads Ends Executes Gives
+Grades Handles Hides Holds Installs Keeps Labels Lets Makes Measures Prepares Prints Puts Refuses
+Registers Removes Runs Saves Sends Sets Shows Stops Takes Trains Visits Works Writes
+"""
+DOES = set(VERBS.split())
 # Not yet in this grammar: the chapters and the grader that are being rewritten.
 LEFT_OUT = re.compile(r"exercises/chapter|pages/errata|^chapter[456]|^grading/")
 FILES = [
