@@ -39,7 +39,7 @@ ROUNDS_OF_A_VISIT = 2
 
 
 def measure_machine(settings: dict, tell) -> dict:
-    """Returns what the machine is, and how fast the way to its GPU."""
+    """Measures what the machine is, and how much arithmetic a step of each row takes."""
     import tensorflow as tf
 
     turns.prepare(settings)
@@ -67,7 +67,7 @@ def measure_arithmetic(name: str, settings: dict, tell) -> dict:
 
 
 def table_of(results: dict) -> Table:
-    """The figures, for people."""
+    """Returns the figures, for people."""
     table = Table(title="medians; in brackets the smallest and the largest round")
     for heading in ("", "steps per second", "times faster", "first step", "memory"):
         table.add_column(heading, justify="right" if heading else "left")
@@ -103,7 +103,7 @@ PARTS = ("rows", "growth", "score")
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """`python -m kerasbook.bench`."""
+    """Runs `python -m kerasbook.bench`."""
     parser = argparse.ArgumentParser(
         prog="python -m kerasbook.bench",
         description="Times the book's loop beside other ways to train the same models, in turns.",
@@ -176,7 +176,7 @@ class Run:
         self.results = {"rows": {}} | results | here
 
     def wants(self, part: str) -> bool:
-        """Whether a part was asked for: by name, or by naming none."""
+        """Returns whether a part was asked for: by name, or by naming none."""
         return not self.options.parts or part in self.options.parts
 
     def keep(self) -> None:
@@ -201,7 +201,7 @@ class Run:
                 self.keep()
 
     def measure_machine(self, rows: list[str], tell: Callable[[str], None]) -> None:
-        """What the machine is, and how much arithmetic a step of each row."""
+        """Measures what the machine is, and how much arithmetic a step of each row takes."""
         machine, old = (
             ask(measure_machine, self.settings, tell=tell),
             self.results.get("machine", {}),

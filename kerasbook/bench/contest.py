@@ -34,7 +34,11 @@ class Worker:
         other.close()
 
     def answer(self) -> dict:
-        """What it sends next. BenchError: it failed; the process is ended then."""
+        """Returns what it sends next; ends the process if that failed.
+
+        Raises:
+            BenchError: it failed.
+        """
         try:
             if not self.connection.poll(SECONDS_TO_START):
                 raise BenchError(f"no answer within {SECONDS_TO_START} seconds")
@@ -214,10 +218,13 @@ def joined(row: dict, later: dict) -> dict:
 
 
 def check_outputs(difference: float, change: float, settings: dict) -> None:
-    """Raises BenchError if a side's outputs after four steps are not those of ours.
+    """Checks that a side's outputs after four steps are those of ours.
 
     They may differ by a hundredth of what the four steps changed; in 16 bits by a third, since
     rounding alone does more then.
+
+    Raises:
+        BenchError: they differ by more.
     """
     limit = change / (100 if settings["mixed_precision"] == "off" else 3)
     if not difference <= limit:  # so that NaN is refused

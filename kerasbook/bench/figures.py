@@ -10,14 +10,14 @@ RIVALS = ("fit", "tuned", "eager", "trainer", "torch", "torch.compile")
 
 
 def best_tuned(row: dict) -> str:
-    """Which of the two tuned ways to call `model.fit` was the quicker one."""
+    """Returns which of the two tuned ways to call `model.fit` was the quicker one."""
     names = [name for name in row["ratios"] if name.startswith("tuned")]
     times = row["milliseconds_per_step"]
     return min(names, key=lambda name: statistics.median(times[name]), default="tuned")
 
 
 def rival(row: dict, name: str) -> str:
-    """The side that stands for a rival: of the tuned ones the quicker."""
+    """Returns the side that stands for a rival: of the tuned ones the quicker."""
     return best_tuned(row) if name == "tuned" else name
 
 
@@ -57,18 +57,18 @@ def product_speed(results: dict) -> float:
 
 
 def short(ratio: float) -> str:
-    """Three digits: '0.954', '1.52', '15.2', '1,520', '15,200'."""
+    """Returns a number in three digits: '0.954', '1.52', '15.2', '1,520', '15,200'."""
     return f"{float(f'{ratio:.3g}'):,.0f}" if ratio >= 99.5 else f"{ratio:#.3g}"
 
 
 def spread(ratios: list[float], write=short) -> str:
-    """The median, the smallest and the largest: '1.52 (1.40 to 1.71)'."""
+    """Returns the median, the smallest and the largest: '1.52 (1.40 to 1.71)'."""
     middle, least, most = map(write, (statistics.median(ratios), min(ratios), max(ratios)))
     return middle if least == most else f"{middle} ({least} to {most})"
 
 
 def in_percent(share: float) -> str:
-    """A share of 1 as '42%'; '0.2%' where it is small."""
+    """Returns a share of 1 as '42%'; '0.2%' where it is small."""
     return f"{share:.0%}" if share >= 0.095 or share < 0.0005 else f"{share:.1%}"
 
 
@@ -116,7 +116,7 @@ def compare_runs(results: dict, earlier: list[dict]) -> dict:
 
 
 def describe(compared: dict) -> list[str]:
-    """What `compare_runs` found, in words."""
+    """Returns what `compare_runs` found, in words."""
     outside = compared["outside"]
     count = compared["within"] + len(outside)
     runs = compared["runs"]
@@ -137,7 +137,7 @@ def describe(compared: dict) -> list[str]:
 
 
 def notes_of(results: dict) -> list[str]:
-    """What could not be measured, or was left out because it computes something else."""
+    """Returns what could not be measured, or was left out because it computes something else."""
     return [
         f"{row['title']}: {name} left out: {why}"
         for row in results["rows"].values()

@@ -5,7 +5,7 @@ Some builds of the two crash together, so that the names here can be had without
 
 
 def take_part(*arguments) -> None:
-    """What the process does: see kerasbook.bench.peers, which needs torch."""
+    """Takes part as a process: see kerasbook.bench.peers, which needs torch."""
     from kerasbook.bench import peers
 
     peers.take_part(*arguments)

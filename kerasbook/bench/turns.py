@@ -53,7 +53,7 @@ def take(make_side: Callable[[], Any], x, y, batch_size: int, connection) -> Non
 
 
 def in_a_line(error: Exception) -> str:
-    """What went wrong, on one line."""
+    """Returns what went wrong, on one line."""
     kind = "" if isinstance(error, BenchError) else f"{type(error).__name__}: "
     return f"{kind}{error}".partition("\n")[0][:200]
 

@@ -390,7 +390,7 @@ class HandMadeLSTM(layers.Layer):
         )
 
     def compute_output_shape(self, x_shape):
-        """(n, time, units), or (n, units)."""
+        """Returns (n, time, units), or (n, units)."""
         n, steps, _ = x_shape
         return (n, steps, self.units) if self.return_sequences else (n, self.units)
 

@@ -14,7 +14,9 @@ import tensorflow as tf
 
 
 def as_tensors(arrays):
-    """The arrays on the device; 64-bit floats become Keras' default float, as in `model.fit`."""
+    """Returns the arrays on the device; 64-bit floats become Keras' default float, as in
+    `model.fit`.
+    """
 
     def convert(array):
         tensor = tf.convert_to_tensor(array)
@@ -24,7 +26,7 @@ def as_tensors(arrays):
 
 
 def as_batches(data, name: str):
-    """`data` ready for a loop: a tuple of tensors (x, y[, sample_weight]), or a dataset."""
+    """Returns `data` ready for a loop: a tuple of tensors (x, y[, sample_weight]), or a dataset."""
     if isinstance(data, tf.data.Dataset):
         if data.cardinality() == tf.data.INFINITE_CARDINALITY:
             raise ArgumentError(f"{name} never ends: add .take(steps) to say how long an epoch is")
@@ -80,12 +82,12 @@ def _array_of_list(part):
 
 
 def examples(data) -> int | None:
-    """The number of examples in arrays; None for a dataset, which does not say."""
+    """Returns the number of examples in arrays; None for a dataset, which does not say."""
     return None if isinstance(data, tf.data.Dataset) else len(tf.nest.flatten(data)[0])
 
 
 def steps_per_epoch(data, batch_size: int) -> int | None:
-    """The number of batches in an epoch; None for a dataset that does not say."""
+    """Returns the number of batches in an epoch; None for a dataset that does not say."""
     if isinstance(data, tf.data.Dataset):
         return int(data.cardinality()) if data.cardinality() >= 0 else None
     return math.ceil(examples(data) / batch_size)
@@ -110,14 +112,16 @@ def build(model, data, batch_size: int) -> None:
 
 
 def batch_order(seed: int, epoch: int, examples: int, shuffle: bool = True) -> np.ndarray:
-    """The order in which an epoch takes its examples: it depends on (seed, epoch) alone."""
+    """Returns the order in which an epoch takes its examples: it depends on (seed, epoch) alone."""
     if not shuffle:
         return np.arange(examples, dtype=np.int32)
     return np.random.default_rng((seed, epoch)).permutation(examples).astype(np.int32)
 
 
 def as_dataset(data, batch_size, order=None):
-    """For `model.fit`: the batches that the tape loop takes, in the order that `order` says."""
+    """Returns, for `model.fit`, the batches that the tape loop takes, in the order that `order`
+    says.
+    """
     if data is None or isinstance(data, tf.data.Dataset):
         return data
 
@@ -149,7 +153,7 @@ class Batches:
         return steps_per_epoch(self.train, self.batch_size)
 
     def order_of(self, epoch: int) -> tf.Tensor | None:
-        """The order of an epoch's examples; None for a dataset, which brings its own."""
+        """Returns the order of an epoch's examples; None for a dataset, which brings its own."""
         if self.examples is None:
             return None
         return tf.constant(batch_order(self.seed, epoch, self.examples, self.shuffle))

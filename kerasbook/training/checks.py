@@ -18,20 +18,20 @@ class ArgumentError(ValueError):
 
 
 def numbers(**named: int) -> None:
-    """Each must be a whole number of at least 1."""
+    """Checks that each is a whole number of at least 1."""
     for name, value in named.items():
         if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < 1:
             raise ArgumentError(f"{name} must be a whole number of at least 1, not {value!r}")
 
 
 def one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
-    """`value` must be one of `choices`."""
+    """Checks that `value` is one of `choices`."""
     if value not in choices:
         raise ArgumentError(f"{name} must be one of {', '.join(choices)}, not {value!r}")
 
 
 def scalar_loss(loss) -> None:
-    """A loss is one number; functions such as keras.losses.mean_squared_error give one per row."""
+    """Checks that a loss is one number; keras.losses.mean_squared_error gives one per row."""
     if loss.shape.rank != 0:
         raise ArgumentError(
             f"loss_fn returned the shape {loss.shape}, not one number: take an object such as "
@@ -40,7 +40,7 @@ def scalar_loss(loss) -> None:
 
 
 def scalar_metric(metric, result) -> None:
-    """A metric is one number per epoch."""
+    """Checks that a metric is one number per epoch."""
     if result.shape.rank != 0:
         raise ArgumentError(
             f"the metric {metric.name} is not one number but has the shape {result.shape}: "
@@ -80,7 +80,7 @@ def steps_of_keras(model, *names: str) -> None:
 
 
 def metric_objects(metrics) -> None:
-    """Metrics are objects, each with a name of its own, so that their meanings are plain."""
+    """Checks that metrics are objects, each with a name of its own: their meanings are plain."""
     if isinstance(metrics, (str, dict, keras.metrics.Metric)):
         raise ArgumentError(f"metrics takes a list, such as [keras.metrics.…], not {metrics!r}")
     names = ["loss", *(metric.name for metric in metrics if hasattr(metric, "name"))]
@@ -98,7 +98,7 @@ def metric_objects(metrics) -> None:
 
 
 def as_callbacks(given, metrics, loop: str) -> list:
-    """The callbacks as a list; refuses those that must act after every batch.
+    """Returns the callbacks as a list; refuses those that must act after every batch.
 
     `mode="auto"` is resolved here, from the metric that the callback monitors.
     """
@@ -145,7 +145,7 @@ def _refuse_batch_hooks(callback) -> None:
 
 
 def own_step(model, optimizer, loop: str) -> None:
-    """What a train_step of the caller's own cannot be combined with."""
+    """Refuses what a train_step of the caller's own cannot be combined with."""
     if loop == "fit":
         raise ArgumentError("model.fit cannot run a train_step of your own: use loop='tape'")
     if model.optimizer is not optimizer:
@@ -156,7 +156,9 @@ def own_step(model, optimizer, loop: str) -> None:
 
 
 def why_not_finite(stop, epoch: int, data) -> str:
-    """The message for a loss that became NaN or infinite: where, what before, likely causes."""
+    """Returns the message for a loss that became NaN or infinite: where, what before, likely
+    causes.
+    """
     step = "" if stop.step is None else f"at step {stop.step} "
     where = f"the loss became NaN or infinite {step}of epoch {epoch + 1}"
     if math.isnan(stop.last_loss):

@@ -68,22 +68,22 @@ class Loop:
         self.more = True  # whether the data went on after the last call
 
     def variables(self):
-        """The scores so far, as variables."""
+        """Returns the scores so far, as variables."""
         return [v for each in (self.scores.loss, *self.scores.metrics) for v in each.variables]
 
     def start(self, request):
-        """The state before the first step: its number, the last finite loss, all finite?"""
+        """Returns the state before the first step: its number, the last finite loss, all finite?"""
         first, _, last_loss, fresh = tf.unstack(request)
         tf.cond(fresh > 0, lambda: (self.scores.reset(), 0)[1], lambda: 0)
         return tf.cast(first, tf.int32), tf.cast(last_loss, tf.float32), tf.constant(True)
 
     def answer(self, number, last_loss, finite, more=True):
-        """The state after the last step, and the scores, as one row of numbers."""
+        """Returns the state after the last step, and the scores, as one row of numbers."""
         state = [tf.cast(value, tf.float64) for value in (number, last_loss, finite, more)]
         return tf.concat([state, tf.cast(self.scores.stacked(), tf.float64)], axis=0)
 
     def take_step(self, batch, number, last_loss, **share):
-        """One step inside a compiled loop; returns the state after it."""
+        """Takes one step inside a compiled loop; returns the state after it."""
         x, y, *sample_weight = batch
         loss, y_pred = self.step(x, y, *sample_weight, **share)
         loss = tf.cast(loss, tf.float32)
@@ -123,7 +123,9 @@ class ArrayLoop(Loop):
         self.run_rest = self.make_run(self.rest, jit) if self.rest else None
 
     def make_run(self, rows: int, jit: bool):
-        """The compiled function that takes steps first … stop − 1 on batches of so many rows."""
+        """Returns the compiled function that takes steps first … stop − 1 on batches of so many
+        rows.
+        """
 
         def run(arrays, order, request):
             stop = tf.cast(request[1], tf.int32)
@@ -145,11 +147,11 @@ class ArrayLoop(Loop):
         return compiled.get_concrete_function(arrays, *specs)
 
     def take_rows(self, arrays, chosen, number, last_loss):
-        """One step on the chosen rows."""
+        """Takes one step on the chosen rows."""
         return self.take_step(gather(arrays, chosen), number, last_loss)
 
     def run_epoch(self, order=None, first: int = 0):
-        """Yields (steps done, scores) a few times a second, and at the end of the epoch.
+        """Yields (steps done, scores) in one pass over the dataset, which brings its own order.
 
         A run that goes on within an epoch has taken the steps before `first`.
         """
@@ -197,7 +199,7 @@ class DatasetLoop(Loop):
         return self.answer(*tf.while_loop(go_on, body, state))
 
     def run_epoch(self, order=None, first: int = 0):
-        """The same for one pass over the dataset, which brings its own order."""
+        """Yields (steps done, scores) in one pass over the dataset, which brings its own order."""
         iterator = iter(self.dataset.skip(first) if first else self.dataset)
         number, self.more = first, True
         while self.more:
@@ -216,7 +218,7 @@ def gather(arrays, rows):
 
 
 def make_loop(step, metrics, data, batch_size: int, jit: bool = False, training: bool = False):
-    """The loop that takes `step` over `data`: arrays in a tuple, or a `tf.data.Dataset`."""
+    """Returns the loop that takes `step` over `data`: arrays in a tuple, or a `tf.data.Dataset`."""
     if isinstance(data, tf.data.Dataset):
         return DatasetLoop(step, metrics, data, jit, training)
     return ArrayLoop(step, metrics, data, batch_size, jit, training)

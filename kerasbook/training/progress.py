@@ -41,7 +41,7 @@ def _is_watched(kernel) -> bool:
 
 
 def describe(logs: dict) -> str:
-    """Scores in one line: loss 0.412  accuracy 0.853."""
+    """Returns scores in one line: loss 0.412  accuracy 0.853."""
     loss_first = sorted(logs, key=lambda name: (name.startswith("val_"), "loss" not in name))
     return "  ".join(f"{name} {float(logs[name]):.4g}" for name in loss_first)
 
