@@ -14,6 +14,8 @@ ROOMS_OF_SHORT_ONES = (
     "kerasbook.runner",
     "kerasbook.cli",
     "kerasbook.notebooks",
+    "kerasbook.training",
+    "kerasbook.testing",
     "kerasbook.contents",
 )
 GROUND = ("cluster", "contents", "files", "interruption", "machine", "program", "quiet")

@@ -83,14 +83,18 @@ def _array_of_list(part):
 
 def examples(data) -> int | None:
     """Returns the number of examples in arrays; None for a dataset, which does not say."""
-    return None if isinstance(data, tf.data.Dataset) else len(tf.nest.flatten(data)[0])
+    return None if isinstance(data, tf.data.Dataset) else _rows(data)
+
+
+def _rows(arrays) -> int:
+    return len(tf.nest.flatten(arrays)[0])
 
 
 def steps_per_epoch(data, batch_size: int) -> int | None:
     """Returns the number of batches in an epoch; None for a dataset that does not say."""
     if isinstance(data, tf.data.Dataset):
         return int(data.cardinality()) if data.cardinality() >= 0 else None
-    return math.ceil(examples(data) / batch_size)
+    return math.ceil(_rows(data) / batch_size)
 
 
 def build(model, data, batch_size: int) -> None:
@@ -182,7 +186,8 @@ def fingerprint(data) -> str:
     """
     if isinstance(data, tf.data.Dataset):
         return NOT_CHECKED
-    rows = np.linspace(0, examples(data) - 1, min(ROWS_CHECKED, examples(data))).astype(np.int32)
+    count = _rows(data)
+    rows = np.linspace(0, count - 1, min(ROWS_CHECKED, count)).astype(np.int32)
     found = hashlib.sha256()
     for array in tf.nest.flatten(data):
         found.update(f"{array.dtype.name} {array.shape}".encode())
@@ -198,6 +203,6 @@ def take_inputs(x, batch_size: int) -> Iterator:
         return
     _refuse_ragged(x, "x")
     x = as_tensors(_array_of_list(x))
-    for first in range(0, examples((x,)), batch_size):
+    for first in range(0, _rows(x), batch_size):
         rows = slice(first, first + batch_size)
         yield tf.nest.map_structure(lambda array, rows=rows: array[rows], x)
