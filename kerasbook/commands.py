@@ -26,8 +26,8 @@ def clear_errors() -> Iterator[None]:
     from kerasbook import runner
     from kerasbook.exercises import ExerciseError
     from kerasbook.exercises.learner import LearnerError
-    from kerasbook.grading.classroom import GradingError
     from kerasbook.grading.exports import ExportError
+    from kerasbook.grading.records import GradingError
     from kerasbook.grading.workers import WorkersError
 
     try:
@@ -173,7 +173,7 @@ def progress(exercises: Folder = None):
     """Show which exercises were passed, with points and hints; in the folder of your answers."""
     with clear_errors():
         from kerasbook.exercises import learner
-        from kerasbook.exercises.feedback import stars
+        from kerasbook.exercises.exercise import stars
 
         from rich.console import Console
         from rich.table import Table
@@ -220,7 +220,7 @@ def grade(
     an interrupted run goes on where it was.
     """
     with clear_errors():
-        from kerasbook.grading import classroom
+        from kerasbook.grading import classroom, records
         from kerasbook.grading.workers import Workers
 
         from rich.console import Console
@@ -230,32 +230,32 @@ def grade(
         os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 
         paths, others = ([submissions], []) if one else classroom.submissions_in(submissions)
-        secret = classroom.read_key(key or out / "key")
+        secret = records.read_key(key or out / "key")
         hidden = [submissions, out, *([key] if key else []), *([exercises] if exercises else [])]
         with Workers(level, hidden) as workers:
             found = chosen(exercises, chapter, questions)
             if workers.level > require_isolation:
                 reasons = "; ".join(f"level {n}: {why}" for n, why in workers.reasons() if why)
-                raise classroom.GradingError(
+                raise records.GradingError(
                     f"only isolation level {workers.level} can be had here ({reasons}); strangers' "
                     f"code needs {require_isolation} (--require-isolation changes that)"
                 )
-            its = classroom.Class(found, workers, secret, out)
+            course = classroom.Course(found, workers, secret, out)
             console = Console(stderr=True)
             console.print(f"isolation level {workers.level}, {len(found)} questions", style="dim")
             for path in others:
                 console.print(f"left out: {path.name} (no folder, .py, .ipynb or .zip)")
-            records = list(
+            made = list(
                 track(
-                    classroom.grade_class(its, paths, jobs),
+                    classroom.grade_class(course, paths, jobs),
                     f"grading {len(paths)} submissions",
                     len(paths),
                     console=console,
                 )
             )
-            classroom.write_tables(its, records)
-        attention = sum(record["needs_attention"] for record in records)
-        print(f"{len(records)} learners: {out / 'grades.csv'}, questions.csv, similarity.csv")
+            classroom.write_tables(course, made)
+        attention = sum(record["needs_attention"] for record in made)
+        print(f"{len(made)} learners: {out / 'grades.csv'}, questions.csv, similarity.csv")
         if attention:
             print(
                 f"{attention} need attention: the grader failed on them; the same command retries"
@@ -303,11 +303,11 @@ def export_gradescope(
 ):
     """Write an autograder for Gradescope. It holds the key: do not hand it to learners."""
     with clear_errors():
-        from kerasbook.grading import classroom
+        from kerasbook.grading import records
         from kerasbook.grading.exports import gradescope
 
         found = chosen(exercises, chapter, questions)
-        secret = classroom.read_key(key or file.with_suffix(".key"))
+        secret = records.read_key(key or file.with_suffix(".key"))
         packed = gradescope.autograder(found, secret, install, exercises, require_isolation)
         file.write_bytes(packed)
         print(f"{file}: {len(found)} questions")
@@ -436,7 +436,7 @@ exercises = typer.Typer(help="The exercises themselves.", no_args_is_help=True)
 def list_exercises(folder: Folder = None):
     """Show all exercises with difficulty, minutes and points."""
     with clear_errors():
-        from kerasbook.exercises.feedback import head
+        from kerasbook.exercises.exercise import head
 
         found = chosen(folder)
         for one in found.values():

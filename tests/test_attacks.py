@@ -19,9 +19,10 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+from kerasbook.grading.in_worker import InWorker
 from kerasbook.grading.question import STATUSES, grade
-from kerasbook.grading.worker import sandbox
-from kerasbook.grading.workers import Solution, Workers
+from kerasbook.grading.worker import readable, sandbox
+from kerasbook.grading.workers import Workers
 
 import numpy as np
 import pytest
@@ -113,7 +114,7 @@ def grade_source(workers, source, name="softened", seconds=3.0):
     """The result and what was printed."""
     exercise = copy(EXERCISES[name])
     exercise.seconds = seconds
-    with Solution(workers, exercise, source) as solution:
+    with InWorker(workers, exercise, source) as solution:
         result = grade(exercise, solution, seed=5)
     return result, solution.output.decode(errors="replace")
 
@@ -321,7 +322,7 @@ def test_no_expected_value_is_in_a_workers_memory_or_view(workers, decoys, tmp_p
         patch.setattr(
             exercise, "solution", SimpleNamespace(name="marked", function=lambda **inputs: MARK)
         )
-        with Solution(workers, exercise, source) as solution:
+        with InWorker(workers, exercise, source) as solution:
             result = grade(exercise, solution, seed=5)
     printed = solution.output.decode()
     assert result.status == "fail", result.message
@@ -341,6 +342,6 @@ def test_the_book_and_hidden_folders_are_in_no_readable_path(tmp_path, monkeypat
     (checkout / ".git").mkdir()
     monkeypatch.setattr(sys, "prefix", str(tmp_path / "course"))  # the course's folder is a venv
     monkeypatch.setattr(sys, "path", [str(environment), str(checkout)])  # and an editable install
-    readable = sandbox.readable_paths([str(environment / "keys")])
-    mine = [one for one in readable if one.startswith(str(tmp_path))]
+    paths = readable.readable_paths([str(environment / "keys")])
+    mine = [one for one in paths if one.startswith(str(tmp_path))]
     assert mine == [str(environment / "numpy")]

@@ -16,12 +16,13 @@ from kerasbook import commands
 from kerasbook.exercises import Case, Exercise, ExerciseError, load
 from kerasbook.exercises.selfcheck import selfcheck
 from kerasbook.grading import classroom, similarity
+from kerasbook.grading import records as records_module
 from kerasbook.grading import workers as workers_module
-from kerasbook.grading.classroom import harmless, table
 from kerasbook.grading.html import feedback_page
 from kerasbook.grading.intake import readers
 from kerasbook.grading.question import STATUSES
 from kerasbook.grading.submissions import Submission
+from kerasbook.grading.tables import safe_cell, table
 from kerasbook.grading.workers import Workers
 
 import pytest
@@ -133,11 +134,11 @@ def workers(tmp_path_factory):
 
 def grade_all(exercises, handed_in, workers, out, key=b"k" * 16, jobs=2):
     """The class graded in this process; its records by learner."""
-    its = classroom.Class(load(exercises), workers, key, out)
+    course = classroom.Course(load(exercises), workers, key, out)
     paths, _ = classroom.submissions_in(handed_in)
-    records = list(classroom.grade_class(its, paths, jobs))
-    classroom.write_tables(its, records)
-    return {record["learner"]: record for record in records}
+    made = list(classroom.grade_class(course, paths, jobs))
+    classroom.write_tables(course, made)
+    return {record["learner"]: record for record in made}
 
 
 @pytest.fixture(scope="module")
@@ -192,7 +193,9 @@ def test_of_a_hidden_case_neither_values_nor_messages_are_told(graded):
     assert outcome["message"] == "a hidden case fails"
     hidden = [case for case in outcome["cases"] if case["which"] == "hidden"]
     assert [set(case) for case in hidden] == [{"name", "which", "status"}] * 4
-    page = (out / "feedback" / f"{classroom.file_name('new' + chr(10) + 'line')}.html").read_text()
+    page = (
+        out / "feedback" / f"{records_module.file_name('new' + chr(10) + 'line')}.html"
+    ).read_text()
     assert "1 of 1 public cases passed" in page
     assert "0 of 4 hidden cases passed" in page
     assert "expected" not in page
@@ -215,9 +218,8 @@ def test_pages_do_nothing(graded):
     assert "&lt;img src=x" in everything
 
 
-def test_a_page_escapes_whatever_a_record_holds(exercises, workers, tmp_path):
+def test_a_page_escapes_whatever_a_record_holds():
     evil = "</pre><script>x</script>\u202e\x1b[2J"
-    its = classroom.Class(load(exercises), workers, b"k" * 16, tmp_path)
     outcome = {
         "status": "fail", "points": None, "max_points": 2, "message": evil, "output": evil,
         "cases": [{"name": evil, "which": "public", "status": "fail", "message": evil + "2"}],
@@ -226,7 +228,7 @@ def test_a_page_escapes_whatever_a_record_holds(exercises, workers, tmp_path):
         "learner": evil, "points": 0, "max_points": 2, "notes": [evil],
         "questions": {"mean": outcome},
     }  # fmt: skip
-    page = feedback_page(record, its)
+    page = feedback_page(record, {"mean": "The mean"})
     assert "<script" not in page
     assert page.count("<pre>") == page.count("</pre>") == 3
     for bad in "\u202e\x1b":
@@ -255,9 +257,9 @@ def test_tables_can_be_read_and_hold_no_formula(graded):
 
 def test_harmless_cells():
     for text in ("=1", "+1", "-1", "@x", " =1", "\t=1", "\n=1", "\r1", "＝1"):
-        assert harmless(text) == "'" + text
+        assert safe_cell(text) == "'" + text
     for text in ("", "anna", "a=b", "O'Neil", 'say "x"'):
-        assert harmless(text) == text
+        assert safe_cell(text) == text
     assert table(["a"], [['x,"y"'], [1.5]]) == '"a"\n"x,""y"""\n"1.5"\n'
 
 
@@ -311,7 +313,9 @@ def test_a_changed_submission_or_exercise_or_a_damaged_record_is_graded_again(
 # Faults
 
 
-def test_a_fault_of_ours_is_flagged_is_no_zero_and_is_tried_again(handed_in, workers, tmp_path):
+def test_a_fault_of_ours_is_flagged_is_no_zero_and_is_tried_again(
+    handed_in, workers, tmp_path, monkeypatch
+):
     broken = tmp_path / "exercises"
     broken.mkdir()
     text = EXERCISE.replace(
@@ -332,15 +336,11 @@ def test_a_fault_of_ours_is_flagged_is_no_zero_and_is_tried_again(handed_in, wor
     assert row["attention"]
     assert "a fault of the grader" in (tmp_path / "out" / "feedback" / "anna.html").read_text()
     paths, _ = classroom.submissions_in(handed_in)
-    its = classroom.Class(load(broken), workers, b"k" * 16, tmp_path / "out")
+    course = classroom.Course(load(broken), workers, b"k" * 16, tmp_path / "out")
     (tmp_path / "out" / "records" / "anna.json").touch()
     graded = []
-    its_write = classroom.write
-    try:
-        classroom.write = lambda path, text: graded.append(path.name)
-        classroom.grade_one(its, next(path for path in paths if path.name == "anna.py"))
-    finally:
-        classroom.write = its_write
+    monkeypatch.setattr(records_module, "write", lambda path, text: graded.append(path.name))
+    classroom.grade_one(course, next(path for path in paths if path.name == "anna.py"))
     assert "anna.json" in graded  # not taken from its record
 
 
@@ -371,9 +371,9 @@ def test_memory_does_not_grow_with_the_class(workers, tmp_path):
     (tmp_path / "exercises" / "mean.py").write_text(text)
     for number in range(16):
         (tmp_path / "class" / f"learner{number}.py").write_text(f"{RIGHT}\n# {number}\n")
-    its = classroom.Class(load(tmp_path / "exercises"), workers, b"k" * 16, tmp_path / "out")
+    course = classroom.Course(load(tmp_path / "exercises"), workers, b"k" * 16, tmp_path / "out")
     sizes = []
-    for record in classroom.grade_class(its, classroom.submissions_in(tmp_path / "class")[0]):
+    for record in classroom.grade_class(course, classroom.submissions_in(tmp_path / "class")[0]):
         assert record["points"] == 2
         of_us, of_workers, of_readers = os.getpid(), workers._server.pid, readers._server.pid
         sizes.append([own_memory(number) for number in (of_us, of_workers, of_readers)])
@@ -401,7 +401,7 @@ def test_a_server_killed_in_a_question_costs_nobody_points(exercises, tmp_path, 
 
     def grade(exercise, solution, seed):
         if next(kills, None) is not None:
-            solution.ask(exercise.cases("public")[0].all_calls())
+            solution.call(exercise.cases("public")[0].all_calls())
             solution.workers._server.kill()
             select.select([solution._worker._control], [], [], 10)  # until the keeper is gone
         return truly(exercise, solution, seed)
@@ -421,7 +421,7 @@ def test_a_server_killed_in_a_question_costs_nobody_points(exercises, tmp_path, 
 
 
 def test_half_a_character_from_a_worker_can_be_written(tmp_path):
-    classroom.write(tmp_path / "x", "a\ud800b")
+    records_module.write(tmp_path / "x", "a\ud800b")
     assert (tmp_path / "x").read_text() == "a?b"
 
 

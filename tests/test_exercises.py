@@ -9,7 +9,8 @@ from kerasbook.exercises import Exercise, ExerciseError, load
 from kerasbook.exercises.exercise import load_file, stub_files
 from kerasbook.exercises.notebook import exercise_notebook
 from kerasbook.exercises.selfcheck import selfcheck
-from kerasbook.grading.question import Here, grade, secret_seed
+from kerasbook.grading.in_process import InProcess
+from kerasbook.grading.question import grade, secret_seed
 
 import nbformat
 import numpy as np
@@ -170,10 +171,10 @@ def test_what_is_wrong_with_an_exercise_is_seen(write, parts, problem):
 def test_partial_credit_is_the_share_of_the_hidden_cases(write):
     exercise = write()
     only_one = "def halves(x):\n    return x / 2 if len(x) < 5 else x"
-    result = grade(exercise, Here(exercise, only_one))
+    result = grade(exercise, InProcess(exercise, only_one))
     assert (result.status, result.points) == ("fail", 1.0)
     hard_coded = "import numpy as np\ndef halves(x):\n    return np.array([0.5, 1.5])"
-    assert grade(exercise, Here(exercise, hard_coded)).points == 0
+    assert grade(exercise, InProcess(exercise, hard_coded)).points == 0
 
 
 def test_the_seed_of_a_submission_needs_the_key():

@@ -15,10 +15,16 @@ from types import SimpleNamespace
 
 from kerasbook.exercises.exercise import Case
 from kerasbook.exercises.feedback import lines_of
+from kerasbook.grading import folders
 from kerasbook.grading import workers as workers_module
 from kerasbook.grading.compare import first_difference
-from kerasbook.grading.question import Here, Reply, grade, secret_seed
-from kerasbook.grading.worker import sandbox, server
+from kerasbook.grading.connection import LONGEST_OUTPUT
+from kerasbook.grading.folders import remove
+from kerasbook.grading.in_process import InProcess
+from kerasbook.grading.in_worker import InWorker
+from kerasbook.grading.question import Reply, grade, secret_seed
+from kerasbook.grading.text import printable
+from kerasbook.grading.worker import namespaces, seccomp, usage
 from kerasbook.grading.worker.values import (
     BadValue,
     as_array,
@@ -28,7 +34,7 @@ from kerasbook.grading.worker.values import (
 )
 from kerasbook.grading.worker.wire import DTYPES, MAX_BYTES, MAX_HEADER, ProtocolError, needed, pack
 from kerasbook.grading.worker.wire import parse as parse_message
-from kerasbook.grading.workers import Solution, Workers, WorkersError, harmless, remove
+from kerasbook.grading.workers import Workers, WorkersError
 
 import numpy as np
 import pytest
@@ -290,22 +296,22 @@ def test_inputs_keep_their_order_and_are_copies():
     assert inputs["a"].tolist() == [0, 0]
 
 
-def test_text_of_a_stranger_is_made_harmless():
-    assert harmless("a\tb\nµ→ё") == "a\tb\nµ→ё"
-    assert harmless("\x1b[2J\r\x00\ud800\u202e") == "\\x1b[2J\\r\\x00\\ud800\\u202e"
-    harmless("\ud800").encode()
+def test_text_of_a_stranger_is_made_printable():
+    assert printable("a\tb\nµ→ё") == "a\tb\nµ→ё"
+    assert printable("\x1b[2J\r\x00\ud800\u202e") == "\\x1b[2J\\r\\x00\\ud800\\u202e"
+    printable("\ud800").encode()
 
 
 # Points
 
 
 class Scripted:
-    """An Asker that answers right but for some cases."""
+    """An Executor that answers right but for some cases."""
 
     def __init__(self, **other):
         self.other, self.asked = other, 0
 
-    def ask(self, calls):
+    def call(self, calls):
         self.asked += 1
         (inputs,) = calls
         right = inputs["factor"] * np.tanh(inputs["values"])
@@ -341,23 +347,23 @@ def test_a_reply_to_a_case_is_missing_for_this_case_alone():
 
 def test_changed_inputs_fail_where_the_case_says_so():
     right = Scripted()
-    ask = right.ask
+    call = right.call
 
     def without_inputs(calls):
-        (reply,) = ask(calls)
+        (reply,) = call(calls)
         return [replace(reply, inputs_after={})]
 
-    right.ask = without_inputs
+    right.call = without_inputs
     result = grade(exercise, right)
     assert [one.status for one in result.cases] == ["pass", "fail", "fail"]
     assert "was changed" in result.message
 
 
 def test_a_misconception_is_named_only_if_all_answers_are_its_own():
-    result = grade(exercise, Here(exercise, exercise.misconceptions[0].source))
+    result = grade(exercise, InProcess(exercise, exercise.misconceptions[0].source))
     assert (result.misconception, result.points) == ("factor_inside", 0)
     assert result.message == "The factor belongs outside of tanh."
-    other = Here(exercise, "def softened(values, factor):\n    return values * 0.0")
+    other = InProcess(exercise, "def softened(values, factor):\n    return values * 0.0")
     assert grade(exercise, other).misconception == ""
 
 
@@ -403,7 +409,7 @@ def test_seeds_differ_by_submission_exercise_and_key_and_stay_the_same():
 # Walls that need no worker
 
 
-def run_filter(program, number, arguments=(), arch=sandbox.X86_64):
+def run_filter(program, number, arguments=(), arch=seccomp.X86_64):
     """What the kernel would do with a system call: the filter, run line by line."""
     words = {0: number, 4: arch}
     for place, argument in enumerate(arguments):
@@ -411,15 +417,15 @@ def run_filter(program, number, arguments=(), arch=sandbox.X86_64):
     at = value = 0
     while True:
         operation, if_true, if_false, operand = program[at]
-        if operation == sandbox.LOAD:
+        if operation == seccomp.LOAD:
             value, at = words.get(operand, 0), at + 1
-        elif operation == sandbox.RETURN:
-            return {sandbox.ALLOW: "allow", sandbox.KILL: "kill"}.get(operand, operand & 0xFFFF)
+        elif operation == seccomp.RETURN:
+            return {seccomp.ALLOW: "allow", seccomp.KILL: "kill"}.get(operand, operand & 0xFFFF)
         else:
             test = {
-                sandbox.EQUAL: value == operand,
-                sandbox.AT_LEAST: value >= operand,
-                sandbox.ANY_BIT: bool(value & operand),
+                seccomp.EQUAL: value == operand,
+                seccomp.AT_LEAST: value >= operand,
+                seccomp.ANY_BIT: bool(value & operand),
             }[operation]
             at += 1 + (if_true if test else if_false)
 
@@ -465,18 +471,18 @@ def run_filter(program, number, arguments=(), arch=sandbox.X86_64):
     ],
 )
 def test_the_filter_of_system_calls(number, arguments, answer):
-    assert run_filter(sandbox.seccomp_program(77), number, arguments) == answer
+    assert run_filter(seccomp.filter_program(77), number, arguments) == answer
 
 
 def test_the_filter_kills_calls_of_another_machine():
-    assert run_filter(sandbox.seccomp_program(77), 20, arch=0x40000003) == "kill"
+    assert run_filter(seccomp.filter_program(77), 20, arch=0x40000003) == "kill"
 
 
 def test_a_folder_that_cannot_be_counted_is_full(tmp_path):
     me = str(os.getpid())
-    assert not server.too_full(str(tmp_path), me)
-    (tmp_path / "large").write_bytes(b"x" * (sandbox.BOX_BYTES + 1))
-    assert server.too_full(str(tmp_path), me)
+    assert not usage.too_full(str(tmp_path), me)
+    (tmp_path / "large").write_bytes(b"x" * (namespaces.BOX_BYTES + 1))
+    assert usage.too_full(str(tmp_path), me)
     (tmp_path / "large").unlink()
     home = Path.cwd()
     try:
@@ -486,7 +492,7 @@ def test_a_folder_that_cannot_be_counted_is_full(tmp_path):
             os.chdir("d" * 200)
     finally:
         os.chdir(home)
-    assert server.too_full(str(tmp_path), me)  # deeper than a path can be long
+    assert usage.too_full(str(tmp_path), me)  # deeper than a path can be long
     remove(str(tmp_path))
     assert not tmp_path.exists()
 
@@ -496,9 +502,9 @@ def test_removed_files_count_while_they_are_open(tmp_path):
     with (tmp_path / "file").open("wb") as file:
         file.write(b"x" * 2**20)
         file.flush()
-        assert server.removed_bytes(str(tmp_path), str(os.getpid())) == 0
+        assert usage.removed_bytes(str(tmp_path), str(os.getpid())) == 0
         (tmp_path / "file").unlink()
-        assert server.removed_bytes(str(tmp_path), str(os.getpid())) == 2**20
+        assert usage.removed_bytes(str(tmp_path), str(os.getpid())) == 2**20
 
 
 def test_folders_that_are_deep_or_closed_are_removed(tmp_path):
@@ -528,7 +534,7 @@ def simple_workers():
 
 def graded(workers, source, seconds=3.0, seed=1):
     exercise.seconds = seconds
-    with Solution(workers, exercise, source) as solution:
+    with InWorker(workers, exercise, source) as solution:
         return grade(exercise, solution, seed), solution
 
 
@@ -588,7 +594,7 @@ def test_a_file_that_cannot_be_loaded_is_loaded_once(simple_workers):
 
 def test_what_is_printed_is_bounded_and_said_to_be_cut(simple_workers):
     _, solution = graded(simple_workers, HEAD + "    print('x' * 100_000)")
-    assert len(solution.output) == workers_module.LONGEST_OUTPUT
+    assert len(solution.output) == LONGEST_OUTPUT
     assert solution.cut
 
 
@@ -652,8 +658,8 @@ def test_what_killed_graders_left_is_removed(monkeypatch, tmp_path):
     for path in tmp_path.iterdir():
         if not path.name.endswith("youngone"):
             os.utime(path, (1, 1), follow_symlinks=False)
-    held = workers_module.hold(str(tmp_path / "kerasbook-workers-heldheld"))
-    workers_module.remove_left_behind()
+    held = folders.lock_folder(str(tmp_path / "kerasbook-workers-heldheld"))
+    folders.remove_left_behind()
     os.close(held)
     left = {path.name.removeprefix("kerasbook-") for path in tmp_path.iterdir()}
     assert left == {*names[1:], "workers-linklink"}
@@ -664,7 +670,8 @@ def test_the_server_ends_with_its_grader(tmp_path):
     """A grader that is killed leaves no server, no worker and no learner's code behind."""
     code = (
         "import sys; sys.path[:0] = sys.argv[1:]\n"
-        "from kerasbook.grading.workers import Solution, Workers\n"
+        "from kerasbook.grading.in_worker import InWorker\n"
+        "from kerasbook.grading.workers import Workers\n"
         "from kerasbook.grading.question import grade\n"
         "from attacks.softened import exercise\n"
         "with Workers() as workers:\n"
@@ -672,7 +679,7 @@ def test_the_server_ends_with_its_grader(tmp_path):
         "    print(workers._server.pid, flush=True)\n"
         "    exercise.seconds = 60.0\n"
         "    source = 'import time\\nprint(1)\\ntime.sleep(60)'\n"
-        "    grade(exercise, Solution(workers, exercise, source))\n"
+        "    grade(exercise, InWorker(workers, exercise, source))\n"
     )
     paths = [str(Path(workers_module.__file__).parents[2]), str(Path(__file__).parent)]
     environment = {**os.environ, "TMPDIR": str(tmp_path)}

@@ -12,10 +12,11 @@ import zlib
 from pathlib import Path
 
 from kerasbook.grading import intake, submissions
-from kerasbook.grading.classroom import GradingError, file_name, submissions_in
+from kerasbook.grading.classroom import submissions_in
 from kerasbook.grading.intake import take_in_apart
+from kerasbook.grading.records import GradingError, file_name
 from kerasbook.grading.submissions import Refused, program_of, take_in
-from kerasbook.grading.worker import sandbox
+from kerasbook.grading.worker import landlock
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -327,7 +328,7 @@ def test_what_the_reader_does_not_survive_is_a_note(anna, monkeypatch, readers):
 
 
 def test_a_reader_that_was_taken_over_opens_nothing_else_and_starts_nothing(anna, readers):
-    if sandbox.landlock_abi() < 1:
+    if landlock.abi_version() < 1:
         pytest.skip("no Landlock on this machine")
     readers(ENDS)
     for name in ("forks", "looks"):

@@ -48,10 +48,11 @@ HERE = """
 def score(function):
     from kerasbook.exercises import learner
     from kerasbook.exercises.notebook import text_of
-    from kerasbook.grading.question import Here, grade
+    from kerasbook.grading.in_process import InProcess
+    from kerasbook.grading.question import grade
 
     exercise = learner.named(function.__name__)
-    return grade(exercise, Here(exercise, "\\n\\n".join(text_of(function)))).points
+    return grade(exercise, InProcess(exercise, "\\n\\n".join(text_of(function)))).points
 """
 PYTEST = """
 import answers

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from kerasbook.exercises.exercise import Exercise, Inputs
-from kerasbook.grading.question import CaseResult, QuestionResult
+from kerasbook.grading.question import STATUSES, CaseResult, QuestionResult
+from kerasbook.grading.text import cut
 
 import numpy as np
 from rich.console import Group, RenderableType
@@ -14,29 +15,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-MOST_LINES, MOST_OUTPUT = 8, 1500
-SHOWN = {
-    "fail": "not right",
-    "error": "an exception",
-    "timeout": "too slow",
-    "memory": "too much memory",
-    "crash": "the process ended",
-    "protocol": "no proper answer",
-    "missing": "not found",
-    "forbidden": "not allowed here",
-    "internal": "a fault of the grader, not yours",
-}
-
-
-def stars(exercise: Exercise) -> str:
-    """The difficulty: ★☆☆ to ★★★."""
-    return "★" * exercise.difficulty + "☆" * (3 - exercise.difficulty)
-
-
-def head(exercise: Exercise) -> str:
-    """Title, difficulty, minutes, points in a line."""
-    points = f"{exercise.points:g} point{'s' if exercise.points != 1 else ''}"
-    return f"{exercise.title} · {stars(exercise)} · {exercise.minutes} minutes · {points}"
+MOST_LINES = 8
 
 
 def one_line(result: QuestionResult) -> Text:
@@ -46,7 +25,7 @@ def one_line(result: QuestionResult) -> Text:
     text.append(result.name, style="bold")
     text.append(f"  {result.points:g} of {result.max_points:g}", style="default")
     if not passed:
-        text.append(f"  {SHOWN[result.status]}", style="default")
+        text.append(f"  {STATUSES[result.status]}", style="default")
     return text
 
 
@@ -117,14 +96,6 @@ def lines_of(value: Any) -> str:
         text = repr(value)
     lines = text.splitlines()
     return "\n".join(lines[:MOST_LINES] + (["…"] if len(lines) > MOST_LINES else []))
-
-
-def cut(text: str) -> str:
-    """Text without control characters, and with a word where it was cut."""
-    plain = "".join(c if c.isprintable() or c == "\n" else "·" for c in text.replace("\t", "    "))
-    if len(plain) > MOST_OUTPUT:
-        plain = f"{plain[:MOST_OUTPUT]}\n… cut: {len(plain) - MOST_OUTPUT} more characters"
-    return plain
 
 
 def indented(text: str) -> str:

@@ -15,13 +15,14 @@ from kerasbook.checkpoint import atomic_path
 from kerasbook.exercises.exercise import (
     Exercise,
     ExerciseError,
+    head,
     load_file,
     source_of,
     stub_files,
 )
-from kerasbook.exercises.feedback import head
+from kerasbook.grading.in_worker import InWorker
 from kerasbook.grading.question import QuestionResult, grade
-from kerasbook.grading.workers import Solution, Workers
+from kerasbook.grading.workers import Workers
 
 STATE = ".kerasbook.json"
 
@@ -229,7 +230,7 @@ def answers_in(path: Path, exercises: dict[str, Exercise]) -> list[Answer]:
 
 def check_answer(workers: Workers, answer: Answer) -> QuestionResult:
     """Grade one answer, with the public seed, by the code that grades a class."""
-    with Solution(workers, answer.exercise, answer.source) as solution:
+    with InWorker(workers, answer.exercise, answer.source) as solution:
         result = grade(answer.exercise, solution)
     result.output = bytes(solution.output).decode("utf-8", "replace")
     return result

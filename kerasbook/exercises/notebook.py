@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from kerasbook.exercises import learner
-from kerasbook.exercises.exercise import Exercise, ExerciseError
-from kerasbook.exercises.feedback import head, render
+from kerasbook.exercises.exercise import Exercise, ExerciseError, head
+from kerasbook.exercises.feedback import render
 from kerasbook.grading.question import QuestionResult
 from kerasbook.grading.workers import Workers
 

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from kerasbook.exercises import learner
-from kerasbook.exercises.exercise import Exercise
-from kerasbook.exercises.feedback import head, render
+from kerasbook.exercises.exercise import Exercise, head
+from kerasbook.exercises.feedback import render
 from kerasbook.grading.workers import Workers
 
 from rich.console import Console

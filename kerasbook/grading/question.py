@@ -1,14 +1,13 @@
 """One question of one learner: the cases asked in turn, the answers compared, the points counted.
 
-The answers come from an `Asker`: a worker process (see `pool`), or, for an author's quick try, a
-function in this process. This file never sees a learner's code run.
+The answers come from an `Executor`: a worker process (see `in_worker`), or, for an author's quick
+try, this process (see `in_process`). This file never sees a learner's code run.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
-import linecache
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,14 +15,23 @@ from typing import Any, Protocol
 
 from kerasbook.exercises.exercise import PUBLIC_SEED, Case, Exercise, Inputs, Outputs, Variant
 from kerasbook.grading.compare import Difference, first_difference
+from kerasbook.grading.text import describe
 from kerasbook.grading.worker.values import BadValue, as_outputs
 
 import numpy as np
 
-STATUSES = (
-    "pass", "fail", "error", "timeout", "memory", "crash", "protocol", "missing", "forbidden",
-    "internal",
-)  # fmt: skip
+STATUSES = {  # and what a learner reads
+    "pass": "passed",
+    "fail": "not right",
+    "error": "an exception",
+    "timeout": "too slow",
+    "memory": "too much memory",
+    "crash": "the process ended",
+    "protocol": "no proper answer",
+    "missing": "not found",
+    "forbidden": "not allowed here",
+    "internal": "a fault of the grader, not yours",
+}
 
 
 @dataclass
@@ -41,10 +49,10 @@ class Reply:
 _one_at_a_time = threading.Lock()
 
 
-class Asker(Protocol):
+class Executor(Protocol):
     """Calls one learner's solution."""
 
-    def ask(self, calls: Sequence[Inputs]) -> list[Reply]:
+    def call(self, calls: Sequence[Inputs]) -> list[Reply]:
         """The replies to the calls of one case, in turn; fewer if one was not "ok"."""
         ...
 
@@ -84,18 +92,18 @@ def secret_seed(key: bytes, exercise: str, submission: bytes) -> int:
     return int.from_bytes(hmac.digest(key, exercise.encode() + b"\0" + digest, "sha256")[:8])
 
 
-def grade(exercise: Exercise, asker: Asker, seed: int = PUBLIC_SEED) -> QuestionResult:
+def grade(exercise: Exercise, executor: Executor, seed: int = PUBLIC_SEED) -> QuestionResult:
     """Ask every case, compare, and count the points.
 
     Args:
         exercise: the question; the number of points comes from here alone.
-        asker: calls the learner's solution.
+        executor: calls the learner's solution.
         seed: of the hidden cases. The public cases are the same for all.
     """
     results = []
     for which in ("public", "hidden"):
         cases = exercise.cases(which, PUBLIC_SEED if which == "public" else seed)
-        results += [run_case(exercise, asker, case, which) for case in cases]
+        results += [run_case(exercise, executor, case, which) for case in cases]
     failed = next((one for one in results if one.status != "pass"), None)
     result = QuestionResult(
         exercise.name,
@@ -120,10 +128,10 @@ def share_passed(results: Sequence[CaseResult]) -> float:
     return min(share([one for one in results if one.which == "hidden"]), share(results))
 
 
-def run_case(exercise: Exercise, asker: Asker, case: Case, which: str) -> CaseResult:
+def run_case(exercise: Exercise, executor: Executor, case: Case, which: str) -> CaseResult:
     """One case: its calls, and what is wrong with the replies."""
     result = CaseResult(case.name, which, "pass", case.weight, case=case)
-    result.replies = asker.ask(case.all_calls())
+    result.replies = executor.call(case.all_calls())
     last = result.replies[-1]
     if last.status != "ok":
         result.status, result.message = last.status, last.message
@@ -133,7 +141,7 @@ def run_case(exercise: Exercise, asker: Asker, case: Case, which: str) -> CaseRe
     except NoOutput as error:
         result.status, result.message = "protocol", f"the reply has no {error.args[0]!r}"
     except Exception as error:  # the author's reference or judge, not the learner's code
-        result.status, result.message = "internal", f"the grader failed: {told(error)}"
+        result.status, result.message = "internal", f"the grader failed: {describe(error)}"
     return result
 
 
@@ -141,7 +149,7 @@ class NoOutput(Exception):
     """A judge asked for an output that the worker did not send."""
 
 
-class Named(dict):
+class JudgedOutputs(dict):
     """The outputs of a call, for a judge."""
 
     def __missing__(self, name):
@@ -152,7 +160,7 @@ class Named(dict):
 def judge_case(exercise: Exercise, case: Case, result: CaseResult):
     """Compare the replies to a case, and write down what is wrong with them."""
     if exercise.judge_function:
-        outputs = [Named(reply.outputs) for reply in result.replies]
+        outputs = [JudgedOutputs(reply.outputs) for reply in result.replies]
         message = exercise.judge_function(case, outputs)
         result.status, result.message = ("fail", message) if message else ("pass", "")
         return
@@ -201,26 +209,30 @@ def answers(exercise: Exercise, variant: Variant, case: Case) -> list[Outputs]:
     return case.known[variant.name]
 
 
+def copied(inputs: Inputs) -> dict[str, Any]:
+    """Returns the inputs of a call with arrays of its own."""
+    return {
+        name: value.copy() if isinstance(value, np.ndarray) else value
+        for name, value in inputs.items()
+    }
+
+
 def _answers(exercise: Exercise, variant: Variant, case: Case) -> list[Outputs]:
     memory: dict[str, Any] = {}
     outputs = []
     for inputs in case.all_calls():
-        copies = {
-            name: value.copy() if isinstance(value, np.ndarray) else value
-            for name, value in inputs.items()
-        }
         with np.errstate(all="ignore"):  # wrong solutions divide by zero
-            value = exercise.drive(variant.function, copies, memory)
+            value = exercise.drive(variant.function, copied(inputs), memory)
         outputs.append(as_outputs(value, exercise.outputs))
     return outputs
 
 
 def misconception(exercise: Exercise, results: Sequence[CaseResult]) -> Variant | None:
     """The wrong solution with a message that gives the learner's answers in every case."""
-    told = {one.message for one in results}
+    messages = {one.message for one in results}
     for variant in exercise.misconceptions:
         if exercise.judge_function:
-            if variant.message in told:
+            if variant.message in messages:
                 return variant
         elif all(answers_alike(exercise, variant, one) for one in results):
             return variant
@@ -247,54 +259,3 @@ def same_kind(got: Outputs, mine: Outputs) -> bool:
     return set(got) == set(mine) and all(
         got[name].dtype.kind == mine[name].dtype.kind for name in got
     )
-
-
-class Here:
-    """An Asker for code that is trusted: it runs in this process, without limits.
-
-    Args:
-        exercise: gives the driver and the names of the outputs.
-        source: the text of a solution.
-    """
-
-    def __init__(self, exercise: Exercise, source: str):
-        self.exercise = exercise
-        self.namespace: dict[str, Any] = {"__name__": "submission"}
-        self.problem: Reply | None = None
-        try:
-            name = f"<{exercise.name} {id(self)}>"
-            linecache.cache[name] = (len(source), None, source.splitlines(True), name)
-            exec(compile(source, name, "exec"), self.namespace)
-        except Exception as error:
-            self.problem = Reply("error", message=told(error))
-
-    def ask(self, calls: Sequence[Inputs]) -> list[Reply]:
-        """See Asker."""
-        replies, memory = [], {}
-        for inputs in calls:
-            if self.problem:
-                return [self.problem]
-            replies.append(self._ask_one(inputs, memory))
-            if replies[-1].status != "ok":
-                break
-        return replies
-
-    def _ask_one(self, inputs: Inputs, memory: dict) -> Reply:
-        copies = {
-            name: value.copy() if isinstance(value, np.ndarray) else value
-            for name, value in inputs.items()
-        }
-        try:
-            value = self.exercise.drive(self.namespace[self.exercise.name], copies, memory)
-            outputs = as_outputs(value, self.exercise.outputs)
-        except BadValue as error:
-            return Reply("fail", message=str(error))
-        except Exception as error:
-            return Reply("error", message=told(error))
-        after = {name: value for name, value in copies.items() if isinstance(value, np.ndarray)}
-        return Reply("ok", outputs, after)
-
-
-def told(error: BaseException) -> str:
-    """An exception in one line."""
-    return f"{type(error).__name__}: {error}"[:500]

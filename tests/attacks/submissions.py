@@ -122,7 +122,7 @@ inside(
     "stops_listening",
     "timeout",  # the next call can never be sent
     """
-    sys.modules["worker.solution"].next_message = lambda *args: time.sleep(60)
+    sys.modules["worker.execute"].next_message = lambda *args: time.sleep(60)
     socket.socket(fileno=os.dup(3)).shutdown(socket.SHUT_RD)
     return factor * np.tanh(values)
     """,
@@ -298,7 +298,7 @@ inside(
     """
     for name, module in list(sys.modules.items()):
         if name.startswith(("worker", "kerasbook")):
-            for attribute in ("pack", "as_outputs", "parse", "told", "first_difference", "grade"):
+            for attribute in ("pack", "as_outputs", "parse", "describe", "grade"):
                 if hasattr(module, attribute):
                     setattr(module, attribute, lambda *args, **kwargs: b"pass")
     """,
@@ -686,7 +686,7 @@ inside(
 )
 inside(
     "many_threads",
-    ("crash", "error"),  # ended by the keeper, or "can't start new thread"
+    ("crash", "error"),  # ended by the supervisor, or "can't start new thread"
     """
     for _ in range(2000):
         threading.Thread(target=time.sleep, args=(60,), daemon=True).start()

@@ -10,8 +10,8 @@ import csv
 from collections.abc import Iterable
 from pathlib import Path
 
-from kerasbook.grading.classroom import table
 from kerasbook.grading.exports import ExportError
+from kerasbook.grading.tables import table
 
 CANVAS = ["Student", "ID", "SIS User ID", "SIS Login ID", "Section"]
 

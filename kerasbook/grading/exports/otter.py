@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from kerasbook.exercises.exercise import Exercise
-from kerasbook.exercises.feedback import head
+from kerasbook.exercises.exercise import Exercise, head
 from kerasbook.grading.exports.nbgrader import notebook
 
 TEST = '''\

@@ -72,7 +72,7 @@ class Question:
             status = "missing" if isinstance(error, Missing) else "fail"
             return {"status": status, "message": str(error)[:LONGEST]}, {}
         except BaseException as error:  # SystemExit and KeyboardInterrupt are errors too
-            return {"status": status_of(error), "message": told(error)}, {}
+            return {"status": status_of(error), "message": describe(error)}, {}
 
     def load(self, fields, arrays):
         """Run the text of the submission, and find the function or class in it."""
@@ -158,7 +158,7 @@ def status_of(error: BaseException) -> str:
     return "error"
 
 
-def told(error: BaseException) -> str:
+def describe(error: BaseException) -> str:
     """An exception in a few lines, those of the learner's file only."""
     try:
         text = f"{type(error).__name__}: {error}"

@@ -1,0 +1,26 @@
+"""System calls by number, for what Python has no function for. Linux on x86-64."""
+
+import ctypes
+import os
+
+libc = ctypes.CDLL(None, use_errno=True)
+
+# prctl
+SET_PDEATHSIG, SET_DUMPABLE, SET_SECCOMP, SET_NO_NEW_PRIVS = 1, 4, 22, 38
+
+
+class Unavailable(Exception):
+    """This machine does not offer a wall, and why."""
+
+
+def checked(result: int, what: str) -> int:
+    """The result of a system call, or Unavailable."""
+    if result < 0:
+        number = ctypes.get_errno()
+        raise Unavailable(f"{what}: {os.strerror(number)}")
+    return result
+
+
+def syscall(number: int, *arguments) -> int:
+    """A system call by number."""
+    return libc.syscall(ctypes.c_long(number), *arguments)
