@@ -419,6 +419,8 @@ def run_filter(program, number, arguments=(), arch=seccomp.X86_64):
         operation, if_true, if_false, operand = program[at]
         if operation == seccomp.LOAD:
             value, at = words.get(operand, 0), at + 1
+        elif operation == seccomp.AND:
+            value, at = value & operand, at + 1
         elif operation == seccomp.RETURN:
             return {seccomp.ALLOW: "allow", seccomp.KILL: "kill"}.get(operand, operand & 0xFFFF)
         else:
@@ -441,10 +443,27 @@ def run_filter(program, number, arguments=(), arch=seccomp.X86_64):
         (57, (), 1),  # fork
         (59, (), 1),  # execve
         (41, (), 13),  # socket
-        (53, (1, 1), "allow"),  # socketpair of streams
-        (53, (1, 1 | 0o4000), "allow"),
-        (53, (1, 2), 1),  # of datagrams
-        (53, (1, 3 | 0o2000000), 1),
+        (53, (1, 1), 1),  # socketpair
+        (54, (), 1),  # setsockopt
+        (56, (0x3D0F00 & ~0x400,), 1),  # clone of a thread with open files of its own
+        (9, (0, 4096, 3, 0x22), "allow"),  # mmap: private
+        (9, (0, 4096, 3, 0x01), "allow"),  # of a file, shared
+        (9, (0, 4096, 3, 0x21), 1),  # shared and anonymous
+        (9, (0, 4096, 3, 0x23), 1),  # MAP_SHARED_VALIDATE
+        (9, (0, 4096, 3, 0x40022), 1),  # MAP_HUGETLB
+        (28, (0, 4096, 4), "allow"),  # madvise: MADV_DONTNEED
+        (28, (0, 4096, 21), 1),  # MADV_PAGEOUT
+        (436, (3, 9, 0), "allow"),  # close_range
+        (436, (3, 9, 2), 1),
+        (436, (3, 9, 6), 1),
+        (72, (3, 1031), 1),  # F_SETPIPE_SZ
+        (72, (3, 6), 1),  # F_SETLK
+        (40, (), 1),  # sendfile
+        (278, (), 1),  # vmsplice
+        (317, (), 1),  # seccomp
+        (157, (22,), 1),  # PR_SET_SECCOMP
+        (157, (41,), 1),  # PR_SET_THP_DISABLE
+        (445, (), 1),  # landlock_add_rule
         (62, (77, 9), "allow"),  # kill oneself
         (62, (78, 9), 1),
         (62, (0, 9), 1),
@@ -495,6 +514,13 @@ def test_a_folder_that_cannot_be_counted_is_full(tmp_path):
     assert usage.too_full(str(tmp_path), me)  # deeper than a path can be long
     remove(str(tmp_path))
     assert not tmp_path.exists()
+
+
+def test_memory_is_what_is_resident_swapped_in_tables_and_in_huge_pages():
+    status = "Name:\tx\nState:\tS (sleeping)\nVmRSS:\t 100 kB\nRssShmem:\t 50 kB\nVmPTE:\t 3 kB\n"
+    status += "VmSwap:\t 20 kB\nHugetlbPages:\t 2048 kB\nThreads:\t7\n"
+    assert usage.counted(status) == ("S", (100 + 20 + 3 + 2048) * 1024, 7)
+    assert usage.counted("Name:\tx\nState:\tZ (zombie)\nThreads:\t2\n") == ("Z", 0, 2)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc is of Linux")

@@ -754,7 +754,8 @@ inside(
     "crash",
     r"""
     import mmap
-    code = mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+    rights = mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC
+    code = mmap.mmap(-1, 4096, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, rights)
     code.write(b"\xb8\x14\x00\x00\x00\xcd\x80\xc3")  # eax = getpid of the 32-bit calls; int 0x80
     ctypes.CFUNCTYPE(ctypes.c_int)(ctypes.addressof(ctypes.c_char.from_buffer(code)))()
     """,
@@ -841,9 +842,89 @@ inside(
     "memory",
     """
     import mmap
-    held = mmap.mmap(-1, 2 * 2**30)
+    held = mmap.mmap(-1, 2 * 2**30, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     for start in range(0, len(held), 4096):
         held[start] = 1
+    time.sleep(60)
+    """,
+    seconds=8,
+)
+inside(
+    "shared_memory_let_go",
+    "error",  # the pages stay, and are nobody's
+    """
+    import mmap
+    held = mmap.mmap(-1, 2**30)
+    for start in range(0, len(held), 2**26):
+        held[start : start + 2**26] = b"x" * 2**26
+        held.madvise(mmap.MADV_DONTNEED, start, 2**26)
+    print("holds", held[0], held[-1])
+    """,
+    seconds=8,
+    told="PermissionError",
+)
+inside(
+    "shared_memory_of_zeros",
+    "error",
+    """
+    import mmap
+    held = mmap.mmap(os.open("/dev/zero", os.O_RDONLY), 2**20, prot=mmap.PROT_READ)
+    print("holds", held[0])
+    """,
+    told="Error",
+)
+inside(
+    "buffers_of_sockets",
+    "error",
+    """
+    held = []
+    for _ in range(60):
+        held += socket.socketpair()
+        held[-1].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2**22)
+        held[-1].setblocking(False)
+        held[-1].send(b"x" * 2**22)
+    """,
+    told="PermissionError",
+)
+inside(
+    "open_files_of_a_thread",
+    "fail",
+    """
+    def alone():
+        print("found", libc.syscall(436, 1000, 2000, 2), flush=True)
+    thread = threading.Thread(target=alone)
+    thread.start()
+    thread.join()
+    """,
+    printed="found -1",
+)
+inside(
+    "memory_of_the_kernel",
+    "fail",  # pages in pipes, larger pipes, sockets' buffers, filters, rules, swap, locks
+    """
+    import fcntl
+    reading, writing = os.pipe()
+    calls = [(278, writing, 0, 0, 0), (275, reading, 0, writing, 0, 1, 0), (276, reading, writing),
+             (40, writing, reading, 0, 1), (54, 3, 1, 7, 0, 0), (317, 1, 0, 0), (157, 22, 2, 0),
+             (444, 0, 0, 1), (445, 0, 0, 0, 0), (28, 0, 4096, 21), (72, writing, 1031, 2**20),
+             (157, 41, 0, 0, 0, 0)]
+    found = [call[0] for call in calls if libc.syscall(*call) != -1 or ctypes.get_errno() != 1]
+    print("found", found)
+    """,
+    printed="found []",
+)
+inside(
+    "memory_made_read_only",
+    "memory",  # what may no longer be written to is held all the same
+    """
+    import mmap
+    held = []
+    for _ in range(48):
+        held.append(mmap.mmap(-1, 2**25, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
+        for start in range(0, 2**25, 4096):
+            held[-1][start] = 1
+        here = ctypes.addressof(ctypes.c_char.from_buffer(held[-1]))
+        libc.mprotect(ctypes.c_void_p(here), 2**25, 1)
     time.sleep(60)
     """,
     seconds=8,
@@ -904,7 +985,7 @@ inside(
 )
 inside(
     "removed_but_open_in_a_thread",
-    "memory",  # a thread can have open files that its process does not show
+    "memory",  # a thread could have open files that its process does not show
     """
     def hide():
         libc.syscall(436, 1000, 2000, 2)  # close_range with its own copy of the open files

@@ -14,6 +14,8 @@ from .wire import ProtocolError, pack, parse
 
 FILE = "solution.py"
 LONGEST = 2000
+# The box is full, or the memory.
+FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.ENOMEM)
 
 
 class Forbidden(Exception):
@@ -153,8 +155,8 @@ def status_of(error: BaseException) -> str:
     names = {one.__name__ for one in type(error).__mro__}
     if names & {"MemoryError", "ResourceExhaustedError"}:
         return "memory"
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
-        return "memory"  # the box is full
+    if isinstance(error, OSError) and error.errno in FULL:
+        return "memory"
     return "error"
 
 

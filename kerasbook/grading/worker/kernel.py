@@ -6,7 +6,7 @@ import os
 libc = ctypes.CDLL(None, use_errno=True)
 
 # prctl
-SET_PDEATHSIG, SET_DUMPABLE, SET_SECCOMP, SET_NO_NEW_PRIVS = 1, 4, 22, 38
+SET_PDEATHSIG, SET_DUMPABLE, SET_SECCOMP, SET_NO_NEW_PRIVS, SET_THP_DISABLE = 1, 4, 22, 38, 41
 
 
 class Unavailable(Exception):

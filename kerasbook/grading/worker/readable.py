@@ -36,6 +36,7 @@ def readable_paths(hidden: list[str]) -> list[str]:
     roots = [os.path.realpath(one) for one in (*sorted(libraries), *system)]
     chosen = {one for root in roots for one in without(root, hidden)}
     files = ["/etc/ld.so.cache", "/etc/localtime", "/usr/share/zoneinfo", "/dev/urandom"]
-    files += ["/dev/random", "/dev/zero", "/proc/self", "/proc/cpuinfo", "/proc/meminfo"]
-    files += ["/proc/stat", "/sys/devices/system"]
+    # Not /dev/zero: mapped as shared it is memory that stays when its pages are let go.
+    files += ["/dev/random", "/proc/self", "/proc/cpuinfo", "/proc/meminfo", "/proc/stat"]
+    files += ["/sys/devices/system"]
     return sorted(chosen) + files

@@ -16,10 +16,11 @@ import struct
 import sys
 
 from . import landlock, namespaces, seccomp
-from .kernel import SET_PDEATHSIG, checked, libc, syscall
+from .kernel import SET_PDEATHSIG, SET_THP_DISABLE, checked, libc, syscall
 from .namespaces import BOX_BYTES
 
 MOST_THREADS = 400
+MOST_OPEN_FILES = 256
 
 
 def die_with_parent():
@@ -32,18 +33,23 @@ def set_limits(seconds: int, memory: int):
     """Limit processor time, file size, open files, address space; no core dumps.
 
     The address space of TensorFlow is far larger than what it uses, so that the limit of memory
-    itself is watched from outside (resident set), and this one only stops absurd requests.
+    itself is watched from outside (see usage). What may be written to ends 1 GiB above that limit,
+    and the address space 16 GiB.
     """
     limits = {
         # 1, not 0: a program that collects core dumps, such as systemd's, is not called then
         resource.RLIMIT_CORE: 1,
         resource.RLIMIT_FSIZE: BOX_BYTES,
-        resource.RLIMIT_NOFILE: 256,
+        resource.RLIMIT_NOFILE: MOST_OPEN_FILES,
     }
     if sys.platform == "linux":
-        with open("/proc/self/statm") as file:
-            used = int(file.read().split()[0]) * resource.getpagesize()
+        used, written = address_space()
         limits[resource.RLIMIT_AS] = used + memory + 16 * 2**30
+        limits[resource.RLIMIT_DATA] = written + memory + 2**30
+        limits[resource.RLIMIT_SIGPENDING] = MOST_OPEN_FILES  # timers are counted by it, too
+        limits[resource.RLIMIT_MSGQUEUE] = 0
+        # Half of a large page may be let go and still be held.
+        libc.prctl(SET_THP_DISABLE, 1, 0, 0, 0)
     for name, most in limits.items():
         hard = resource.getrlimit(name)[1]
         most = most if hard == resource.RLIM_INFINITY else min(most, hard)
@@ -52,13 +58,20 @@ def set_limits(seconds: int, memory: int):
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
 
 
+def address_space() -> tuple[int, int]:
+    """Returns the bytes of this process's address space, and of what it may write to in it."""
+    with open("/proc/self/statm") as file:
+        fields = file.read().split()
+    return int(fields[0]) * resource.getpagesize(), int(fields[5]) * resource.getpagesize()
+
+
 def be_first_to_die():
     """Have the kernel end this process before others when the machine's memory is used up."""
     try:
         with open("/proc/self/oom_score_adj", "w") as file:
             file.write("1000")
     except OSError:
-        pass  # not Linux, or a container that forbids it: the keeper still watches
+        pass  # not Linux, or a container that forbids it: the supervisor still watches
 
 
 def drop_capabilities():

@@ -15,6 +15,7 @@ from .kernel import Unavailable
 from .usage import too_full, usage
 
 WATCH_SECONDS = 0.02
+WATCH_CLOSELY_SECONDS = 0.002  # one that holds more than half of its memory
 
 
 def supervise(request: dict, readable: list[str], control: int, replies: int, output: int):
@@ -107,9 +108,10 @@ def watch(worker: int, request: dict, control: int, telling: int) -> dict:
     listening = selectors.DefaultSelector()
     listening.register(control, selectors.EVENT_READ)
     checked_disk = time.monotonic()
-    main_thread_gone = 0
+    main_thread_gone = memory = 0
     while True:
-        if listening.select(WATCH_SECONDS):
+        large = memory > request["memory"] // 2
+        if listening.select(WATCH_CLOSELY_SECONDS if large else WATCH_SECONDS):
             return {"ended": "killed"}
         ended, status = os.waitpid(worker, os.WNOHANG)
         if ended:

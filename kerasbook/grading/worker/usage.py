@@ -8,13 +8,24 @@ from .namespaces import BOX_BYTES, BOX_FILES
 
 
 def usage(number: str) -> tuple[str, int, int]:
-    """State, resident memory in bytes and threads of a process; "", 0, 0 once it is gone."""
+    """Returns state, memory in bytes and threads of a process; "", 0, 0 once it is gone."""
     try:
-        with open(f"/proc/{number}/stat") as file:
-            fields = file.read().rpartition(")")[2].split()
+        with open(f"/proc/{number}/status", errors="replace") as file:
+            return counted(file.read())
     except OSError:
         return "", 0, 0
-    return fields[0], int(fields[21]) * os.sysconf("SC_PAGE_SIZE"), int(fields[17])
+
+
+def counted(status: str) -> tuple[str, int, int]:
+    """Returns state, memory in bytes and threads from the text of /proc/N/status.
+
+    Memory is what is resident, shared or not, what was moved to swap, the tables of the pages and
+    the machine's huge pages.
+    """
+    fields = dict(line.partition(":")[::2] for line in status.splitlines())
+    names = ("VmRSS", "VmSwap", "VmPTE", "HugetlbPages")
+    memory = sum(int(fields[name].split()[0]) << 10 for name in names if name in fields)
+    return fields["State"].split()[0], memory, int(fields["Threads"])
 
 
 def too_full(box: str, number: str) -> bool:
