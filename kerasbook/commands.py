@@ -309,7 +309,7 @@ def export_gradescope(
         found = chosen(exercises, chapter, questions)
         secret = records.read_key(key or file.with_suffix(".key"))
         packed = gradescope.autograder(found, secret, install, exercises, require_isolation)
-        file.write_bytes(packed)
+        records.write_private(file, packed)
         print(f"{file}: {len(found)} questions")
 
 
@@ -321,8 +321,9 @@ def export_gradescope_results(
     """Write Gradescope's results.json."""
     with clear_errors():
         from kerasbook.grading.exports import gradescope, read_record
+        from kerasbook.grading.records import write_private
 
-        file.write_text(gradescope.results(read_record(record)), encoding="utf-8")
+        write_private(file, gradescope.results(read_record(record)).encode())
 
 
 @export.command("github")
@@ -362,8 +363,9 @@ def export_exercism(
     """Write Exercism's results.json, version 3."""
     with clear_errors():
         from kerasbook.grading.exports import exercism, read_record
+        from kerasbook.grading.records import write_private
 
-        file.write_text(exercism.results(read_record(record)), encoding="utf-8")
+        write_private(file, exercism.results(read_record(record)).encode())
 
 
 @export.command("nbgrader")
@@ -419,10 +421,11 @@ def export_table(made, out: Path, file: Path, assignment: str, roster: Path | No
     """Write a class's CSV and name the learners who are not in it."""
     with clear_errors():
         from kerasbook.grading.exports import gradebooks, read_records
+        from kerasbook.grading.records import write_private
 
         records = read_records(out)
         known = gradebooks.read_roster(roster) if roster else None
-        file.write_text(made(records, assignment, known), encoding="utf-8", newline="")
+        write_private(file, made(records, assignment, known).encode())
         missing = gradebooks.left_out(records, known)
         print(f"{file}: {len(records) - len(missing)} learners")
         for learner in missing:

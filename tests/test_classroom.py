@@ -263,6 +263,15 @@ def test_harmless_cells():
     assert table(["a"], [['x,"y"'], [1.5]]) == '"a"\n"x,""y"""\n"1.5"\n'
 
 
+def test_results_are_for_their_owner_only(graded):
+    out, _ = graded
+    for path in [out / "records", out / "feedback"]:
+        assert path.stat().st_mode & 0o777 == 0o700
+    files = [path for path in out.rglob("*") if path.is_file()]
+    assert len(files) == 2 * len(ANSWERS) + 3
+    assert {path.stat().st_mode & 0o777 for path in files} == {0o600}
+
+
 # The same again
 
 
@@ -390,7 +399,7 @@ def own_memory(number):
 @pytest.mark.parametrize("times", [1, 100])
 def test_a_server_killed_in_a_question_costs_nobody_points(exercises, tmp_path, monkeypatch, times):
     """Once: the question is graded again. Every time: flagged, and no zero."""
-    main = "import socket; server.main(socket.socket(fileno=int(sys.argv[2])), sys.argv[3:])"
+    main = "import socket; server.main(socket.socket(fileno=int(sys.argv[2])))"
     start = workers_module.START.partition("server.start")[0] + main  # without TensorFlow
     monkeypatch.setattr(workers_module, "START", start)
     kills = iter(range(times))

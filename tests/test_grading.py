@@ -626,7 +626,7 @@ def test_what_is_printed_is_bounded_and_said_to_be_cut(simple_workers):
 
 def without_tensorflow():
     """How a server is started that imports only NumPy, which is sooner done."""
-    main = "import socket; server.main(socket.socket(fileno=int(sys.argv[2])), sys.argv[3:])"
+    main = "import socket; server.main(socket.socket(fileno=int(sys.argv[2])))"
     return workers_module.START.partition("server.start")[0] + main
 
 

@@ -78,8 +78,7 @@ def grade_class(course: Course, paths: Iterable[Path], jobs: int = 1) -> Iterato
         paths: the submissions.
         jobs: how many at a time.
     """
-    (course.out / "records").mkdir(parents=True, exist_ok=True)
-    (course.out / "feedback").mkdir(exist_ok=True)
+    records.make_folders(course.out)
     for folder in (course.out, course.out / "records", course.out / "feedback"):
         remove_unfinished(folder)
     gc.freeze()  # TensorFlow's million objects stay: looking through them again takes 0.2 s

@@ -48,10 +48,25 @@ def record_path(out: Path, learner: str) -> Path:
 
 
 def write(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
+    """Write a file for its owner's eyes only, whole or not at all."""
     with atomic_path(path) as temporary:
         # Half characters can come from a worker; no file can hold them.
-        temporary.write_text(text, encoding="utf-8", errors="replace", newline="")
+        write_private(temporary, text.encode("utf-8", errors="replace"))
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Write a file that only its owner may read, from its first byte on."""
+    path.unlink(missing_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with open(descriptor, "wb") as file:
+        file.write(content)
+
+
+def make_folders(out: Path) -> None:
+    """Make the folders of a class's results; records and feedback only for their owner."""
+    for folder in (out / "records", out / "feedback"):
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o700)
 
 
 def write_record(path: Path, record: dict) -> None:
@@ -67,9 +82,7 @@ def read_key(path: Path) -> bytes:
     """
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with open(descriptor, "w") as file:
-            file.write(secrets.token_hex(32) + "\n")
+        write_private(path, secrets.token_hex(32).encode() + b"\n")
     key = path.read_bytes().strip()
     if len(key) < 16:
         raise GradingError(f"{path}: a key has at least 16 bytes; remove it to have one made")

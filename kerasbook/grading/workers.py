@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kerasbook.grading.folders import HOMES, lock_folder, remove, remove_left_behind
+from kerasbook.grading.readable import view
 
 MEMORY = 2 * 2**30
 START_SECONDS = 120.0
@@ -24,7 +25,7 @@ LEVELS = {
 }
 START = (
     "import sys; sys.path.insert(0, sys.argv[1]); from worker import server; del sys.path[0]; "
-    "server.start(int(sys.argv[2]), sys.argv[3:])"
+    "server.start(int(sys.argv[2]))"
 )
 
 
@@ -51,7 +52,7 @@ class Workers:
             raise WorkersError(f"no level {level} of isolation; there are 1, 2 and 5")
         self.memory = memory
         self._wanted = level
-        self._hidden = [str(one) for one in (Path(__file__).parent.parent, *hidden)]
+        self._view = view(hidden)
         self._lock = threading.RLock()
         self._probed: dict | None = None
         remove_left_behind()
@@ -67,7 +68,7 @@ class Workers:
         python = [sys.executable, "-I", "-B", "-X", "utf8", "-c", START]
         with theirs, self._log.open("wb") as log:
             self._server = subprocess.Popen(
-                [*python, str(folder), str(theirs.fileno()), *self._hidden],
+                [*python, str(folder), str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 env=environment(self._home),
                 cwd="/",
@@ -76,6 +77,9 @@ class Workers:
                 stderr=log,
                 start_new_session=True,
             )
+        # Not in argv, which a worker can read. If the server has ended, `probed` says so.
+        with contextlib.suppress(OSError):
+            self._requests.sendall(json.dumps(self._view).encode() + b"\n")
 
     def _launch_again(self) -> None:
         """Replace a server that has ended, or does not answer.
@@ -118,7 +122,7 @@ class Workers:
             if self._probed is None:
                 self._requests.settimeout(START_SECONDS)
                 line = bytearray()
-                with contextlib.suppress(TimeoutError):
+                with contextlib.suppress(OSError):  # too late, or the server has ended
                     while not line.endswith(b"\n") and (piece := self._requests.recv(4096)):
                         line += piece
                 self._requests.settimeout(None)

@@ -21,6 +21,7 @@ import textwrap
 from dataclasses import dataclass
 
 FULL = 4.0
+OUTSIDE = ("PermissionError", "FileNotFoundError")  # at level 1 what is outside is not there
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Attack:
     seconds: float  # limit of the exercise
     exercise: str  # "softened" or "gated"
     points: float
-    told: str  # must stand in the message
+    told: tuple[str, ...]  # one of them must stand in the message
     printed: str  # must stand in what it printed
 
 
@@ -45,6 +46,7 @@ def attack(
 ):
     """Add to the list."""
     required = (required,) if isinstance(required, str) else tuple(required)
+    told = (told,) if isinstance(told, str) else told
     text = textwrap.dedent(source).lstrip("\n")
     ATTACKS.append(Attack(name, required, text, seconds, exercise, points, told, printed))
 
@@ -437,7 +439,7 @@ inside(
     return Hook()
     """,
 )
-inside("huge_result", ("protocol", "memory"), "return np.broadcast_to(0.0, (2**27,))")
+inside("huge_result", ("protocol", "memory"), "return np.broadcast_to(0.0, (2**27,))", seconds=10)
 inside(
     "changed_inputs",
     "fail",
@@ -531,11 +533,11 @@ inside(
     """,
 )
 inside("reads_the_reference", "error", "open(BOOK + '/exercises/chapter1/huber.py').read()")
-inside("lists_the_book", "error", "os.listdir(BOOK)", told="PermissionError")
+inside("lists_the_book", "error", "os.listdir(BOOK)", told=OUTSIDE)
 inside("reads_the_compiled_book", "error", "os.listdir(BOOK + '/exercises/__pycache__')")
-inside("reads_a_secret", "error", "open(DECOY + '/secret.txt').read()", told="PermissionError")
-inside("reads_git", "error", "open(DECOY + '/.git/HEAD').read()", told="PermissionError")
-inside("reads_passwords", "error", "open('/etc/passwd').read()", told="PermissionError")
+inside("reads_a_secret", "error", "open(DECOY + '/secret.txt').read()", told=OUTSIDE)
+inside("reads_git", "error", "open(DECOY + '/.git/HEAD').read()", told=OUTSIDE)
+inside("reads_passwords", "error", "open('/etc/passwd').read()", told=OUTSIDE)
 inside("reads_through_proc", "error", "open('/proc/self/root' + DECOY + '/secret.txt').read()")
 inside(
     "reads_through_a_link",
@@ -544,12 +546,12 @@ inside(
     os.symlink(DECOY + "/secret.txt", "link")
     open("link").read()
     """,
-    told="PermissionError",
+    told=OUTSIDE,
 )
 inside("hard_link", "error", "os.link(DECOY + '/secret.txt', 'mine')\nopen('mine', 'w')")
 inside("moves_a_secret", "error", "os.rename(DECOY + '/secret.txt', 'mine')")
-inside("lists_boxes", "error", "os.listdir(os.path.dirname(os.getcwd()))", told="PermissionError")
-inside("shared_memory", "error", "open('/dev/shm/kerasbook-decoy', 'w')", told="PermissionError")
+inside("lists_boxes", "error", "os.listdir(os.path.dirname(os.getcwd()))", told=OUTSIDE)
+inside("shared_memory", "error", "open('/dev/shm/kerasbook-decoy', 'w')", told=OUTSIDE)
 inside(
     "shared_memory_of_python",
     "error",
@@ -1075,12 +1077,12 @@ inside(
 
 # Destroying
 
-inside("removes_a_tree", "error", "import shutil\nshutil.rmtree(DECOY)", told="PermissionError")
+inside("removes_a_tree", "error", "import shutil\nshutil.rmtree(DECOY)", told=OUTSIDE)
 inside("removes_a_file", "error", "os.unlink(DECOY + '/course/gradebook.csv')")
 inside("cuts_a_file", "error", "os.truncate(DECOY + '/course/gradebook.csv', 0)")
 inside("writes_a_file", "error", "open(DECOY + '/course/gradebook.csv', 'a')")
-inside("opens_a_mode", "error", "os.chmod(DECOY + '/secret.txt', 0o777)", told="PermissionError")
-inside("closes_a_mode", "error", "os.chmod(DECOY, 0)", told="PermissionError")
+inside("opens_a_mode", "error", "os.chmod(DECOY + '/secret.txt', 0o777)", told=OUTSIDE)
+inside("closes_a_mode", "error", "os.chmod(DECOY, 0)", told=OUTSIDE)
 inside("changes_times", "error", "os.utime(DECOY + '/secret.txt', (1, 1))")
 inside("changes_owner", "error", "os.chown(DECOY + '/secret.txt', 1, 1)")
 inside("adds_attribute", "error", "os.setxattr(DECOY + '/secret.txt', 'user.x', b'1')")

@@ -171,6 +171,6 @@ def describe(error: BaseException) -> str:
         for frame in traceback.extract_tb(error.__traceback__)[-50:]:
             if frame.filename == FILE:
                 lines.append(f"  line {frame.lineno}, in {frame.name}: {frame.line}")
-    if isinstance(error, PermissionError):
+    if isinstance(error, PermissionError | FileNotFoundError):
         lines.append("  Answers are checked without network, other programs, or files outside.")
     return "\n".join(lines[:1] + lines[1:][-6:])[:LONGEST]

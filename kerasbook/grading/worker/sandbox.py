@@ -81,16 +81,16 @@ def drop_capabilities():
     checked(syscall(126, header, nothing), "capset")
 
 
-def enclose(level: int, box: str, readable: list[str]):
+def enclose(level: int, box: str, view: dict[str, list]):
     """All walls of a level around this process, for good. The box is the only place to write.
 
     Raises:
         Unavailable: one of them cannot be had here.
     """
     if level == 1:
-        namespaces.mount_box(box)
+        namespaces.enter_own_root(box, view)
     os.chdir(box)
     if level in (1, 2):
-        landlock.restrict(readable, [box, "/dev/null"])
+        landlock.restrict(view["readable"], [box, "/dev/null"])
         drop_capabilities()
         seccomp.restrict()

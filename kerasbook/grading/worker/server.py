@@ -21,16 +21,15 @@ from pathlib import Path
 
 from . import namespaces, sandbox
 from .kernel import Unavailable
-from .readable import readable_paths
 from .supervisor import supervise
 
 
-def main(requests: socket.socket, hidden: list[str]):
+def main(requests: socket.socket):
     """Probe the walls, tell the grader, fork a supervisor for each request until it hangs up."""
-    readable = readable_paths(hidden)
+    view = first_line(requests)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the grader's matter
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # supervisors need no funeral
-    requests.sendall(json.dumps(probe(readable)).encode() + b"\n")
+    requests.sendall(json.dumps(probe(view)).encode() + b"\n")
     while True:
         try:
             text, descriptors, _, _ = socket.recv_fds(requests, 65536, 3)
@@ -40,33 +39,41 @@ def main(requests: socket.socket, hidden: list[str]):
             return
         if os.fork() == 0:
             requests.close()
-            supervise(json.loads(text), readable, *descriptors)
+            supervise(json.loads(text) | {"view": view}, *descriptors)
         requests.sendall(b".")
         for descriptor in descriptors:
             os.close(descriptor)
 
 
+def first_line(requests: socket.socket) -> dict:
+    """Returns what the grader says first: what a worker may open, and what it sees."""
+    line = bytearray()
+    while not line.endswith(b"\n") and (piece := requests.recv(1 << 16)):
+        line += piece
+    return json.loads(line)
+
+
 # The walls that there are
 
 
-def probe(readable: list[str]) -> dict:
+def probe(view: dict) -> dict:
     """The strongest level here, and why the stronger ones cannot be had."""
     reasons = {}
     for level in (1, 2):
-        reasons[str(level)] = why_not(level, readable)
+        reasons[str(level)] = why_not(level, view)
         if not reasons[str(level)]:
             return {"level": level, "reasons": reasons}
     return {"level": 5, "reasons": reasons}
 
 
-def why_not(level: int, readable: list[str]) -> str:
+def why_not(level: int, view: dict) -> str:
     """Try a level in a process of its own: "" if its walls stand, else what is missing."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(reading)
-        os.write(writing, _try_walls(level, readable).encode()[:4000])
+        os.write(writing, _try_walls(level, view).encode()[:4000])
         os._exit(0)
     os.close(writing)
     with open(reading, "rb") as pipe:
@@ -76,7 +83,7 @@ def why_not(level: int, readable: list[str]) -> str:
     return "" if answer == "stands" else answer or f"the trial ended with status {status}"
 
 
-def _try_walls(level: int, readable: list[str]) -> str:
+def _try_walls(level: int, view: dict) -> str:
     import tempfile
 
     box = tempfile.mkdtemp()
@@ -86,7 +93,7 @@ def _try_walls(level: int, readable: list[str]) -> str:
             namespaces.new_namespaces()
         child = os.fork()
         if child == 0:
-            os.write(outside, _behind_walls(level, box, readable).encode())
+            os.write(outside, _behind_walls(level, box, view).encode())
             os._exit(0)
         os.waitpid(child, 0)
         os.close(outside)
@@ -98,9 +105,9 @@ def _try_walls(level: int, readable: list[str]) -> str:
             os.rmdir(box)
 
 
-def _behind_walls(level: int, box: str, readable: list[str]) -> str:
+def _behind_walls(level: int, box: str, view: dict) -> str:
     try:
-        sandbox.enclose(level, box, readable)
+        sandbox.enclose(level, box, view)
     except (Unavailable, OSError) as error:
         return str(error)
     passwords = Path("/etc/passwd")
@@ -114,7 +121,7 @@ def _behind_walls(level: int, box: str, readable: list[str]) -> str:
     return "stands"
 
 
-def start(descriptor: int, hidden: list[str]):
+def start(descriptor: int):
     """Import what is slow, then serve. The socket is inherited from the grader."""
     import keras  # noqa: F401
     import tensorflow  # noqa: F401
@@ -122,7 +129,7 @@ def start(descriptor: int, hidden: list[str]):
     # What is there now stays: a worker's collector would touch, and so copy, every page of it.
     gc.collect()
     gc.freeze()
-    main(socket.socket(fileno=descriptor), hidden)
+    main(socket.socket(fileno=descriptor))
     home = os.environ["HOME"]  # made for this server; a grader that was killed could not remove it
     if os.path.basename(home).startswith("kerasbook-workers-"):
         shutil.rmtree(home, ignore_errors=True)

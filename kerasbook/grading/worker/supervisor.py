@@ -18,7 +18,7 @@ WATCH_SECONDS = 0.02
 WATCH_CLOSELY_SECONDS = 0.002  # one that holds more than half of its memory
 
 
-def supervise(request: dict, readable: list[str], control: int, replies: int, output: int):
+def supervise(request: dict, control: int, replies: int, output: int):
     """Run one worker, watch it, and tell the grader how it ended; never returns."""
     status = {"ended": "internal", "message": "the supervisor failed"}
     worker = None
@@ -26,7 +26,7 @@ def supervise(request: dict, readable: list[str], control: int, replies: int, ou
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         sandbox.die_with_parent()
         telling, report = os.pipe()
-        worker = start_worker(request, readable, control, replies, output, telling, report)
+        worker = start_worker(request, control, replies, output, telling, report)
         os.close(report)
         os.close(replies)
         os.close(output)
@@ -43,7 +43,7 @@ def supervise(request: dict, readable: list[str], control: int, replies: int, ou
         os._exit(0)
 
 
-def start_worker(request, readable, control, replies, output, telling, report) -> int:
+def start_worker(request, control, replies, output, telling, report) -> int:
     """Fork the worker; at level 1 through the first process of its namespace. Its parent's child.
 
     The worker writes its process number, as its supervisor sees it, into `report`.
@@ -64,12 +64,12 @@ def start_worker(request, readable, control, replies, output, telling, report) -
             os.close(output)
             os.write(report, b"%d;" % os.waitpid(inner, 0)[1])
         else:
-            work(request, readable, replies, output, report)
+            work(request, replies, output, report)
     finally:
         os._exit(0)
 
 
-def work(request, readable, replies, output, report):
+def work(request, replies, output, report):
     """Become the worker: standard streams, limits, walls; then the learner's code."""
     sandbox.die_with_parent()
     os.setsid()
@@ -89,7 +89,7 @@ def work(request, readable, replies, output, report):
     sandbox.be_first_to_die()
     try:
         sandbox.set_limits(request["seconds"], request["memory"])
-        sandbox.enclose(request["level"], request["box"], readable)
+        sandbox.enclose(request["level"], request["box"], request["view"])
         # The number that this process has in the /proc that its supervisor sees, too.
         seen_as = os.readlink("/proc/self") if sys.platform == "linux" else str(os.getpid())
     except (Unavailable, OSError, ValueError) as error:
