@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+import venv
 from pathlib import Path
 
 from kerasbook import commands
@@ -23,8 +24,9 @@ from kerasbook.grading.intake import readers
 from kerasbook.grading.question import STATUSES
 from kerasbook.grading.submissions import Submission
 from kerasbook.grading.tables import safe_cell, table
-from kerasbook.grading.workers import Workers
+from kerasbook.grading.workers import Workers, WorkersError
 
+import numpy as np
 import pytest
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="answers are checked where fork is")
@@ -270,6 +272,63 @@ def test_results_are_for_their_owner_only(graded):
     files = [path for path in out.rglob("*") if path.is_file()]
     assert len(files) == 2 * len(ANSWERS) + 3
     assert {path.stat().st_mode & 0o777 for path in files} == {0o600}
+
+
+NO_TENSORFLOW = """
+import sys
+from kerasbook.grading import workers
+main = "import socket; server.main(socket.socket(fileno=int(sys.argv[2])))"
+workers.START = workers.START.partition("server.start")[0] + main
+from kerasbook.cli import main
+sys.exit(main())
+"""
+PRYING = """
+import os
+
+def mean(x):
+    for name in ("results/key", "exercises/mean.py", "handed_in/ben.py", "results"):
+        try:
+            path = os.path.join(COURSE, name)
+            print("read", os.listdir(path) if name == "results" else open(path).read(30))
+        except OSError as error:
+            print("not", name)
+    return 0.0
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="levels 1 and 2 are of Linux")
+@pytest.mark.parametrize("level", ["1", "2"])
+def test_folders_given_as_relative_paths_are_hidden(level, tmp_path):
+    """In a course that lies under a folder of libraries, which answers may read."""
+    environment = tmp_path / "environment"
+    venv.create(environment, symlinks=True)
+    libraries = next(environment.glob("lib/python*/site-packages"))
+    (libraries / "more.pth").write_text(f"{Path(np.__file__).parents[1]}\n{DOCS.parent}\n")
+    course = environment / "lib" / "course"
+    for name in ("handed_in", "exercises"):
+        (course / name).mkdir(parents=True)
+    (course / "exercises" / "mean.py").write_text(EXERCISE)
+    (course / "handed_in" / "ada.py").write_text(f"COURSE = {str(course)!r}\n{PRYING}")
+    (course / "handed_in" / "ben.py").write_text(RIGHT)
+    python = [environment / "bin" / "python", "-c", NO_TENSORFLOW, "grade", "handed_in"]
+    options = ["--out", "results", "--exercises", "exercises", "--level", level]
+    done = subprocess.run([*python, *options], cwd=course, capture_output=True, text=True)
+    if "only isolation level" in done.stderr:
+        pytest.skip(done.stderr)
+    assert done.returncode == 0, done.stderr
+    record = json.loads((course / "results" / "records" / "ada.json").read_text())
+    assert record["isolation_level"] == int(level)
+    lines = record["questions"]["mean"]["output"].splitlines()
+    assert set(lines) == {
+        "not results/key", "not exercises/mean.py", "not handed_in/ben.py", "not results",
+    }  # fmt: skip
+    ben = json.loads((course / "results" / "records" / "ben.json").read_text())
+    assert ben["points"] == 2
+
+
+def test_a_hidden_folder_that_holds_the_libraries_is_refused():
+    with pytest.raises(WorkersError, match="holds the libraries that they need"):
+        Workers(hidden=[Path(np.__file__).parents[2]])
 
 
 # The same again

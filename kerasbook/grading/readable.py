@@ -70,6 +70,15 @@ def books() -> list[str]:
     return sorted({here, *filter(os.path.isdir, others)})
 
 
+def holding_libraries(hidden: Iterable[str | os.PathLike]) -> str:
+    """Returns the folder, of those to be hidden, that holds the libraries; "" if none does."""
+    roots = [os.path.realpath(one) for one in libraries() if os.path.isdir(one)]
+    for folder in map(os.path.realpath, hidden):
+        if any(f"{root}/".startswith(f"{folder.rstrip('/')}/") for root in roots):
+            return folder
+    return ""
+
+
 def view(hidden: Iterable[str | os.PathLike]) -> dict[str, list]:
     """Returns what a worker may open, and what it sees at level 1.
 

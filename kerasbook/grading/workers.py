@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kerasbook.grading.folders import HOMES, lock_folder, remove, remove_left_behind
-from kerasbook.grading.readable import view
+from kerasbook.grading.readable import holding_libraries, view
 
 MEMORY = 2 * 2**30
 START_SECONDS = 120.0
@@ -42,7 +42,8 @@ class Workers:
         memory: bytes that a worker may hold.
 
     Raises:
-        WorkersError: no fork on this machine, no such level, or TensorFlow cannot be imported.
+        WorkersError: no fork on this machine, no such level, TensorFlow cannot be imported, or a
+            hidden folder holds the libraries.
     """
 
     def __init__(self, level: int | None = None, hidden: Sequence[Path] = (), memory: int = MEMORY):
@@ -52,6 +53,12 @@ class Workers:
             raise WorkersError(f"no level {level} of isolation; there are 1, 2 and 5")
         self.memory = memory
         self._wanted = level
+        # Relative paths are made absolute here: the server lives in another folder.
+        if folder := holding_libraries(hidden):
+            raise WorkersError(
+                f"{folder} is to be hidden from answers, but holds the libraries that they need; "
+                "keep the class and its results in folders of their own"
+            )
         self._view = view(hidden)
         self._lock = threading.RLock()
         self._probed: dict | None = None
