@@ -493,6 +493,52 @@ def test_half_a_character_from_a_worker_can_be_written(tmp_path):
     assert (tmp_path / "x").read_text() == "a?b"
 
 
+CROWD = """
+import threading, time
+
+def mean(x):
+    threading.stack_size(65536)
+    for _ in range(380):
+        try:
+            threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
+        except RuntimeError:  # it holds what it has
+            pass
+    time.sleep(4)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="levels 1 and 2 are of Linux")
+@pytest.mark.parametrize("level", ["1", "2"])
+def test_crowds_of_threads_cost_nobody_else_points(level, exercises, tmp_path):
+    """Four at a time, with few processes left to the user; the limit does not hold for root."""
+    folder = tmp_path / "class"
+    folder.mkdir()
+    for number in range(6):
+        (folder / f"honest{number}.py").write_text(RIGHT + f"# {number}")
+        if number < 3:
+            (folder / f"crowd{number}.py").write_text(CROWD + f"# {number}")
+    own = sum(
+        len(list(one.glob("task/*")))
+        for one in Path("/proc").glob("[0-9]*")
+        if one.stat().st_uid == os.getuid()
+    )
+    code = f"import resource; resource.setrlimit(resource.RLIMIT_NPROC, ({own + 600},) * 2)\n"
+    python = [sys.executable, "-c", code + NO_TENSORFLOW, "grade", str(folder), "--jobs", "4"]
+    options = ["--out", tmp_path / "out", "--exercises", exercises, "--level", level]
+    done = subprocess.run([*python, *options], cwd=DOCS.parent, capture_output=True, text=True)
+    if "only isolation level" in done.stderr:
+        pytest.skip(done.stderr)
+    assert done.returncode == 0, done.stderr
+    for path in (tmp_path / "out" / "records").iterdir():
+        record = json.loads(path.read_text())
+        assert record["questions"]["mean"]["status"] in (
+            ("pass",)
+            if record["learner"].startswith("honest")
+            else ("crash", "error", "timeout", "fail")
+        )
+        assert not record["needs_attention"]
+
+
 # Likeness
 
 

@@ -1,12 +1,14 @@
 """The grader's trusted side: comparison, messages, values, points; and the levels of isolation."""
 
 import contextlib
+import errno
 import json
 import os
 import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import tracemalloc
 from dataclasses import replace
@@ -25,6 +27,7 @@ from kerasbook.grading.in_worker import InWorker
 from kerasbook.grading.question import Reply, grade, secret_seed
 from kerasbook.grading.text import printable
 from kerasbook.grading.worker import namespaces, seccomp, usage
+from kerasbook.grading.worker import retry as retry_module
 from kerasbook.grading.worker.values import (
     BadValue,
     as_array,
@@ -521,6 +524,49 @@ def test_memory_is_what_is_resident_swapped_in_tables_and_in_huge_pages():
     status += "VmSwap:\t 20 kB\nHugetlbPages:\t 2048 kB\nThreads:\t7\n"
     assert usage.counted(status) == ("S", (100 + 20 + 3 + 2048) * 1024, 7)
     assert usage.counted("Name:\tx\nState:\tZ (zombie)\nThreads:\t2\n") == ("Z", 0, 2)
+
+
+def test_a_fork_that_fails_is_tried_again_and_other_faults_are_not(monkeypatch):
+    monkeypatch.setattr(retry_module.time, "sleep", lambda seconds: None)
+    faults = [BlockingIOError(errno.EAGAIN, "no process"), OSError(errno.ENOMEM, "no memory")]
+
+    def fork():
+        if faults:
+            raise faults.pop()
+        return 7
+
+    assert retry_module.retry(fork) == 7
+    faults.append(PermissionError(errno.EPERM, "no"))
+    with pytest.raises(PermissionError):
+        retry_module.retry(fork)
+    monkeypatch.setattr(retry_module, "SECONDS", -1)
+    faults.append(BlockingIOError(errno.EAGAIN, "no process"))
+    with pytest.raises(BlockingIOError):
+        retry_module.retry(fork)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is of Linux")
+def test_a_look_at_the_open_files_does_not_depend_on_the_threads(tmp_path, monkeypatch):
+    """With 40 threads no more files are looked at than with one."""
+    looks = []
+    monkeypatch.setattr(usage.os, "stat", lambda path: looks.append(path) or os.lstat("/"))
+    usage.removed_bytes(str(tmp_path), str(os.getpid()))
+    alone, ready, over = len(looks), threading.Barrier(41), threading.Event()
+
+    def wait():
+        ready.wait()
+        over.wait()
+
+    threads = [threading.Thread(target=wait) for _ in range(40)]
+    for one in threads:
+        one.start()
+    ready.wait()
+    looks.clear()
+    usage.removed_bytes(str(tmp_path), str(os.getpid()))
+    over.set()
+    for one in threads:
+        one.join()
+    assert len(looks) <= alone + 5
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc is of Linux")

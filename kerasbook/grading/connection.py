@@ -13,7 +13,7 @@ from kerasbook.grading.folders import remove
 from kerasbook.grading.question import Reply
 from kerasbook.grading.text import printable
 from kerasbook.grading.worker.wire import ProtocolError, needed, parse
-from kerasbook.grading.workers import Workers, WorkersError
+from kerasbook.grading.workers import START_SECONDS, Workers, WorkersError
 
 LONGEST_OUTPUT = 4_000
 LONGEST_MESSAGE = 2_000
@@ -39,6 +39,23 @@ class Connection:
         self._selector.register(self._control, selectors.EVENT_READ)
         self._selector.register(self._replies, selectors.EVENT_READ)
         self._selector.register(self._pipe, selectors.EVENT_READ)
+        self._wait_until_ready()
+
+    def _wait_until_ready(self) -> None:
+        """The learner's time begins when the worker is there.
+
+        Raises:
+            WorkersError: it could not be started.
+        """
+        self._control.settimeout(START_SECONDS)
+        line = bytearray()
+        with contextlib.suppress(OSError):
+            while not line.endswith(b"\n") and (letter := self._control.recv(1)):
+                line += letter
+        if line != b"ready\n":
+            self.end()
+            reason = line.decode(errors="replace").strip() or "no answer"
+            raise WorkersError(f"a worker could not be started: {reason}")
 
     def exchange(self, message: bytes, deadline: float) -> Reply:
         """Send a message and wait for the one reply to it.
@@ -145,4 +162,7 @@ class Connection:
         try:
             os.rmdir(self._box)
         except OSError:  # not empty: on some disks a thousand files take seconds
-            threading.Thread(target=remove, args=[self._box]).start()
+            try:
+                threading.Thread(target=remove, args=[self._box]).start()
+            except RuntimeError:  # no thread left
+                remove(self._box)

@@ -25,6 +25,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from kerasbook.grading.submissions import ENCODINGS, LONGEST_NOTE, Submission, learner_of, take_in
+from kerasbook.grading.worker.retry import retry
 
 SECONDS, MEMORY = 20, 2**31  # for one reader
 LARGEST_REPLY = 100_000_000  # bytes
@@ -97,9 +98,8 @@ class Readers:
         root = str(Path(__file__).parents[2])
         python = [sys.executable, "-I", "-S", "-B", "-X", "utf8", "-c", START, root]
         with theirs:
-            self._server = subprocess.Popen(
-                python, stdin=theirs, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/"
-            )
+            quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+            self._server = retry(lambda: subprocess.Popen(python, stdin=theirs, cwd="/", **quiet))
         return mine
 
     def _end(self) -> None:
@@ -161,7 +161,7 @@ def serve() -> None:
         text, descriptors, _, _ = socket.recv_fds(requests, 1 << 16, 1)
         if not text:
             return
-        if os.fork() == 0:
+        if retry(os.fork) == 0:
             requests.close()
             try:
                 read_one(*json.loads(text), descriptors[0])

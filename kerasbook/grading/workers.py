@@ -15,6 +15,7 @@ from pathlib import Path
 
 from kerasbook.grading.folders import HOMES, lock_folder, remove, remove_left_behind
 from kerasbook.grading.readable import holding_libraries, view
+from kerasbook.grading.worker.retry import retry
 
 MEMORY = 2 * 2**30
 START_SECONDS = 120.0
@@ -74,15 +75,17 @@ class Workers:
         folder = Path(__file__).parent
         python = [sys.executable, "-I", "-B", "-X", "utf8", "-c", START]
         with theirs, self._log.open("wb") as log:
-            self._server = subprocess.Popen(
-                [*python, str(folder), str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
-                env=environment(self._home),
-                cwd="/",
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
+            self._server = retry(
+                lambda: subprocess.Popen(
+                    [*python, str(folder), str(theirs.fileno())],
+                    pass_fds=[theirs.fileno()],
+                    env=environment(self._home),
+                    cwd="/",
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
+                )
             )
         # Not in argv, which a worker can read. If the server has ended, `probed` says so.
         with contextlib.suppress(OSError):

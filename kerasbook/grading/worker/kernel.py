@@ -1,6 +1,7 @@
 """System calls by number, for what Python has no function for. Linux on x86-64."""
 
 import ctypes
+import errno
 import os
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -14,9 +15,11 @@ class Unavailable(Exception):
 
 
 def checked(result: int, what: str) -> int:
-    """The result of a system call, or Unavailable."""
+    """The result of a system call, or Unavailable; BlockingIOError if it may be tried again."""
     if result < 0:
         number = ctypes.get_errno()
+        if number == errno.EAGAIN:
+            raise BlockingIOError(number, f"{what}: {os.strerror(number)}")
         raise Unavailable(f"{what}: {os.strerror(number)}")
     return result
 

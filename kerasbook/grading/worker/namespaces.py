@@ -4,6 +4,7 @@ import os
 import struct
 
 from .kernel import Unavailable, checked, libc, syscall
+from .retry import retry
 
 # unshare: users, processes, network, IPC, mounts, host name
 NEW_NAMESPACES = 0x10000000 | 0x20000000 | 0x40000000 | 0x08000000 | 0x00020000 | 0x04000000
@@ -21,7 +22,7 @@ def new_namespaces():
     The user keeps its number, so that files in the box belong to the one who started it.
     """
     user, group = os.getuid(), os.getgid()
-    checked(libc.unshare(NEW_NAMESPACES), "unshare")
+    retry(lambda: checked(libc.unshare(NEW_NAMESPACES), "unshare"))
     try:
         for name, text in (
             ("setgroups", "deny"),

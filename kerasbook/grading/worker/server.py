@@ -21,6 +21,7 @@ from pathlib import Path
 
 from . import namespaces, sandbox
 from .kernel import Unavailable
+from .retry import retry
 from .supervisor import supervise
 
 
@@ -37,7 +38,7 @@ def main(requests: socket.socket):
             return
         if not text:
             return
-        if os.fork() == 0:
+        if retry(os.fork) == 0:
             requests.close()
             supervise(json.loads(text) | {"view": view}, *descriptors)
         requests.sendall(b".")
@@ -70,7 +71,7 @@ def why_not(level: int, view: dict) -> str:
     """Try a level in a process of its own: "" if its walls stand, else what is missing."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     reading, writing = os.pipe()
-    child = os.fork()
+    child = retry(os.fork)
     if child == 0:
         os.close(reading)
         os.write(writing, _try_walls(level, view).encode()[:4000])
@@ -91,7 +92,7 @@ def _try_walls(level: int, view: dict) -> str:
     try:
         if level == 1:
             namespaces.new_namespaces()
-        child = os.fork()
+        child = retry(os.fork)
         if child == 0:
             os.write(outside, _behind_walls(level, box, view).encode())
             os._exit(0)

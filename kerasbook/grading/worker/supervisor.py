@@ -12,10 +12,11 @@ import time
 from . import namespaces, sandbox
 from .execute import serve_question
 from .kernel import Unavailable
+from .retry import retry
 from .usage import too_full, usage
 
 WATCH_SECONDS = 0.02
-WATCH_CLOSELY_SECONDS = 0.002  # one that holds more than half of its memory
+WATCH_CLOSELY_SECONDS = 0.002  # one that has more than half of what it may have
 
 
 def supervise(request: dict, control: int, replies: int, output: int):
@@ -39,7 +40,7 @@ def supervise(request: dict, control: int, replies: int, output: int):
                 os.kill(worker, signal.SIGKILL)
                 os.waitpid(worker, 0)
         with contextlib.suppress(OSError):
-            os.write(control, json.dumps(status).encode())
+            os.write(control, json.dumps(status).encode() + b"\n")
         os._exit(0)
 
 
@@ -51,14 +52,14 @@ def start_worker(request, control, replies, output, telling, report) -> int:
     level = request["level"]
     if level == 1:
         namespaces.new_namespaces()
-    child = os.fork()
+    child = retry(os.fork)
     if child:
         return child
     sandbox.die_with_parent()
     os.close(control)
     os.close(telling)
     try:
-        if level == 1 and (inner := os.fork()):
+        if level == 1 and (inner := retry(os.fork)):
             # Process 1 of a namespace cannot be killed from inside: it is not the learner's code.
             os.close(replies)
             os.close(output)
@@ -89,6 +90,8 @@ def work(request, replies, output, report):
     sandbox.be_first_to_die()
     try:
         sandbox.set_limits(request["seconds"], request["memory"])
+        if request["level"] == 1:
+            sandbox.limit_threads()
         sandbox.enclose(request["level"], request["box"], request["view"])
         # The number that this process has in the /proc that its supervisor sees, too.
         seen_as = os.readlink("/proc/self") if sys.platform == "linux" else str(os.getpid())
@@ -105,12 +108,13 @@ def watch(worker: int, request: dict, control: int, telling: int) -> dict:
     number = next_word(telling)
     if not number.isdigit():
         return {"ended": "internal", "message": number or "the worker ended before it began"}
+    os.write(control, b"ready\n")  # now the learner's time begins
     listening = selectors.DefaultSelector()
     listening.register(control, selectors.EVENT_READ)
     checked_disk = time.monotonic()
-    main_thread_gone = memory = 0
+    main_thread_gone = memory = threads = 0
     while True:
-        large = memory > request["memory"] // 2
+        large = memory > request["memory"] // 2 or threads > sandbox.MOST_THREADS // 2
         if listening.select(WATCH_CLOSELY_SECONDS if large else WATCH_SECONDS):
             return {"ended": "killed"}
         ended, status = os.waitpid(worker, os.WNOHANG)
