@@ -469,7 +469,7 @@ def test_a_server_killed_in_a_question_costs_nobody_points(exercises, tmp_path, 
 
     def grade(exercise, solution, seed):
         if next(kills, None) is not None:
-            solution.call(exercise.cases("public")[0].all_calls())
+            list(solution.call(exercise.cases("public")[0].all_calls()))
             solution.workers._server.kill()
             select.select([solution._worker._control], [], [], 10)  # until the keeper is gone
         return truly(exercise, solution, seed)
@@ -531,11 +531,9 @@ def test_crowds_of_threads_cost_nobody_else_points(level, exercises, tmp_path):
     assert done.returncode == 0, done.stderr
     for path in (tmp_path / "out" / "records").iterdir():
         record = json.loads(path.read_text())
-        assert record["questions"]["mean"]["status"] in (
-            ("pass",)
-            if record["learner"].startswith("honest")
-            else ("crash", "error", "timeout", "fail")
-        )
+        honest = record["learner"].startswith("honest")
+        wanted = ["pass"] if honest else ["crash", "error", "timeout", "fail"]
+        assert record["questions"]["mean"]["status"] in wanted
         assert not record["needs_attention"]
 
 

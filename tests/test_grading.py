@@ -396,6 +396,53 @@ def test_an_answer_of_many_axes_is_shown_quickly():
     assert time.process_time() - started < 20
 
 
+class Large:
+    """An Executor whose answers are large, in what it returns or in what it says of its inputs."""
+
+    def __init__(self, where):
+        self.where = where
+
+    def call(self, calls):
+        for inputs in calls:
+            large = np.zeros(2_000_000)  # 16 MB
+            right = inputs["factor"] * np.tanh(inputs["values"])
+            yield Reply(
+                "ok",
+                {"result": large if self.where == "result" else right},
+                {"values": large if self.where == "inputs" else inputs["values"]},
+            )
+
+
+@pytest.mark.parametrize("where", ["result", "inputs"])
+@pytest.mark.parametrize("judged", [False, True])
+def test_large_answers_are_let_go_one_by_one(where, judged, monkeypatch):
+    """Twelve cases of four calls: 770 MB in all, but never more than a few answers at a time."""
+    inputs = {"values": np.ones(3), "factor": 1.0}
+
+    def cases(which, seed=0):
+        return [Case(f"{which}{number}", calls=[inputs] * 4) for number in range(6)]
+
+    monkeypatch.setattr(exercise, "cases", cases)
+    if judged:
+        monkeypatch.setattr(exercise, "judge_function", lambda case, outputs: "wrong")
+    tracemalloc.start()
+    result = grade(exercise, Large(where))
+    held, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(result.cases) == 12
+    assert most < (5 if judged and where == "result" else 3) * 2**24
+    assert held < 2**20
+
+
+def test_the_replies_to_a_judged_case_are_bounded_together(monkeypatch):
+    calls = [{"values": np.ones(3), "factor": 1.0}] * 5
+    monkeypatch.setattr(exercise, "cases", lambda which, seed=0: [Case(which, calls=calls)])
+    monkeypatch.setattr(exercise, "judge_function", lambda case, outputs: None)
+    result = grade(exercise, Large("result"))
+    assert (result.status, result.points) == ("protocol", 0)
+    assert result.message == "more than 64 MiB in the replies to one case"
+
+
 def test_seeds_differ_by_submission_exercise_and_key_and_stay_the_same():
     seeds = {
         secret_seed(key, name, text)

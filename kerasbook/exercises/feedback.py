@@ -58,12 +58,9 @@ def render(
 def _compared(exercise: Exercise, case: CaseResult) -> list[RenderableType]:
     """The inputs; then got and expected, and the tolerance."""
     assert case.case
-    calls = case.case.all_calls()
-    number = len(case.replies) - 1
-    parts: list[RenderableType] = [_inputs(calls[number])]
-    if case.difference and case.difference.output in case.replies[number].outputs:
-        name = case.difference.output
-        got, expected = case.replies[number].outputs[name], case.expected[number][name]
+    parts: list[RenderableType] = [_inputs(case.case.all_calls()[case.number])]
+    if case.difference and case.got is not None:
+        name, got, expected = case.difference.output, case.got, case.expected
         table = Table("", "got", "expected", box=None, padding=(0, 2))
         table.add_row(name, described(got), described(expected))
         table.add_row("", lines_of(got), lines_of(expected))

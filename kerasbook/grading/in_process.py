@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import linecache
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from kerasbook.exercises.exercise import Exercise, Inputs
@@ -33,16 +33,14 @@ class InProcess:
         except Exception as error:
             self.problem = Reply("error", message=describe(error))
 
-    def call(self, calls: Sequence[Inputs]) -> list[Reply]:
+    def call(self, calls: Sequence[Inputs]) -> Iterator[Reply]:
         """See Executor."""
-        replies, memory = [], {}
+        memory: dict[str, Any] = {}
         for inputs in calls:
-            if self.problem:
-                return [self.problem]
-            replies.append(self._call_once(inputs, memory))
-            if replies[-1].status != "ok":
-                break
-        return replies
+            reply = self.problem or self._call_once(inputs, memory)
+            yield reply
+            if reply.status != "ok":
+                return
 
     def _call_once(self, inputs: Inputs, memory: dict) -> Reply:
         copies = copied(inputs)

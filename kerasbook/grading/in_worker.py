@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from kerasbook.exercises.exercise import Exercise, Inputs
 from kerasbook.grading.connection import LONGEST_OUTPUT, Connection
@@ -45,36 +45,34 @@ class InWorker:
         """End the worker."""
         self._end()
 
-    def call(self, calls: Sequence[Inputs]) -> list[Reply]:
-        """See Executor."""
+    def call(self, calls: Sequence[Inputs]) -> Iterator[Reply]:
+        """See Executor. The time between two replies is the grader's and does not count."""
         if self._unusable:
-            return [self._unusable]
+            yield self._unusable
+            return
         if self._left <= 0:
-            return [self._timeout()]
-        fresh = self._worker is None
-        if fresh:  # before the clock starts: the server may have to be started again
-            self._worker = Connection(self.workers, self.exercise.seconds)
-        started = time.monotonic()
-        try:
-            return self._call(calls, fresh, started + self._left)
-        finally:
-            self._left -= time.monotonic() - started
-
-    def _call(self, calls, fresh, deadline) -> list[Reply]:
-        if fresh:
-            loaded = self._exchange(*self._loading(), deadline)
-            if loaded.status != "ok":
-                if loaded.status not in ENDED:
-                    self._unusable = loaded
-                return [loaded]
-        replies = []
+            yield self._timeout()
+            return
+        if self._worker is None and (failed := self._load()):
+            yield failed
+            return
         for number, inputs in enumerate(calls):
             fields, arrays = split_inputs(inputs)
             fields |= {"do": "call", "first": number == 0}
-            replies.append(self._exchange(fields, arrays, deadline))
-            if replies[-1].status != "ok":
-                break
-        return replies
+            reply = self._exchange(fields, arrays)
+            yield reply
+            if reply.status != "ok":
+                return
+
+    def _load(self) -> Reply | None:
+        """Have a new worker load the answer; what went wrong."""
+        self._worker = Connection(self.workers, self.exercise.seconds)
+        loaded = self._exchange(*self._loading())
+        if loaded.status == "ok":
+            return None
+        if loaded.status not in ENDED:
+            self._unusable = loaded
+        return loaded
 
     def _loading(self) -> tuple[dict, dict]:
         fields = {
@@ -90,12 +88,14 @@ class InWorker:
     def _timeout(self) -> Reply:
         return Reply("timeout", message=f"took longer than {self.exercise.seconds:g} s")
 
-    def _exchange(self, fields, arrays, deadline) -> Reply:
+    def _exchange(self, fields, arrays) -> Reply:
         assert self._worker is not None
+        started = time.monotonic()
         try:
-            reply = self._worker.exchange(pack(fields, arrays), deadline)
+            reply = self._worker.exchange(pack(fields, arrays), started + self._left)
         except TimeoutError:
             reply = self._timeout()
+        self._left -= time.monotonic() - started
         if reply.status in ENDED:
             self._end()
             self._replaced += 1

@@ -6,10 +6,11 @@ try, this process (see `in_process`). This file never sees a learner's code run.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -17,9 +18,11 @@ from kerasbook.exercises.exercise import PUBLIC_SEED, Case, Exercise, Inputs, Ou
 from kerasbook.grading.compare import Difference, first_difference
 from kerasbook.grading.text import describe
 from kerasbook.grading.worker.values import BadValue, as_outputs
+from kerasbook.grading.worker.wire import MAX_BYTES
 
 import numpy as np
 
+LARGE = 2**20  # bytes; a larger wrong answer is not kept to be shown
 STATUSES = {  # and what a learner reads
     "pass": "passed",
     "fail": "not right",
@@ -52,8 +55,8 @@ _one_at_a_time = threading.Lock()
 class Executor(Protocol):
     """Calls one learner's solution."""
 
-    def call(self, calls: Sequence[Inputs]) -> list[Reply]:
-        """The replies to the calls of one case, in turn; fewer if one was not "ok"."""
+    def call(self, calls: Sequence[Inputs]) -> Iterator[Reply]:
+        """Yields the replies to the calls of one case, in turn; fewer if one was not "ok"."""
         ...
 
 
@@ -67,9 +70,10 @@ class CaseResult:
     weight: float
     message: str = ""
     case: Case | None = field(default=None, repr=False)
-    replies: list[Reply] = field(default_factory=list, repr=False)
-    expected: list[Outputs] = field(default_factory=list, repr=False)
+    number: int = 0  # of the call that the message is about
     difference: Difference | None = None
+    got: np.ndarray | None = field(default=None, repr=False)  # where they differ; not if large
+    expected: np.ndarray | None = field(default=None, repr=False)
 
 
 @dataclass
@@ -100,10 +104,10 @@ def grade(exercise: Exercise, executor: Executor, seed: int = PUBLIC_SEED) -> Qu
         executor: calls the learner's solution.
         seed: of the hidden cases. The public cases are the same for all.
     """
-    results = []
+    results, suspects = [], Suspects(exercise)
     for which in ("public", "hidden"):
         cases = exercise.cases(which, PUBLIC_SEED if which == "public" else seed)
-        results += [run_case(exercise, executor, case, which) for case in cases]
+        results += [run_case(exercise, executor, case, which, suspects) for case in cases]
     failed = next((one for one in results if one.status != "pass"), None)
     result = QuestionResult(
         exercise.name,
@@ -113,7 +117,7 @@ def grade(exercise: Exercise, executor: Executor, seed: int = PUBLIC_SEED) -> Qu
         failed.message if failed else "",
         cases=results,
     )
-    if failed and (alike := misconception(exercise, results)):
+    if failed and (alike := suspects.misconception(results)):
         result.misconception, result.message = alike.name, alike.message
     return result
 
@@ -128,21 +132,38 @@ def share_passed(results: Sequence[CaseResult]) -> float:
     return min(share([one for one in results if one.which == "hidden"]), share(results))
 
 
-def run_case(exercise: Exercise, executor: Executor, case: Case, which: str) -> CaseResult:
+def run_case(
+    exercise: Exercise, executor: Executor, case: Case, which: str, suspects: Suspects
+) -> CaseResult:
     """One case: its calls, and what is wrong with the replies."""
     result = CaseResult(case.name, which, "pass", case.weight, case=case)
-    result.replies = executor.call(case.all_calls())
-    last = result.replies[-1]
-    if last.status != "ok":
-        result.status, result.message = last.status, last.message
-        return result
+    replies = executor.call(case.all_calls())
     try:
-        judge_case(exercise, case, result)
+        if exercise.judge_function:
+            judge_case(exercise, case, replies, result)
+        else:
+            compare_case(exercise, case, replies, result, suspects)
     except NoOutput as error:
         result.status, result.message = "protocol", f"the reply has no {error.args[0]!r}"
-    except Exception as error:  # the author's reference or judge, not the learner's code
-        result.status, result.message = "internal", f"the grader failed: {describe(error)}"
+    except AuthorsFault as error:
+        result.status, result.message = "internal", f"the grader failed: {error}"
+        suspects.left.clear()
     return result
+
+
+class AuthorsFault(Exception):
+    """The author's reference or judge failed, not the learner's code."""
+
+
+@contextlib.contextmanager
+def authors_code() -> Iterator[None]:
+    """Tells the faults of an author's code from others."""
+    try:
+        yield
+    except NoOutput:
+        raise
+    except Exception as error:
+        raise AuthorsFault(describe(error)) from error
 
 
 class NoOutput(Exception):
@@ -157,24 +178,49 @@ class JudgedOutputs(dict):
         raise NoOutput(name)
 
 
-def judge_case(exercise: Exercise, case: Case, result: CaseResult):
-    """Compare the replies to a case, and write down what is wrong with them."""
-    if exercise.judge_function:
-        outputs = [JudgedOutputs(reply.outputs) for reply in result.replies]
-        message = exercise.judge_function(case, outputs)
-        result.status, result.message = ("fail", message) if message else ("pass", "")
-        return
-    result.expected = answers(exercise, exercise.solution, case)
-    for inputs, reply, expected in zip(
-        case.all_calls(), result.replies, result.expected, strict=True
-    ):
-        difference = differs(exercise, reply.outputs, expected)
-        if not difference and case.unchanged:
-            difference = changed(inputs, reply.inputs_after)
-        if difference:
-            result.status, result.message = "fail", difference.message
-            result.difference = difference
+def judge_case(exercise: Exercise, case: Case, replies: Iterable[Reply], result: CaseResult):
+    """Have the author's judge look at all replies to a case, which are bounded together."""
+    outputs, size = [], 0
+    for reply in replies:
+        if reply.status != "ok":
+            result.status, result.message = reply.status, reply.message
             return
+        outputs.append(JudgedOutputs(reply.outputs))
+        size += sum(array.nbytes for array in reply.outputs.values())
+        if size > MAX_BYTES:
+            result.status = "protocol"
+            result.message = f"more than {MAX_BYTES >> 20} MiB in the replies to one case"
+            return
+    with authors_code():
+        message = exercise.judge_function(case, outputs)
+    result.status, result.message = ("fail", message) if message else ("pass", "")
+
+
+def compare_case(
+    exercise: Exercise,
+    case: Case,
+    replies: Iterable[Reply],
+    result: CaseResult,
+    suspects: Suspects,
+):
+    """Compare each reply to a case with the reference's, and let it go."""
+    calls = case.all_calls()
+    for number, reply in enumerate(replies):
+        difference = None
+        if reply.status != "ok":
+            result.status, result.message, result.number = reply.status, reply.message, number
+        else:
+            with authors_code():
+                expected = answers(exercise, exercise.solution, case)[number]
+            difference = differs(exercise, reply.outputs, expected)
+            if not difference and case.unchanged:
+                difference = changed(calls[number], reply.inputs_after)
+        if difference and result.status == "pass":
+            result.status, result.message, result.number = "fail", difference.message, number
+            result.difference = difference
+            if (got := reply.outputs.get(difference.output)) is not None and got.nbytes <= LARGE:
+                result.got, result.expected = got, expected[difference.output]
+        suspects.note(case, number, reply, wrong=result.status != "pass")
 
 
 def differs(
@@ -227,30 +273,54 @@ def _answers(exercise: Exercise, variant: Variant, case: Case) -> list[Outputs]:
     return outputs
 
 
-def misconception(exercise: Exercise, results: Sequence[CaseResult]) -> Variant | None:
-    """The wrong solution with a message that gives the learner's answers in every case."""
-    messages = {one.message for one in results}
-    for variant in exercise.misconceptions:
-        if exercise.judge_function:
-            if variant.message in messages:
-                return variant
-        elif all(answers_alike(exercise, variant, one) for one in results):
-            return variant
-    return None
+class Suspects:
+    """The misconceptions that have given all of a learner's answers so far.
+
+    Right answers are kept until the first wrong one, as they are as small as the reference's;
+    wrong ones, which may be large, are compared at once and not kept.
+    """
+
+    def __init__(self, exercise: Exercise):
+        self.exercise = exercise
+        self.left = list(exercise.misconceptions)
+        self.right: list[tuple[Case, int, Reply]] = []
+
+    def note(self, case: Case, number: int, reply: Reply, wrong: bool) -> None:
+        """Compare a reply with the misconceptions', at the latest when one is wrong."""
+        self.right.append((case, number, Reply(reply.status, reply.outputs, {}, reply.message)))
+        if wrong:
+            self.left = [one for one in self.left if all(map(self._alike(one), self.right))]
+            self.right.clear()
+
+    def misconception(self, results: Sequence[CaseResult]) -> Variant | None:
+        """Returns the one that answers alike, or whose message a judge has given."""
+        if self.exercise.judge_function:
+            messages = {one.message for one in results}
+            left = [one for one in self.exercise.misconceptions if one.message in messages]
+        else:
+            left = [one for one in self.left if all(map(self._alike(one), self.right))]
+        return left[0] if left else None
+
+    def _alike(self, variant: Variant) -> Callable[[tuple[Case, int, Reply]], bool]:
+        return lambda noted: answers_alike(self.exercise, variant, *noted)
 
 
-def answers_alike(exercise: Exercise, variant: Variant, result: CaseResult) -> bool:
-    """Whether a wrong solution ends a case as the learner's did."""
-    assert result.case
+def answers_alike(
+    exercise: Exercise, variant: Variant, case: Case, number: int, reply: Reply
+) -> bool:
+    """Whether a wrong solution answers a call as the learner's did."""
     try:
-        outputs = answers(exercise, variant, result.case)
-    except BadValue as error:
-        return result.status == "fail" and result.message == str(error)
+        mine = answers(exercise, variant, case)[number]
     except Exception as error:
-        return result.status == "error" and result.message.startswith(type(error).__name__)
-    return result.replies[-1].status == "ok" and all(
-        same_kind(reply.outputs, mine) and differs(exercise, reply.outputs, mine, nan=True) is None
-        for reply, mine in zip(result.replies, outputs, strict=True)
+        if reply.status == "ok":  # it may fail in a later call
+            return number + 1 < len(case.all_calls())
+        if isinstance(error, BadValue):
+            return reply.status == "fail" and reply.message == str(error)
+        return reply.status == "error" and reply.message.startswith(type(error).__name__)
+    return (
+        reply.status == "ok"
+        and same_kind(reply.outputs, mine)
+        and differs(exercise, reply.outputs, mine, nan=True) is None
     )
 
 
