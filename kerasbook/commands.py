@@ -28,14 +28,16 @@ def clear_errors() -> Iterator[None]:
     from kerasbook.exercises.learner import LearnerError
     from kerasbook.grading.exports import ExportError
     from kerasbook.grading.records import GradingError
+    from kerasbook.grading.text import printable
     from kerasbook.grading.workers import WorkersError
 
     try:
         yield
     except (ExerciseError, ExportError, GradingError, LearnerError, WorkersError) as error:
-        runner.fail(error)
+        runner.fail(printable(str(error)))
     except OSError as error:
-        runner.fail(f"{error.filename}: {error.strerror}" if error.filename else error)
+        told = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        runner.fail(printable(told))
     except KeyboardInterrupt:
         runner.fail("interrupted; the same command goes on from here", 130)
 
@@ -221,6 +223,7 @@ def grade(
     """
     with clear_errors():
         from kerasbook.grading import classroom, records
+        from kerasbook.grading.text import escaped_name
         from kerasbook.grading.workers import Workers
 
         from rich.console import Console
@@ -244,7 +247,8 @@ def grade(
             console = Console(stderr=True)
             console.print(f"isolation level {workers.level}, {len(found)} questions", style="dim")
             for path in others:
-                console.print(f"left out: {path.name} (no folder, .py, .ipynb or .zip)")
+                left = f"left out: {escaped_name(path.name)} (no folder, .py, .ipynb or .zip)"
+                console.print(left, markup=False, highlight=False, soft_wrap=True)
             made = list(
                 track(
                     classroom.grade_class(course, paths, jobs),
@@ -422,6 +426,7 @@ def export_table(made, out: Path, file: Path, assignment: str, roster: Path | No
     with clear_errors():
         from kerasbook.grading.exports import gradebooks, read_records
         from kerasbook.grading.records import write_private
+        from kerasbook.grading.text import one_line
 
         records = read_records(out)
         known = gradebooks.read_roster(roster) if roster else None
@@ -429,7 +434,7 @@ def export_table(made, out: Path, file: Path, assignment: str, roster: Path | No
         missing = gradebooks.left_out(records, known)
         print(f"{file}: {len(records) - len(missing)} learners")
         for learner in missing:
-            print(f"left out, not in the roster or to be graded again: {learner}")
+            print(f"left out, not in the roster or to be graded again: {one_line(learner)}")
 
 
 exercises = typer.Typer(help="The exercises themselves.", no_args_is_help=True)

@@ -1,5 +1,6 @@
 """A class graded from submissions to tables: resumable, the same bytes, nobody in another's way."""
 
+import contextlib
 import csv
 import dataclasses
 import json
@@ -14,20 +15,24 @@ import venv
 from pathlib import Path
 
 from kerasbook import commands
+from kerasbook.cli import app
 from kerasbook.exercises import Case, Exercise, ExerciseError, load
 from kerasbook.exercises.selfcheck import selfcheck
 from kerasbook.grading import classroom, similarity
 from kerasbook.grading import records as records_module
 from kerasbook.grading import workers as workers_module
+from kerasbook.grading.exports import read_record
 from kerasbook.grading.html import feedback_page
 from kerasbook.grading.intake import readers
 from kerasbook.grading.question import STATUSES
 from kerasbook.grading.submissions import Submission
 from kerasbook.grading.tables import safe_cell, table
+from kerasbook.grading.text import escaped_name
 from kerasbook.grading.workers import Workers, WorkersError
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="answers are checked where fork is")
 
@@ -177,10 +182,10 @@ def test_points_statuses_and_messages(graded):
         '=HYPERLINK("x")': "error",
         "dora": "fail",
         "emil": "missing",
-        "new\nline": "fail",
+        "new\\nline": "fail",
     }
     assert {name: one["points"] for name, one in outcomes.items()} == {
-        name: 2.0 if name == "anna" else 0.0 for name in ANSWERS
+        name: 2.0 if name == "anna" else 0.0 for name in records
     }
     assert all(record["max_points"] == 2 for record in records.values())
     assert outcomes["ben, the =second"]["misconception"] == "wrong_0"
@@ -191,13 +196,12 @@ def test_points_statuses_and_messages(graded):
 
 def test_of_a_hidden_case_neither_values_nor_messages_are_told(graded):
     out, records = graded
-    outcome = records["new\nline"]["questions"]["mean"]
+    outcome = records["new\\nline"]["questions"]["mean"]
     assert outcome["message"] == "a hidden case fails"
     hidden = [case for case in outcome["cases"] if case["which"] == "hidden"]
     assert [set(case) for case in hidden] == [{"name", "which", "status"}] * 4
-    page = (
-        out / "feedback" / f"{records_module.file_name('new' + chr(10) + 'line')}.html"
-    ).read_text()
+    name = records_module.file_name("new\\nline")
+    page = (out / "feedback" / f"{name}.html").read_text()
     assert "1 of 1 public cases passed" in page
     assert "0 of 4 hidden cases passed" in page
     assert "expected" not in page
@@ -244,7 +248,7 @@ def test_tables_can_be_read_and_hold_no_formula(graded):
     assert len(rows) == len(ANSWERS)
     learners = [row["learner"] for row in rows]
     assert "ben, the =second" in learners
-    assert "new\nline" in learners
+    assert "new\\nline" in learners
     assert '\'=HYPERLINK("x")' in learners
     for name in ("grades.csv", "questions.csv", "similarity.csv"):
         with (out / name).open(newline="") as file:
@@ -258,8 +262,10 @@ def test_tables_can_be_read_and_hold_no_formula(graded):
 
 
 def test_harmless_cells():
-    for text in ("=1", "+1", "-1", "@x", " =1", "\t=1", "\n=1", "\r1", "＝1"):
+    for text in ("=1", "+1", "-1", "@x", " =1", "＝1"):
         assert safe_cell(text) == "'" + text
+    for text in ("\t=1", "\n=1", "\r1", "\x1b=1", "\x9b", "\u202e=1", "\ud800"):
+        assert safe_cell(text) == ascii(text)[1:-1]
     for text in ("", "anna", "a=b", "O'Neil", 'say "x"'):
         assert safe_cell(text) == text
     assert table(["a"], [['x,"y"'], [1.5]]) == '"a"\n"x,""y"""\n"1.5"\n'
@@ -706,3 +712,75 @@ def test_the_page_names_every_part_of_an_exercise_and_every_export():
         assert f"`@exercise.{name}" in page, name
     for status in STATUSES:
         assert re.search(rf"^\| .*\b{status}\b", page, re.MULTILINE), status
+
+
+# Text that came from outside, at every way out
+
+EVIL = "e\x1b]0;X\x07 [red]\u202e\x9b"
+
+
+def clean(text):
+    return all(one.isprintable() or one in "\r\n\t" for one in text)
+
+
+def test_names_and_texts_are_escaped_at_every_way_out(exercises, workers, tmp_path, monkeypatch):
+    """Terminal, records, pages, tables, gradebooks; from names, files, prints, exceptions."""
+    handed_in, out = tmp_path / "class", tmp_path / "out"
+    (handed_in / EVIL).mkdir(parents=True)
+    (handed_in / EVIL / f"{EVIL}.pth").touch()
+    (handed_in / EVIL / "a.py").write_text(
+        f"def mean(x):\n    print({EVIL!r})\n"
+        f"    raise type({EVIL!r}, (Exception,), {{}})({EVIL!r})\n"
+    )
+    (handed_in / f"{EVIL}x.doc").touch()
+    warm = contextlib.nullcontext(workers)
+    monkeypatch.setattr(workers_module, "Workers", lambda *a, **k: warm)
+    run = ["grade", str(handed_in), "--out", str(out), "--exercises", str(exercises)]
+    done = CliRunner().invoke(app, [*run, "--require-isolation", "5"])
+    assert done.exit_code == 0, done.output
+    said = done.output
+    assert f"left out: {escaped_name(EVIL)}x.doc" in done.output  # [red] is no markup
+    for path in [*out.glob("*.csv"), *out.glob("*/*")]:
+        said += path.read_bytes().decode()
+    roster = tmp_path / "roster.csv"
+    roster.write_text(f"learner,username,Student\nben,b,{EVIL}\n")
+    for kind, options in [("canvas", []), ("moodle", []), ("canvas", ["--roster", str(roster)])]:
+        file = tmp_path / f"{kind}.csv"
+        run = ["export", kind, str(out), str(file), "--assignment", "x", *options]
+        done = CliRunner().invoke(app, run)
+        assert done.exit_code == 0, done.output
+        said += done.output + file.read_bytes().decode()
+    assert "left out, not in the roster" in done.output
+    assert clean(said), ascii(said)
+    (record,) = (out / "records").iterdir()
+    assert json.loads(record.read_text())["learner"] == escaped_name(EVIL)
+
+
+def test_an_error_that_names_a_learner_is_escaped(exercises, tmp_path):
+    for text in (f"learner\n{EVIL}\n{EVIL}\n", f"{EVIL}\n"):
+        (tmp_path / EVIL).write_text(text)
+        (tmp_path / "records").mkdir(exist_ok=True)
+        (tmp_path / "records" / "a.json").write_text(json.dumps(A_RECORD))
+        run = ["export", "canvas", str(tmp_path), str(tmp_path / "x.csv"), "--assignment", "x"]
+        done = CliRunner().invoke(app, [*run, "--roster", str(tmp_path / EVIL)])
+        assert done.exit_code == 2
+        assert clean(done.output), ascii(done.output)
+
+
+A_RECORD = {
+    "learner": EVIL, "notes": [EVIL], "needs_attention": False, "points": 0, "max_points": 1,
+    "questions": {"mean": {"status": "fail", "points": 0, "max_points": 1, "message": EVIL,
+                           "output": EVIL, "cases": []}},
+}  # fmt: skip
+
+
+def test_a_record_of_another_version_is_escaped_when_it_is_read(tmp_path):
+    (tmp_path / "a.json").write_text(json.dumps(A_RECORD))
+    text = json.dumps(read_record(tmp_path / "a.json"), ensure_ascii=False)
+    assert clean(text)
+
+
+def test_other_names_stay_other_names():
+    names = ["a\x1b", "a\\x1b", "a\\\\x1b", "a\n", "a\\n", "a", "a\\"]
+    assert len({escaped_name(name) for name in names}) == len(names)
+    assert escaped_name("Zoë O'Neil [B]") == "Zoë O'Neil [B]"

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import io
 import json
 import os
 import struct
@@ -16,15 +17,15 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from kerasbook.exercises.exercise import Case
-from kerasbook.exercises.feedback import lines_of
+from kerasbook.exercises.feedback import lines_of, render
 from kerasbook.grading import folders
 from kerasbook.grading import workers as workers_module
-from kerasbook.grading.compare import first_difference
+from kerasbook.grading.compare import Difference, first_difference
 from kerasbook.grading.connection import LONGEST_OUTPUT
 from kerasbook.grading.folders import remove
 from kerasbook.grading.in_process import InProcess
 from kerasbook.grading.in_worker import InWorker
-from kerasbook.grading.question import Reply, grade, secret_seed
+from kerasbook.grading.question import CaseResult, QuestionResult, Reply, grade, secret_seed
 from kerasbook.grading.text import printable
 from kerasbook.grading.worker import namespaces, seccomp, usage
 from kerasbook.grading.worker import retry as retry_module
@@ -44,6 +45,7 @@ import pytest
 from attacks.softened import exercise
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.console import Console
 
 NAN, INF = np.nan, np.inf
 HEAD = "import os, time\nimport numpy as np\n\ndef softened(values, factor):\n"
@@ -441,6 +443,18 @@ def test_the_replies_to_a_judged_case_are_bounded_together(monkeypatch):
     result = grade(exercise, Large("result"))
     assert (result.status, result.points) == ("protocol", 0)
     assert result.message == "more than 64 MiB in the replies to one case"
+
+
+def test_brackets_are_shown_and_are_no_markup():
+    case = Case("c", {"x": np.array([NAN]), "word": "[red]"})
+    result = CaseResult("c", "public", "fail", 1.0, case=case, difference=Difference("d", "r"))
+    result.got = result.expected = np.array([NAN, NAN])
+    console = Console(file=io.StringIO(), width=200)
+    console.print(render(exercise, QuestionResult("q", "fail", 0, 1, cases=[result])))
+    shown = console.file.getvalue()
+    assert "[nan]" in shown
+    assert "[red]" in shown
+    assert shown.count("[nan nan]") == 2
 
 
 def test_seeds_differ_by_submission_exercise_and_key_and_stay_the_same():

@@ -63,7 +63,7 @@ def _compared(exercise: Exercise, case: CaseResult) -> list[RenderableType]:
         name, got, expected = case.difference.output, case.got, case.expected
         table = Table("", "got", "expected", box=None, padding=(0, 2))
         table.add_row(name, described(got), described(expected))
-        table.add_row("", lines_of(got), lines_of(expected))
+        table.add_row("", Text(lines_of(got)), Text(lines_of(expected)))
         parts.append(table)
         parts.append(
             Text(f"  tolerance: {exercise.atol:g} + {exercise.rtol:g} · |expected|", style="dim")
@@ -74,7 +74,7 @@ def _compared(exercise: Exercise, case: CaseResult) -> list[RenderableType]:
 def _inputs(inputs: Inputs) -> Table:
     table = Table(box=None, padding=(0, 2), show_header=False)
     for name, value in inputs.items():
-        table.add_row(name, described(value), lines_of(value))
+        table.add_row(name, described(value), Text(lines_of(value)))  # [nan] is no markup
     return table
 
 

@@ -232,7 +232,7 @@ def check_answer(workers: Workers, answer: Answer) -> QuestionResult:
     """Grade one answer, with the public seed, by the code that grades a class."""
     with InWorker(workers, answer.exercise, answer.source) as solution:
         result = grade(answer.exercise, solution)
-    result.output = bytes(solution.output).decode("utf-8", "replace")
+    result.output = solution.printed
     return result
 
 

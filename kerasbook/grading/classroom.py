@@ -151,7 +151,7 @@ def graded(course: Course, source: str, exercise: Exercise) -> dict:
         # The author's wrong solutions may overflow: no news to the teacher.
         with np.errstate(all="ignore"), InWorker(course.workers, exercise, source) as answer:
             result = grade(exercise, answer, seed)
-        result.output = bytes(answer.output).decode("utf-8", "replace")
+        result.output = answer.printed
     except Exception as error:  # ours, not the learner's: flagged, never a zero
         message = f"the grader failed: {describe(error)}"[:300]
         return records.unanswered(exercise, "internal", message) | {"points": None}

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from kerasbook.exercises.exercise import Exercise, Inputs
 from kerasbook.grading.connection import LONGEST_OUTPUT, Connection
 from kerasbook.grading.question import Reply
+from kerasbook.grading.text import printable
 from kerasbook.grading.worker.values import split_inputs
 from kerasbook.grading.worker.wire import pack
 from kerasbook.grading.workers import Workers
@@ -44,6 +45,11 @@ class InWorker:
     def __exit__(self, *error) -> None:
         """End the worker."""
         self._end()
+
+    @property
+    def printed(self) -> str:
+        """What the answer printed, as text that a terminal and a page can show."""
+        return printable(bytes(self.output).decode("utf-8", "replace"))
 
     def call(self, calls: Sequence[Inputs]) -> Iterator[Reply]:
         """See Executor. The time between two replies is the grader's and does not count."""

@@ -24,7 +24,15 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from kerasbook.grading.submissions import ENCODINGS, LONGEST_NOTE, Submission, learner_of, take_in
+from kerasbook.grading.submissions import (
+    ENCODINGS,
+    LONGEST_NOTE,
+    Submission,
+    checked,
+    learner_of,
+    take_in,
+)
+from kerasbook.grading.text import one_line
 from kerasbook.grading.worker.retry import retry
 
 SECONDS, MEMORY = 20, 2**31  # for one reader
@@ -72,8 +80,10 @@ class Readers:
             fields = json.loads(answer)
         except ValueError as error:
             raise NotRead("the reader ended") from error
+        if not isinstance(fields, dict):
+            raise NotRead("the reader ended")
         if "fault" in fields:
-            raise NotRead(fields["fault"])
+            raise NotRead(str(fields["fault"]))
         return fields
 
     def _ask(self, message: bytes, descriptor: int) -> None:
@@ -123,9 +133,13 @@ atexit.register(readers.close)
 def take_in_apart(path: Path, questions: Iterable[str]) -> Submission:
     """What `take_in` returns, from a process of its own; if that ends badly, only a note."""
     try:
-        return Submission(learner_of(path), **readers.read(path, questions))
-    except (NotRead, TypeError) as error:
-        note = f"cannot be read: {error}"[:LONGEST_NOTE]
+        fields = readers.read(path, questions)
+        try:
+            return checked(learner_of(path), fields)
+        except (ValueError, TypeError, AttributeError) as error:
+            raise NotRead("the reader ended") from error
+    except NotRead as error:
+        note = one_line(f"cannot be read: {error}")[:LONGEST_NOTE]
         return Submission(learner_of(path), notes=[note])
 
 

@@ -23,7 +23,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from kerasbook.grading.similarity import runs_of
+from kerasbook.grading.similarity import MOST_RUNS, runs_of
+from kerasbook.grading.text import escaped_name, one_line
 
 MOST_FILES, DEEPEST, MOST_NOTES, LONGEST_NOTE = 500, 6, 20, 300
 LARGEST_TEXT, LARGEST_NOTEBOOK, LARGEST_ZIP = 1_000_000, 32_000_000, 64_000_000
@@ -59,10 +60,30 @@ class Refused(Exception):
     """A submission, or a file in it, that is not taken; the message says why."""
 
 
+def checked(learner: str, fields: dict) -> Submission:
+    """A submission from what a reader said of it, who may have been taken over.
+
+    Raises:
+        ValueError: it is none.
+    """
+    submission = Submission(learner, **fields)
+    answers, notes, runs = submission.answers, submission.notes, submission.runs
+    texts = [*answers, *answers.values(), *notes, *runs, submission.digest]
+    numbers = [one for given in runs.values() for one in given]
+    if not all(isinstance(one, str) for one in texts) or len(notes) > MOST_NOTES + 1:
+        raise ValueError("texts, and not too many, are expected")
+    if not all(type(one) is int and 0 <= one < 2**64 for one in numbers):
+        raise ValueError("digests are expected")
+    if any(len(given) > MOST_RUNS for given in runs.values()):
+        raise ValueError("too many digests")
+    submission.notes = [one_line(note)[:LONGEST_NOTE] for note in notes]
+    return submission
+
+
 def learner_of(path: Path) -> str:
     """The name of the learner whose submission this is, as text that can be written anywhere."""
     name = path.name if path.is_dir() else path.stem
-    return name.encode("utf-8", "backslashreplace").decode()
+    return escaped_name(name)
 
 
 def take_in(path: Path, questions: Iterable[str]) -> Submission:
@@ -90,9 +111,7 @@ def take_in(path: Path, questions: Iterable[str]) -> Submission:
     submission.runs = {name: runs_of(text, name) for name, text in submission.answers.items()}
     if len(notes) > MOST_NOTES:
         notes[MOST_NOTES:] = [f"and {len(notes) - MOST_NOTES} more notes"]
-    submission.notes = [
-        note.encode("utf-8", "backslashreplace").decode()[:LONGEST_NOTE] for note in notes
-    ]
+    submission.notes = [one_line(note)[:LONGEST_NOTE] for note in notes]
     return submission
 
 

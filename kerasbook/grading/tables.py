@@ -8,11 +8,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from kerasbook.exercises.exercise import Exercise
+from kerasbook.grading.text import one_line
 
 
 def safe_cell(value: object) -> str:
-    """Returns a cell that no spreadsheet takes for a formula."""
-    text = str(value)
+    """Returns a cell of one line that no spreadsheet takes for a formula."""
+    text = one_line(str(value))
     return "'" + text if text.strip()[:1] in tuple("=+-@＝＋－＠") or text[:1].isspace() else text
 
 

@@ -1,4 +1,8 @@
-"""Text that came from outside, made fit for a terminal, a page or a record."""
+"""Text that came from outside, made fit for a terminal, a table, a page or a record.
+
+It is escaped where it enters (names, notes, what an answer printed or raised) and once more at
+every way out, as a record may come from an older version, and a roster from anywhere.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,27 @@ MOST_SHOWN = 1500
 def printable(text: str) -> str:
     """Returns a stranger's text without what a terminal, a log or an encoding would trip over."""
     return "".join(one if one.isprintable() or one in "\n\t" else ascii(one)[1:-1] for one in text)
+
+
+def one_line(text: str) -> str:
+    """Returns a stranger's text as a line of its own: line breaks and tabs are escaped too."""
+    return printable(text).replace("\n", "\\n").replace("\t", "\\t")
+
+
+def escaped_name(name: str) -> str:
+    """Returns a file's or learner's name as a line; other names give other lines."""
+    return one_line(name.replace("\\", "\\\\"))
+
+
+def cleaned(value: object) -> object:
+    """Returns what JSON can hold with every text in it made printable."""
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, list):
+        return [cleaned(one) for one in value]
+    if isinstance(value, dict):
+        return {cleaned(key): cleaned(one) for key, one in value.items()}
+    return value
 
 
 def cut(text: str) -> str:
@@ -20,4 +45,4 @@ def cut(text: str) -> str:
 
 def describe(error: BaseException) -> str:
     """Returns an exception in one line."""
-    return f"{type(error).__name__}: {error}"[:500]
+    return printable(f"{type(error).__name__}: {error}"[:500])
