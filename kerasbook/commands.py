@@ -232,7 +232,7 @@ def grade(
         # The references are computed like the answers (see workers.environment), and start sooner.
         os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 
-        paths, others = ([submissions], []) if one else classroom.submissions_in(submissions)
+        entries, others = ([[submissions]], []) if one else classroom.submissions_in(submissions)
         secret = records.read_key(key or out / "key")
         hidden = [submissions, out, *([key] if key else []), *([exercises] if exercises else [])]
         with Workers(level, hidden) as workers:
@@ -251,9 +251,9 @@ def grade(
                 console.print(left, markup=False, highlight=False, soft_wrap=True)
             made = list(
                 track(
-                    classroom.grade_class(course, paths, jobs),
-                    f"grading {len(paths)} submissions",
-                    len(paths),
+                    classroom.grade_class(course, entries, jobs),
+                    f"grading {len(entries)} submissions",
+                    len(entries),
                     console=console,
                 )
             )

@@ -409,12 +409,12 @@ def test_a_fault_of_ours_is_flagged_is_no_zero_and_is_tried_again(
     assert row["mean"] == "internal"
     assert row["attention"]
     assert "a fault of the grader" in (tmp_path / "out" / "feedback" / "anna.html").read_text()
-    paths, _ = classroom.submissions_in(handed_in)
+    entries, _ = classroom.submissions_in(handed_in)
     course = classroom.Course(load(broken), workers, b"k" * 16, tmp_path / "out")
     (tmp_path / "out" / "records" / "anna.json").touch()
     graded = []
     monkeypatch.setattr(records_module, "write", lambda path, text: graded.append(path.name))
-    classroom.grade_one(course, next(path for path in paths if path.name == "anna.py"))
+    classroom.grade_one(course, next(one for one in entries if one[0].name == "anna.py"))
     assert "anna.json" in graded  # not taken from its record
 
 
@@ -423,10 +423,10 @@ def test_an_unreadable_submission_needs_attention_and_stops_nobody(
 ):
     apart = classroom.take_in_apart
 
-    def taken(path, questions):
+    def taken(path, questions, more):
         if path.name == "dora.py":
             return Submission("dora", notes=["cannot be read: the reader ended"])
-        return apart(path, questions)
+        return apart(path, questions, more)
 
     monkeypatch.setattr(classroom, "take_in_apart", taken)
     records = grade_all(exercises, handed_in, workers, tmp_path)

@@ -150,6 +150,7 @@ def write_notebooks(folder: Path, exercises: Iterable[Exercise]) -> list[Path]:
     for one in exercises:
         by_chapter.setdefault(one.chapter, []).append(one)
     paths = []
+    folder.mkdir(parents=True, exist_ok=True)
     for chapter, its in sorted(by_chapter.items()):
         path = folder / f"chapter{chapter}_exercises.ipynb"
         path.write_text(exercise_notebook(chapter, its), encoding="utf-8")

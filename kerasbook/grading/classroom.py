@@ -5,8 +5,7 @@ from __future__ import annotations
 import gc
 import sys
 from array import array
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,13 +46,14 @@ class Course:
     runs: dict[str, dict[str, array]] = field(default_factory=dict)
 
 
-def submissions_in(folder: Path) -> tuple[list[Path], list[Path]]:
-    """Returns the entries of a folder that are a learner's, and those that are not.
+def submissions_in(folder: Path) -> tuple[list[list[Path]], list[Path]]:
+    """Returns the entries of each learner in a folder, and the entries that are nobody's.
 
     A learner's are folders, .py, .ipynb and .zip; links too, which are then refused with a note.
+    Several of one name, such as ada.py and ada.zip, are one learner's.
 
     Raises:
-        GradingError: no such folder, none in it, or two of one learner.
+        GradingError: no such folder, or none in it.
     """
     if not folder.is_dir():
         raise GradingError(f"{folder} is no folder; it should hold an entry for each learner")
@@ -64,18 +64,18 @@ def submissions_in(folder: Path) -> tuple[list[Path], list[Path]]:
         (paths if known and not hidden else others).append(path)
     if not paths:
         raise GradingError(f"{folder} has no folder, .py, .ipynb or .zip")
-    learners = Counter(learner_of(path) for path in paths)
-    if twice := [name for name, count in learners.items() if count > 1]:
-        raise GradingError(f"{folder} has two entries for {twice[0]}; keep one")
-    return paths, others
+    learners: dict[str, list[Path]] = {}
+    for path in paths:
+        learners.setdefault(learner_of(path), []).append(path)
+    return list(learners.values()), others
 
 
-def grade_class(course: Course, paths: Iterable[Path], jobs: int = 1) -> Iterator[dict]:
+def grade_class(course: Course, entries: Iterable[Sequence[Path]], jobs: int = 1) -> Iterator[dict]:
     """Grade every submission that has no record yet; the records, as they are done.
 
     Args:
         course: exercises, workers, key, folder.
-        paths: the submissions.
+        entries: the files and folders of each learner.
         jobs: how many at a time.
     """
     records.make_folders(course.out)
@@ -83,7 +83,7 @@ def grade_class(course: Course, paths: Iterable[Path], jobs: int = 1) -> Iterato
         remove_unfinished(folder)
     gc.freeze()  # TensorFlow's million objects stay: looking through them again takes 0.2 s
     with ThreadPoolExecutor(jobs) as pool:
-        waiting = [pool.submit(grade_one, course, path) for path in paths]
+        waiting = [pool.submit(grade_one, course, paths) for paths in entries]
         try:
             for done in as_completed(waiting):
                 yield done.result()
@@ -103,12 +103,12 @@ def write_tables(course: Course, graded_records: Iterable[dict]) -> None:
     write(course.out / "similarity.csv", table(["question", "one", "other", "likeness"], pairs))
 
 
-def grade_one(course: Course, path: Path) -> dict:
+def grade_one(course: Course, paths: Sequence[Path]) -> dict:
     """Grade one submission, or read its record; whatever it holds, there is a record.
 
     A record with a fault of ours in it is made again.
     """
-    submission = take_in_apart(path, course.exercises)
+    submission = take_in_apart(paths[0], course.exercises, paths[1:])
     # Of the submission itself nothing is kept: a class may be large, and so may an answer.
     course.runs[submission.learner] = {
         name: array("Q", runs) for name, runs in submission.runs.items()
