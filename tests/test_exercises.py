@@ -7,7 +7,7 @@ from pathlib import Path
 
 from kerasbook.exercises import Exercise, ExerciseError, load
 from kerasbook.exercises.exercise import load_file, stub_files
-from kerasbook.exercises.notebook import exercise_notebook
+from kerasbook.exercises.notebook import exercise_notebook, write_notebooks
 from kerasbook.exercises.selfcheck import selfcheck
 from kerasbook.grading.in_process import InProcess
 from kerasbook.grading.question import grade, secret_seed
@@ -140,6 +140,12 @@ def test_the_notebooks_of_exercises_are_in_step(book):
         text = path.read_text(encoding="utf-8")
         assert text == exercise_notebook(chapter, its), "`kerasbook exercises notebooks`"
         nbformat.validate(nbformat.reads(text, 4))
+
+
+def test_the_folder_of_the_notebooks_is_made(write, tmp_path):
+    """`kerasbook exercises notebooks` outside of a checkout."""
+    (path,) = write_notebooks(tmp_path / "new" / "chapters", [write()])
+    nbformat.validate(nbformat.reads(path.read_text(encoding="utf-8"), 4))
 
 
 # The selfcheck
