@@ -563,6 +563,14 @@ def test_zip_bomb_that_says_its_size_and_one_that_lies(tmp_path):
     refused(path, "a.py")
 
 
+def test_zip_with_an_entry_that_is_packed_too_well(tmp_path):
+    path = zip_of([("a.py", ANSWER), ("b.txt", b"#" * 2_000_000)], tmp_path / "anna.zip")
+    refused(path, "packed", "times")
+    printed = "".join(f"{number}/100 [=====>....] loss: 0.{number}\n" for number in range(60_000))
+    path = zip_of([("a.py", ANSWER), ("b.ipynb", notebook(f"x = {printed!r}"))], path)
+    assert taken(path).answers == {"mean": ANSWER}
+
+
 def test_zip_that_is_none_is_encrypted_or_packed_oddly(tmp_path):
     path = tmp_path / "anna.zip"
     path.write_bytes(b"PK\3\4 not a zip")

@@ -22,6 +22,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from kerasbook.archives import ArchiveError, check_archive
 from kerasbook.grading import notebooks
 from kerasbook.grading.similarity import MOST_RUNS, runs_of
 from kerasbook.grading.text import escaped_name, one_line
@@ -302,10 +303,12 @@ def _in_zip(content: bytes, notes: list[str]) -> Iterator[tuple[str, bytes]]:
         raise Refused("a zip of too many entries; refused")
     try:
         archive = zipfile.ZipFile(io.BytesIO(content))
-        entries = archive.infolist()
+        entries = check_archive(archive, LARGEST_ZIP, MOST_FILES)
+    except ArchiveError as error:
+        raise Refused(str(error)) from error
     except Exception as error:  # zipfile has many for what is damaged
         raise Refused(f"not a zip file: {type(error).__name__}") from error
-    _check_entries(entries)
+    _check_names(entries)
     for entry in entries:
         name = entry.filename
         hidden = any(part.startswith((".", "__")) for part in PurePosixPath(name).parts)
@@ -322,11 +325,7 @@ def _in_zip(content: bytes, notes: list[str]) -> Iterator[tuple[str, bytes]]:
         yield name, text
 
 
-def _check_entries(entries: list[zipfile.ZipInfo]) -> None:
-    if len(entries) > MOST_FILES:
-        raise Refused(f"a zip of {len(entries)} entries; refused")
-    if sum(entry.file_size for entry in entries) > LARGEST_ZIP:
-        raise Refused("a zip that unpacks to too much; refused")
+def _check_names(entries: list[zipfile.ZipInfo]) -> None:
     names = [entry.filename for entry in entries]
     if len({name.lower() for name in names}) < len(names):
         raise Refused("a zip with two names that differ by case, or not at all; refused")
