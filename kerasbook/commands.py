@@ -237,12 +237,7 @@ def grade(
         hidden = [submissions, out, *([key] if key else []), *([exercises] if exercises else [])]
         with Workers(level, hidden) as workers:
             found = chosen(exercises, chapter, questions)
-            if workers.level > require_isolation:
-                reasons = "; ".join(f"level {n}: {why}" for n, why in workers.reasons() if why)
-                raise records.GradingError(
-                    f"only isolation level {workers.level} can be had here ({reasons}); strangers' "
-                    f"code needs {require_isolation} (--require-isolation changes that)"
-                )
+            classroom.require_level(workers, require_isolation)
             course = classroom.Course(found, workers, secret, out)
             console = Console(stderr=True)
             console.print(f"isolation level {workers.level}, {len(found)} questions", style="dim")

@@ -7,7 +7,7 @@ from typing import Any
 
 from kerasbook.exercises.exercise import Exercise, Inputs
 from kerasbook.grading.question import STATUSES, CaseResult, QuestionResult
-from kerasbook.grading.text import cut
+from kerasbook.grading.text import cut, printable
 
 import numpy as np
 from rich.console import Group, RenderableType
@@ -40,7 +40,7 @@ def render(
     """
     parts: list[RenderableType] = [one_line(result)]
     if path:
-        place = Text(f"  {path}:{line}", style=f"link {path.resolve().as_uri()}")
+        place = Text(f"  {printable(str(path))}:{line}", style=f"link {path.resolve().as_uri()}")
         parts.append(place)
     case = next((one for one in result.cases if one.status != "pass"), None)
     if result.misconception:

@@ -70,6 +70,20 @@ def submissions_in(folder: Path) -> tuple[list[list[Path]], list[Path]]:
     return list(learners.values()), others
 
 
+def require_level(workers: Workers, weakest: int) -> None:
+    """Have no stranger's code run behind weaker walls than asked for.
+
+    Raises:
+        GradingError: they are weaker; with the reasons.
+    """
+    if workers.level > weakest:
+        reasons = "; ".join(f"level {number}: {why}" for number, why in workers.reasons() if why)
+        raise GradingError(
+            f"only isolation level {workers.level} can be had here ({reasons}); strangers' "
+            f"code needs {weakest} (--require-isolation changes that)"
+        )
+
+
 def grade_class(course: Course, entries: Iterable[Sequence[Path]], jobs: int = 1) -> Iterator[dict]:
     """Grade every submission that has no record yet; the records, as they are done.
 
