@@ -46,12 +46,13 @@ Answers = dict[str, dict[str, str]]  # learner → question → text
 # The same cases and comparison, without walls: what a test in the learner's process would do.
 HERE = """
 def score(function):
+    from kerasbook.grading.in_process import InProcess
+    from kerasbook.grading.question import grade
     from kerasbook.learner import learner
     from kerasbook.learner.notebook import text_of
-    from kerasbook.grading.question import Here, grade
 
     exercise = learner.named(function.__name__)
-    return grade(exercise, Here(exercise, "\\n\\n".join(text_of(function)))).points
+    return grade(exercise, InProcess(exercise, "\\n\\n".join(text_of(function)))).points
 """
 PYTEST = """
 import answers

@@ -112,7 +112,7 @@ def solution(
 
 def progress(exercises: Folder = None):
     """Show which exercises were passed, with points and hints; in the folder of your answers."""
-    from kerasbook.grading.feedback import stars
+    from kerasbook.exercises.exercise import stars
     from kerasbook.learner import learner
 
     from rich.console import Console

@@ -267,6 +267,17 @@ class Exercise:
             yield "difficulty must be 1, 2 or 3; points and minutes above 0"
 
 
+def stars(exercise: Exercise) -> str:
+    """Returns the difficulty: ★☆☆ to ★★★."""
+    return "★" * exercise.difficulty + "☆" * (3 - exercise.difficulty)
+
+
+def head(exercise: Exercise) -> str:
+    """Returns title, difficulty, minutes, points in a line."""
+    points = f"{exercise.points:g} point{'s' if exercise.points != 1 else ''}"
+    return f"{exercise.title} · {stars(exercise)} · {exercise.minutes} minutes · {points}"
+
+
 def imports_of(tree: ast.Module, text: str) -> Iterator[str]:
     """Yields the import lines of a file, but those of this package, which learners do not have."""
     for node in tree.body:

@@ -15,14 +15,15 @@ from kerasbook.contents import name_of, place_of
 from kerasbook.exercises.exercise import (
     Exercise,
     ExerciseError,
+    head,
     load_file,
     source_of,
     stub_files,
 )
 from kerasbook.files import atomic_path
-from kerasbook.grading.feedback import head
+from kerasbook.grading.in_worker import InWorker
 from kerasbook.grading.question import QuestionResult, grade
-from kerasbook.grading.workers import Solution, Workers
+from kerasbook.grading.workers import Workers
 from kerasbook.program import UserError
 
 STATE = ".kerasbook.json"
@@ -236,9 +237,9 @@ def answers_in(path: Path, exercises: dict[str, Exercise]) -> list[Answer]:
 
 def check_answer(workers: Workers, answer: Answer) -> QuestionResult:
     """Grades one answer, with the public seed, by the code that grades a class."""
-    with Solution(workers, answer.exercise, answer.source) as solution:
+    with InWorker(workers, answer.exercise, answer.source) as solution:
         result = grade(answer.exercise, solution)
-    result.output = bytes(solution.output).decode("utf-8", "replace")
+    result.output = solution.printed
     return result
 
 

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from kerasbook.contents import name_of
-from kerasbook.exercises.exercise import Exercise, ExerciseError
-from kerasbook.grading.feedback import head, render
+from kerasbook.exercises.exercise import Exercise, ExerciseError, head
+from kerasbook.grading.feedback import render
 from kerasbook.grading.question import QuestionResult
 from kerasbook.grading.workers import Workers
 from kerasbook.learner import learner
@@ -148,6 +148,7 @@ def _cell(name: str, kind: str, text: str, question: str = "") -> dict:
 def write_notebooks(folder: Path, exercises: Iterable[Exercise]) -> list[Path]:
     """Writes <key>_exercises.ipynb for every chapter that has exercises; returns the files."""
     paths = []
+    folder.mkdir(parents=True, exist_ok=True)
     for key, found in learner.by_chapter(exercises).items():
         path = folder / f"{key}_exercises.ipynb"
         path.write_text(exercise_notebook(key, found), encoding="utf-8")

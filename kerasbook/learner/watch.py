@@ -10,8 +10,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from kerasbook.exercises.exercise import Exercise
-from kerasbook.grading.feedback import head, render
+from kerasbook.exercises.exercise import Exercise, head
+from kerasbook.grading.feedback import render
 from kerasbook.grading.workers import Workers
 from kerasbook.learner import learner
 

@@ -12,6 +12,7 @@ import time
 import zipfile
 from pathlib import Path
 
+from kerasbook.archives import SMALL, check_archive
 from kerasbook.files import atomic_path
 from kerasbook.interruption import termination
 
@@ -224,6 +225,8 @@ class Checkpoint:
 def _read(path: Path) -> tuple[dict, dict]:
     """The arrays and the state in a checkpoint; raises whatever a damaged file brings about."""
     with zipfile.ZipFile(path) as file:
+        # Weights are hardly packed: nothing can be larger than its file, whatever it says.
+        check_archive(file, largest=2 * path.stat().st_size + SMALL, most_entries=100_000)
         wrong = file.testzip()  # NumPy alone may stop reading before it has seen the checksum
         if wrong:
             raise ValueError(f"the checksum of {wrong} is wrong")
