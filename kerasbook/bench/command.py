@@ -179,7 +179,7 @@ class Run:
         """Returns whether a part was asked for: by name, or by naming none."""
         return not self.options.parts or part in self.options.parts
 
-    def keep(self) -> None:
+    def save(self) -> None:
         """Writes the figures; after every part, since a later one may be interrupted."""
         if self.options.json:
             with atomic_path(self.options.json) as temporary:
@@ -192,13 +192,13 @@ class Run:
         self.measure_rows(rows, tell)
         if self.wants("growth"):
             self.results["growth"] = ask(growth.measure, self.settings, tell=tell)
-            self.keep()
+            self.save()
         if self.wants("score"):
             self.results["score"] = {}
             for chapter in score.SCORES:
                 entry = score.measure(chapter, self.settings, self.options.seeds, tell)
                 self.results["score"][f"chapter{chapter}"] = entry
-                self.keep()
+                self.save()
 
     def measure_machine(self, rows: list[str], tell: Callable[[str], None]) -> None:
         """Measures what the machine is, and how much arithmetic a step of each row takes."""
@@ -224,7 +224,7 @@ class Run:
                     name, rounds, self.settings, lambda text, visit=visit: tell(visit + text)
                 )
                 measured[name] = joined(measured[name], found) if done else found
-                self.keep()
+                self.save()
         self.results["rows"] = {name: measured[name] for name in ROWS if name in measured}
 
     def show(self, rows: list[str], earlier: list[dict]) -> None:
@@ -264,6 +264,6 @@ def _run(options, settings: dict, console: Console, results: dict, earlier: list
     with console.status("the machine's speed") as status:
         run.measure(rows, status.update)
     run.show(rows, earlier)
-    run.keep()
+    run.save()
     if options.json:
         console.print(f"figures in {options.json}")

@@ -134,16 +134,16 @@ class Contest:
             text=True,
             preexec_fn=lambda: os.sched_setaffinity(0, self.cores),
         ) as running:
-            told = ""
+            output = ""
             while True:
                 try:
-                    told, _ = running.communicate(timeout=1)
+                    output, _ = running.communicate(timeout=1)
                     break
                 except subprocess.TimeoutExpired:
                     self.memory.append(memory_of(running.pid))
         if running.returncode not in good:
-            raise RuntimeError("\n".join(told.splitlines()[-8:]))
-        return told
+            raise RuntimeError("\n".join(output.splitlines()[-8:]))
+        return output
 
     def needs(self, package: str) -> None:
         """Checks that the peers' Python has such a package.
@@ -225,8 +225,8 @@ def pytest(contest: Contest) -> Timed:
         for learner in contest.answers:
             place = contest.folder / "pytest" / learner
             command = [contest.peers, "-m", "pytest", "-q", "-c", os.devnull, "--rootdir", "."]
-            told = contest.run(*command, "-p", "no:cacheprovider", ".", cwd=place, good=(0, 1))
-            passed += int((re.findall(r"(\d+) passed", told) or ["0"])[-1])
+            output = contest.run(*command, "-p", "no:cacheprovider", ".", cwd=place, good=(0, 1))
+            passed += int((re.findall(r"(\d+) passed", output) or ["0"])[-1])
         return passed, "no isolation"
 
     return timed
@@ -333,7 +333,7 @@ def compare(
     cores: int = 1,
     questions: tuple[str, ...] = QUESTIONS,
     contenders: tuple[str, ...] = tuple(CONTENDERS),
-    told: Callable[[str], None] = print,
+    show: Callable[[str], None] = print,
 ) -> dict:
     """Lets each contender grade the class once; returns what came out.
 
@@ -343,7 +343,7 @@ def compare(
         cores: for everybody.
         questions: names of the book's exercises.
         contenders: names of those who take part.
-        told: gets a line for each.
+        show: gets a line for each.
     """
     book = load()
     exercises = {name: book[name] for name in questions}
@@ -353,7 +353,7 @@ def compare(
             alone, _ = timed(name, exercises, 1, peers, cores)
             row, contest = timed(name, exercises, number, peers, cores)
         except (Absent, RuntimeError) as error:
-            told(f"{name:10} left out: {error}")
+            show(f"{name:10} left out: {error}")
             continue
         seconds = row["seconds"]
         each = (seconds - alone["seconds"]) / max(number - 1, 1)
@@ -365,7 +365,7 @@ def compare(
             "further_submissions_per_minute_and_core": 60 / each / cores if each > 0 else None,
             "memory_of_the_halves": peaks,
         }
-        told(
+        show(
             f"{name:10} {60 * number / seconds / cores:6.1f} submissions a minute and core "
             f"({number} in {seconds:.1f} s, one in {alone['seconds']:.1f} s, each further one "
             f"{each:.2f} s; {row['questions_passed']} of {number * len(exercises)} answers right; "

@@ -51,13 +51,13 @@ def check(
         with console.status("loading the exercises"):
             found = learner.exercises_of(file, exercises)
 
-        def told(answer, result):
+        def show(answer, result):
             if result is None:
                 console.print(f"· {answer.exercise.name}  not begun", style="dim")
             else:
                 console.print(render(answer.exercise, result, file, answer.line))
 
-        results = learner.check_file(file, found, workers, question, told)
+        results = learner.check_file(file, found, workers, question, show)
         passed = sum(result.status == "pass" for result in results)
         points = sum(result.points for result in results)
         most = sum(result.max_points for result in results)

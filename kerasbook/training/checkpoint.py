@@ -11,6 +11,7 @@ import sys
 import time
 import zipfile
 from pathlib import Path
+from typing import NamedTuple
 
 from kerasbook.archives import SMALL, check_archive
 from kerasbook.files import atomic_path
@@ -30,6 +31,18 @@ class CheckpointError(Exception):
     """A checkpoint that cannot be used; the message says why and what to do."""
 
 
+class Position(NamedTuple):
+    """A place within an epoch: after `step` steps, with the scores so far.
+
+    arrays: the metrics' values, under "metric"; in one that was read, all arrays of the file.
+    """
+
+    step: int
+    logs: dict
+    arrays: dict
+    path: Path | None = None
+
+
 class Checkpoint:
     """The files `folder/NAME.NUMBER.npz` of one run of `fit`; a folder of None saves nothing."""
 
@@ -38,7 +51,7 @@ class Checkpoint:
         self.model, self.callbacks = model, list(callbacks)
         self.settings = json.loads(json.dumps(settings, default=str))
         self.callback_states: list[dict] = []
-        self.within: dict | None = None  # where in the next epoch the run goes on
+        self.position: Position | None = None  # where in the next epoch the run goes on
         self.damaged: list[Path] = []
         self.saved_at, self.save_took = time.monotonic(), 0.0
 
@@ -54,44 +67,40 @@ class Checkpoint:
         """Returns weights, seeds of dropout and augmentation, and the optimizer's state."""
         return [*self.model.variables, *self.model.optimizer.variables]
 
-    def wish(self) -> int:
-        """Returns 2 after a signal: save and stop; 1 if the last save was a while ago; else 0: go
-        on.
-        """
+    def is_due(self) -> bool:
+        """Returns whether to save now: after a signal, or if the last save was a while ago."""
         if termination.number:
-            return 2
-        if self.folder is None:
-            return 0
+            return True
         pause = max(SECONDS_BETWEEN_SAVES, self.save_took / SHARE_OF_TIME)
-        return int(time.monotonic() - self.saved_at >= pause)
+        return self.folder is not None and time.monotonic() - self.saved_at >= pause
 
     def save_within_epoch(self, history, step: int, logs: dict, metrics) -> None:
         """Saves after `step` steps of an epoch, if it is time; stops after a signal.
 
         `metrics` are the variables of the metrics, whose values so far are `logs`.
         """
-        wish = self.wish()
-        if wish:
+        stop = bool(termination.number)  # a signal that comes during the save is for the next look
+        if self.is_due():
             values = [np.asarray(variable) for variable in metrics]
-            self.save(history, {"step": step, "logs": logs, "metrics": values})
-        if wish == 2:
+            self.save(history, Position(step, logs, {"metric": values}))
+        if stop:
             raise KeyboardInterrupt
 
     def save_after_epoch(self, history, last: bool) -> None:
         """Saves after an epoch, if it is time; certainly after the last."""
-        wish = self.wish()
-        if wish or last:
+        stop = bool(termination.number)
+        if self.is_due() or last:
             self.save(history)
-        if wish == 2:
+        if stop:
             raise KeyboardInterrupt
 
     def stop_if_asked(self) -> None:
         """Stops `model.fit`, which cannot go on within an epoch, after a signal."""
-        if self.wish() == 2:
+        if termination.number:
             raise KeyboardInterrupt
 
-    def save(self, history, within: dict | None = None) -> None:
-        """Writes the state after whole epochs, or `within` the next one."""
+    def save(self, history, position: Position | None = None) -> None:
+        """Writes the state after whole epochs, or at a position within the next one."""
         if self.folder is None:
             return
         started = time.monotonic()
@@ -99,15 +108,14 @@ class Checkpoint:
         for i, callback in enumerate(self.callbacks):  # EarlyStopping(restore_best_weights=True)
             for j, weight in enumerate(getattr(callback, "best_weights", None) or ()):
                 arrays[f"callback {i} best weight {j}"] = np.asarray(weight)
-        if within:
-            arrays |= {f"metric {i}": value for i, value in enumerate(within["metrics"])}
-            within = {"step": within["step"], "logs": within["logs"]}
+        if position:
+            arrays |= {f"metric {i}": value for i, value in enumerate(position.arrays["metric"])}
         state = {
             "settings": self.settings,
             "history": history.history,
             "epoch": history.epoch,
             "seconds": history.seconds,
-            "within": within,
+            "within": position and {"step": position.step, "logs": position.logs},
             "stop_training": bool(self.model.stop_training),
             "callbacks": [_state(callback) for callback in self.callbacks],
             "arrays": list(arrays),
@@ -153,7 +161,7 @@ class Checkpoint:
         history.seconds = state["seconds"]
         self.model.stop_training = state["stop_training"]
         if state["within"]:
-            self.within = state["within"] | {"arrays": arrays, "path": path}
+            self.position = Position(**state["within"], arrays=arrays, path=path)
         self.callback_states = state["callbacks"]
         for i, callback_state in enumerate(self.callback_states):
             prefix = f"callback {i} best weight "
@@ -196,12 +204,12 @@ class Checkpoint:
         The state is put back once more, because `on_epoch_begin` has been called again by now,
         and a callback may have lowered the learning rate a second time.
         """
-        if self.within is None:
+        if self.position is None:
             return 0, {}
-        within, self.within = self.within, None
-        self._assign("variable", self.variables(), within["arrays"], within["path"])
-        self._assign("metric", metrics, within["arrays"], within["path"])
-        return within["step"], within["logs"]
+        position, self.position = self.position, None
+        self._assign("variable", self.variables(), position.arrays, position.path)
+        self._assign("metric", metrics, position.arrays, position.path)
+        return position.step, position.logs
 
     def _assign(self, kind: str, variables, arrays, path) -> None:
         saved = [arrays.get(f"{kind} {i}") for i in range(len(variables))]

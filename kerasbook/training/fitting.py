@@ -270,7 +270,7 @@ def _restore(saved, history, loop, shown) -> int:
     first_epoch = saved.restore(history)
     if first_epoch:
         continue_files(saved.callbacks, first_epoch)
-    if saved.within and loop == "fit":
+    if saved.position and loop == "fit":
         raise CheckpointError(
             f"the run in {saved.folder} stopped within an epoch; model.fit goes on from whole "
             "ones only: take loop='tape' (--loop tape)"

@@ -77,7 +77,7 @@ def check_optimizer(strategy, model, optimizer, metrics) -> None:
 def check_same_start(strategy, epochs: int, saved) -> None:
     """Checks that all workers go on from the same checkpoint; only the chief writes new ones."""
     if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
-        here = 10**6 * epochs + (saved.within["step"] if saved.within else 0)
+        here = 10**6 * epochs + (saved.position.step if saved.position else 0)
         if here != int(make_as_first(strategy)(here)):
             raise ClusterError(
                 "the workers found different checkpoints: --output must be a folder that all share"
