@@ -442,14 +442,16 @@ def nothing_below(number):
 def test_what_the_reader_does_not_survive_is_a_note(anna, monkeypatch, readers):
     """Stand-ins for a text that ends the parser, fills the memory, or never ends."""
     monkeypatch.setattr(intake, "SECONDS", 1)
-    monkeypatch.setattr(intake, "WAIT", 4)
     server = readers(ENDS)
     ends = {"killed": "ended", "full": "memory", "busy": "more than 1 s of the processor"}
-    for name, word in {**ends, "slow": "more than 4 s"}.items():
+    for name, word in {**ends, "slow": "more than 2 s"}.items():
+        if name == "slow":
+            monkeypatch.setattr(intake, "WAIT", 2)
         submission = take_in_apart(anna.parent / name, ["mean"])
         assert submission.digest == ""
         assert noted(submission, "cannot be read", word)
         assert nothing_below(server._server.pid)
+    monkeypatch.setattr(intake, "WAIT", 600)
     (anna / "a.py").write_text(ANSWER)
     assert take_in_apart(anna, ["mean"]) == take_in(anna, ["mean"])  # the next one has its own
 
