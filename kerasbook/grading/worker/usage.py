@@ -24,7 +24,8 @@ def counted(status: str) -> tuple[str, int, int]:
     Memory is what is resident, shared or not, what was moved to swap, the tables of the pages and
     the machine's huge pages.
     """
-    fields = dict(line.partition(":")[::2] for line in status.splitlines())
+    lines = (line.partition(":") for line in status.splitlines())
+    fields = {name: value for name, _, value in lines}
     names = ("VmRSS", "VmSwap", "VmPTE", "HugetlbPages")
     memory = sum(int(fields[name].split()[0]) << 10 for name in names if name in fields)
     return fields["State"].split()[0], memory, int(fields["Threads"])
