@@ -131,6 +131,7 @@ def test_a_notebook_gives_what_the_answer_needs_and_no_experiment(anna):
 
 BODY = "def mean(x):\n    return HALF * sum(x)\n"
 TRIED = "try:\n    import nowhere\n    HALF = 0.25\nexcept ImportError:\n    HALF = 0.5"
+COUNTED = BODY.replace("    return", "    global calls\n    calls += 1\n    return")
 HONEST = {  # cells, and a line that the program must have
     "timed": (["HALF = 0.5", "%%time\n" + BODY], "def mean(x):"),
     "captured": (["HALF = 0.5", "\n%%capture out\n%%time\n" + BODY], "def mean(x):"),
@@ -155,6 +156,7 @@ HONEST = {  # cells, and a line that the program must have
     "windows": (["HALF = 0.5\r\nx = 1\r\n", BODY.replace("\n", "\r\n")], "def mean(x):"),
     "needs what is not there": (["import seaborn\nHALF = 0.5", BODY], "HALF = 0.5"),
     "displays": (["HALF = 0.5", BODY.replace("    return", "    display(x)\n    return")], ""),
+    "counted": (["HALF = 0.5\ncalls = 0", COUNTED], "calls = 0"),
     "of a class": (["class Kept:\n    value = 1", "Kept.value = 0.5\nHALF = Kept.value", BODY], ""),
     "a text with %": (['HALF = 0.5\ntext = """\n% of all\n"""\n%pylab', BODY], "HALF = 0.5"),
     "several imports": (["from math import prod, fsum as mean\nHALF = 0.5", BODY], "HALF = 0.5"),
