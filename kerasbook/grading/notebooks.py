@@ -251,7 +251,8 @@ def names_used(text: str) -> set[str]:
         tables += table.get_children()
         top = table.get_type() == "module"
         for one in table.get_symbols():
-            if one.is_referenced() and (top or one.is_global()):
+            of_the_notebook = one.is_referenced() and (top or one.is_global())
+            if of_the_notebook or one.is_declared_global():
                 names.add(one.get_name())
     return names
 

@@ -180,6 +180,7 @@ class JudgedOutputs(dict):
 
 def judge_case(exercise: Exercise, case: Case, replies: Iterable[Reply], result: CaseResult):
     """Have the author's judge look at all replies to a case, which are bounded together."""
+    assert exercise.judge_function
     outputs, size = [], 0
     for reply in replies:
         if reply.status != "ok":

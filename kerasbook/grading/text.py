@@ -6,6 +6,8 @@ every way out, as a record may come from an older version, and a roster from any
 
 from __future__ import annotations
 
+from typing import Any
+
 MOST_SHOWN = 1500
 
 
@@ -24,7 +26,7 @@ def escaped_name(name: str) -> str:
     return one_line(name.replace("\\", "\\\\"))
 
 
-def cleaned(value: object) -> object:
+def cleaned(value: Any) -> Any:
     """Returns what JSON can hold with every text in it made printable."""
     if isinstance(value, str):
         return printable(value)

@@ -7,6 +7,7 @@ import selectors
 import signal
 import socket
 import sys
+import tempfile
 import time
 
 from . import namespaces, sandbox
@@ -87,6 +88,7 @@ def work(request, replies, output, report):
                 os.close(int(name))
     for name in ("HOME", "TMPDIR", "KERAS_HOME", "MPLCONFIGDIR", "PWD"):
         os.environ[name] = request["box"]
+    tempfile.tempdir = request["box"]  # for AutoGraph; the server has asked for it before
     sandbox.be_first_to_die()
     try:
         sandbox.set_limits(request["seconds"], request["memory"])
@@ -134,7 +136,7 @@ def watch(worker: int, request: dict, control: int, telling: int) -> dict:
         if request["level"] != 1 and time.monotonic() > checked_disk + 0.1:
             checked_disk = time.monotonic()
             if too_full(request["box"], number):
-                return {"ended": "memory", "message": "more files than the box holds"}
+                return {"ended": "memory", "message": "more files, or maps of memory, than allowed"}
 
 
 def next_word(telling: int) -> str:
