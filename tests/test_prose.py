@@ -63,15 +63,8 @@ SENTENCES = {
         "{bikeshare_24h/ridge with calendar/mae/mean:.0f} of the ridge with calendar.",
     ],
     "6": [
-        "the phoneme error on the test part was {cmudict/test/phoneme_error/mean:.3f} ± "
-        "{cmudict/test/phoneme_error/sd:.3f}, and {cmudict/test/beam_phoneme_error/mean:.3f} ± "
-        "{cmudict/test/beam_phoneme_error/sd:.3f} with beam search",
-        "there the validation loss was {shakespeare/validation/loss/mean:.3f} ± "
+        "the validation loss was {shakespeare/validation/loss/mean:.3f} ± "
         "{shakespeare/validation/loss/sd:.3f} nats per character, over five seeds",
-        "the words have {measured/lengths/letters:.1f} letters and "
-        "{measured/lengths/sounds:.1f} sounds on average",
-        "was {measured/translation/chrf:.2f}, where the translation of another verse has "
-        "{measured/translation/chrf_of_another:.2f}",
     ],
     "9": [
         "the test accuracy was {fashion/test/accuracy/mean:.3f} ± {fashion/test/accuracy/sd:.3f}",

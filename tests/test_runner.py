@@ -102,13 +102,10 @@ def test_a_flag_that_may_be_none_is_of_the_other_kind(annotation, kind):
     assert runner._without_none(annotation) == kind
 
 
-def test_a_data_set_of_another_task_is_one_line(tmp_path, capsys):
-    flags = ["--task", "language", "--dataset", "verses", "--output", tmp_path]
+def test_a_data_set_of_another_chapter_is_one_line(tmp_path, capsys):
+    flags = ["--dataset", "verses", "--output", tmp_path]
     assert call(*flags, module="kerasbook.chapter6") == 2
-    message = "error: the task language takes the data set shakespeare or tiny_shakespeare, not"
-    assert capsys.readouterr().err == f"{message} verses\n"
-    assert call("--dataset", "fashion", module="kerasbook.chapter6") == 2
-    assert "invalid choice: 'fashion' (choose from" in capsys.readouterr().err
+    assert "invalid choice: 'verses' (choose from" in capsys.readouterr().err
 
 
 def test_quiet_prints_nothing(tmp_path, capfd):

@@ -35,6 +35,7 @@ from kerasbook.ledger import (  # noqa: F401  # noqa: F401
     chapter4,
     chapter5,
     chapter6,
+    chapter6_encoder_decoder,
     chapter9,
     devices,
     loop,
