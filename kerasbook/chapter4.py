@@ -954,6 +954,14 @@ def plot_sentence(model, splits, row) -> dict:
 
 
 # %%
+ABOUT = {
+    "datasets": ["film_sentences", "imdb_reviews"],
+    "headline": ["test", "accuracy"],
+    "bounds": {"dropout": [0, 0.999]},
+    "minutes": 2,
+}
+
+
 def main(
     epochs: int = 5,
     batch_size: int = 128,

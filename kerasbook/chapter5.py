@@ -914,6 +914,16 @@ def bike_figures(splits, model, history, times, errors):
 
 
 # %%
+ABOUT = {
+    "datasets": ["japanese_vowels", "bikeshare_1h", "bikeshare_24h"],
+    "headline": ["test", "accuracy"],
+    "bounds": {"dropout": [0, 0.999]},
+    "quick_data": None,  # a cell looks up certain hours of the bike rentals
+    "minutes": 1,
+    "runs": ["", "--task bikes", "--task bikes --horizon 24"],
+}
+
+
 def main(
     task: Literal["speakers", "bikes"] = "speakers",
     horizon: Literal[1, 24] = 1,

@@ -12,6 +12,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+# Sentences with numbers from results.json, which tests/test_prose.py fills in and looks for.
+SENTENCES = [
+    "the validation loss was {shakespeare/validation/loss/mean:.3f} ± "
+    "{shakespeare/validation/loss/sd:.3f} nats per character, over five seeds",
+]
+
 TOLERANCE = {"float32": 1e-5, "float64": 1e-10}
 DTYPES = pytest.mark.parametrize("dtype", ["float32", "float64"])
 

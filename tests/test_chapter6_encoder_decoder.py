@@ -14,6 +14,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+SENTENCES = [
+    "the phoneme error on the test part was {cmudict/test/phoneme_error/mean:.3f} ± "
+    "{cmudict/test/phoneme_error/sd:.3f}, and {cmudict/test/beam_phoneme_error/mean:.3f} ± "
+    "{cmudict/test/beam_phoneme_error/sd:.3f} with beam search",
+    "the words have {measured/lengths/letters:.1f} letters and "
+    "{measured/lengths/sounds:.1f} sounds on average",
+]
+
 TOLERANCE = {"float32": 1e-5, "float64": 1e-10}
 SOUNDS = 8
 DTYPES = pytest.mark.parametrize("dtype", ["float32", "float64"])
