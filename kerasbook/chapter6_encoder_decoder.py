@@ -29,6 +29,7 @@ from kerasbook.chapter6 import (
     Attention,
     Block,
     Stack,
+    and_causal,
     causal_mask,
     compare_layer,
     keras_attention,
@@ -190,7 +191,8 @@ class DecoderStack(Stack):
         self, tokens, memory, attention_mask=None, memory_mask=None, places=None, training=False
     ):
         """Returns (n, time, width); masks and places as Stack and DecoderBlock take them."""
-        attention_mask = self.mask(tokens, attention_mask)
+        if self.causal:
+            attention_mask = and_causal(attention_mask, tf.shape(tokens)[1])
         x = self.drop(self.embedding(tokens, places), training=training)
         for block in self.blocks:
             x = block(x, memory, attention_mask, memory_mask, training=training)

@@ -104,6 +104,45 @@ def reach_of_the_simple_rnn(units: int = 64, steps: int = 100) -> dict:
     return found
 
 
+def small_writer(seed: int, warm_up: bool = True, steps: int = 300, **options) -> float:
+    """Chapter 6: the validation loss of a writer of width 64 after so many steps."""
+    from kerasbook import chapter6
+    from kerasbook.data import load_shakespeare
+    from kerasbook.training import evaluate, fit
+
+    import keras
+
+    keras.utils.set_random_seed(seed)
+    splits = load_shakespeare()
+    train = tuple(part[: steps * 24] for part in splits.train)
+    model = chapter6.make_writer(len(splits.classes), width=64, **options)
+    schedule = chapter6.make_schedule(0.004, steps * 24, 24, epochs=1)
+    if not warm_up:
+        schedule = keras.optimizers.schedules.CosineDecay(0.004, steps)
+    optimizer = keras.optimizers.Adam(schedule, beta_2=0.98)
+    loss_fn = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    fit(model, train, loss_fn=loss_fn, optimizer=optimizer, batch_size=24, seed=seed)
+    validation = tuple(splits.validation)
+    return evaluate(model, validation, loss_fn=loss_fn, batch_size=250)["loss"]
+
+
+def small_writers(seeds: int = 5) -> dict:
+    """Chapter 6: the losses of small writers, with and without warm-up, by positions."""
+    kinds = {
+        "sinusoidal": {},
+        "learned": {"positions": "learned"},
+        "none": {"positions": "none"},
+        "without warm-up": {"warm_up": False},
+        "post-norm": {"post_norm": True},
+        "post-norm without warm-up": {"post_norm": True, "warm_up": False},
+    }
+    found = {}
+    for name, options in kinds.items():
+        losses = [small_writer(seed, **options) for seed in range(seeds)]
+        found[name] = {"mean": float(np.mean(losses)), "sd": float(np.std(losses, ddof=1))}
+    return found
+
+
 def lengths_of_words() -> dict:
     """Chapter 6: letters and sounds of a word, on average over the training part."""
     from kerasbook.data import load_cmudict
@@ -122,6 +161,7 @@ def translation() -> dict:
 CHAPTERS = {
     "chapter4": {"members": members, "tf-idf": tf_idf},
     "chapter5": {"first sign": first_sign, "reach": reach_of_the_simple_rnn},
+    "chapter6": {"small writers": small_writers},
     "chapter6_encoder_decoder": {"lengths": lengths_of_words},
     "chapter6_translation": {"translation": translation},
 }
