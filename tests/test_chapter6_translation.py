@@ -79,7 +79,7 @@ def test_main_translates(monkeypatch, capsys):
     assert [set(scores) for scores in result.scores.values()] == [names, names]
     losses = result.history.history["loss"]
     assert losses[-1] < losses[0] - 0.1
-    assert set(result.figures) == {"history", "learning_rate"}
+    assert set(result.figures) == {"history"}
     source, after = (rows[0] for rows in (result.splits.test.x[0], result.splits.test.y))
     printed = capsys.readouterr().out
     assert f"\n{subwords.decode(source, result.splits.classes)}\n  says:  " in printed
