@@ -269,6 +269,107 @@ def test_generate_goes_on_with_the_text():
     assert first != chapter6.generate(model, "abc", characters, count=20, window=8, seed=1)
 
 
+# --- counting, looking, the stream --------------------------------------------------------
+
+
+def test_pairs_are_counted_once_more():
+    part = Part(np.array([[1, 2, 1]]), np.array([[2, 1, 2]]))
+    np.testing.assert_array_equal(chapter6.count_pairs(part, 3), [[1, 1, 1], [1, 1, 3], [1, 2, 1]])
+
+
+def test_marked_letters():
+    x, y = chapter6.marked_letters(50)
+    assert x.shape == (50, 8, 7)
+    assert y.shape == (50, 8)
+    for row, answer in zip(x, y, strict=True):
+        (place,) = np.flatnonzero(row[:, 6])
+        assert (answer == row[place, :6].argmax()).all()
+
+
+def test_one_head_can_look_at_the_marked_letter():
+    head = chapter6.OneHead(7)
+    x, y = chapter6.marked_letters(20)
+    head(x)
+    query, key = np.zeros((7, 7)), np.zeros((7, 7))
+    query[:6, 0] = key[6, 0] = 20  # every letter asks for the mark
+    head.set_weights([query, key, np.eye(7)])
+    np.testing.assert_array_equal(np.argmax(head(x)[..., :6], axis=-1), y)
+
+
+@pytest.mark.slow
+def test_without_sums_eight_blocks_learn_nothing():
+    assert chapter6.accuracy_of_blocks(chapter6.Block) > 0.9
+    assert chapter6.accuracy_of_blocks(chapter6.BlockWithoutSums) < 0.3
+
+
+def test_a_block_without_sums_replaces_the_token():
+    x = tf.random.normal((1, 3, 16))
+    block = chapter6.BlockWithoutSums(16, 2)
+    block(x)
+    block.set_weights([np.zeros(weight.shape) for weight in block.weights])
+    assert not np.any(block(x))
+
+
+def test_pictures_of_writing_and_choosing():
+    ax = chapter6.plot_writing(np.linspace(4, 2, 60), [0, 30], {"pairs": 2.5})
+    smooth = ax.lines[0].get_ydata()
+    assert len(smooth) == 41
+    assert smooth[0] == pytest.approx(np.linspace(4, 2, 60)[:20].mean())
+    axes = chapter6.plot_choices(np.log([0.1, 0.6, 0.2, 0.1]), "abcd", shown=3)
+    bars = [[round(bar.get_width(), 2) for bar in ax.patches] for ax in axes]
+    assert bars[0] == [0.6, 0.2, 0.1]
+    assert bars[3] == [0.75, 0.25, 0]
+
+
+# --- byte pairs ---------------------------------------------------------------------------
+
+WORDS = {tuple(" low"): 5, tuple(" lower"): 2, tuple(" new"): 6, tuple(" newer"): 3}
+
+
+def test_pairs_of_neighbours_are_counted_by_word():
+    stats = chapter6.get_stats(WORDS)
+    assert stats["n", "e"] == stats["e", "w"] == 9
+    assert stats["w", "e"] == 5
+    assert ("w", " ") not in stats
+
+
+@pytest.mark.parametrize(
+    ("word", "merged"),
+    [("aaa", ("aa", "a")), ("aaaa", ("aa", "aa")), ("baab", ("b", "aa", "b")), ("a", ("a",))],
+)
+def test_merge_goes_from_the_left(word, merged):
+    assert chapter6.merge(tuple(word), ("a", "a")) == merged
+
+
+def test_encode_and_decode():
+    joined = chapter6.train_pieces(WORDS, 6)
+    for word in (" newer", " lowest", " xyz", "n"):
+        assert chapter6.decode(chapter6.encode(word, joined)) == word
+    assert chapter6.encode(" new", joined) == (" new",)
+
+
+TEXT = "how much wood would a woodchuck chuck if a woodchuck could chuck wood " * 3
+
+
+def test_the_ladder_is_the_embedded_tokenizer():
+    assert chapter6.compare_tokenizers(TEXT, merges=15) == (15, 10)
+
+
+def test_the_comparison_of_tokenizers_sees_another_order(monkeypatch):
+    right = chapter6.train_pieces
+    monkeypatch.setattr(chapter6, "train_pieces", lambda words, n: right(words, n)[::-1])
+    with pytest.raises(AssertionError):
+        chapter6.compare_tokenizers(TEXT, merges=15)
+
+
+@pytest.mark.parametrize("kind", ["characters", "pieces"])
+def test_symbols_of_the_plays(kind):
+    plays = ["To be, or not to be:\nthat is the question. " * 9, "To be is the question."]
+    numbers, count, lengths = chapter6.symbols_of(kind, plays, pieces=40)
+    assert len(numbers[1]) == lengths[1] if kind == "characters" else len(numbers[1]) < lengths[1]
+    assert max(part.max() for part in numbers) < count
+
+
 # --- main ---------------------------------------------------------------------------------
 
 

@@ -118,6 +118,33 @@ def test_a_pronouncer_survives_saving(tmp_path):
     np.testing.assert_array_equal(chapter.greedy(loaded, tokens), chapter.greedy(model, tokens))
 
 
+def test_the_recurrent_model_leaves_padding_out_and_does_not_peep():
+    model, (letters, before) = chapter.make_recurrent(8, 8, SOUNDS), made_up(8).train.x
+    assert probes.causality(chapter.as_speaker(model, tf.constant(letters)), before)
+    longer = np.pad(letters, ((0, 0), (0, 3)))
+    np.testing.assert_allclose(model((longer, before)), model((letters, before)), atol=1e-5)
+
+
+def test_errors_by_length():
+    part = made_up(40).train
+    said = part.y.copy()
+    long = (part.x[0] != PAD).sum(axis=1) > 4
+    said[long, 0] = 7  # a sound that no word has
+    errors = chapter.errors_by_length(said, part, groups=((2, 4), (5, 6)))
+    assert errors["2 to 4"] == 0 < errors["5 to 6"] < 0.25
+
+
+@pytest.mark.slow
+def test_looking_beats_a_state_of_fixed_size():
+    splits = chapter.load_cmudict().take(15_000)
+    errors = []
+    for make in (chapter.make_pronouncer, chapter.make_recurrent):
+        keras.utils.set_random_seed(0)
+        said = chapter.greedy(chapter.train_shortly(make(), splits), splits.test.x[0])
+        errors.append(chapter.error_rates(said, splits.test.y)["phoneme_error"])
+    assert errors[0] < errors[1]
+
+
 # --- packing ------------------------------------------------------------------------------
 
 

@@ -45,6 +45,11 @@ def test_the_comparison_sees_a_cache_that_forgets(monkeypatch):
     assert chapter.compare_cache(model, np.ones((2, 5), "int32")) > 1e-4
 
 
+def test_precision_and_recall():
+    assert chapter.precision_and_recall(["ab"], ["abcd"], 1) == (1, 0.5)
+    assert chapter.precision_and_recall(["ab"], ["abcd"], 3) is None
+
+
 def test_chrf_by_hand():
     assert chapter.chrf(["a b c"], ["abc"]) == 1  # blanks do not count
     # of a, b, c, ab, bc, abc and a, b, d, ab, bd, abd: 2 of 3, 1 of 2, 0 of 1
