@@ -882,7 +882,7 @@ if __name__ == "__main__":
 # operations too, but does not help here, so `jit="auto"` leaves it off for Keras' LSTMs on a CPU.
 # `python -m kerasbook.bench lstm` measures our loop beside `model.fit` and, where it is installed,
 # PyTorch. What makes an LSTM by hand faster than Keras' layer after all, [another
-# page](what_makes_it_fast.ipynb) shows: each step as one piece of code, and half of the batch on
+# page](speed.ipynb) shows: each step as one piece of code, and half of the batch on
 # each core.
 #
 # ## Result

@@ -203,7 +203,7 @@ def _free_ports(count: int) -> list[int]:
 
 
 def end_with_launcher() -> None:
-    """In a worker that `start_workers` started: ends it at once when the launcher is gone."""
+    """Ends a worker that `start_workers` started at once when the launcher is gone."""
     if os.environ.get(LAUNCHED):
 
         def wait():

@@ -479,7 +479,7 @@ def test_only_the_named_questions_are_imported(exercises, tmp_path):
     assert list(verbs.chosen(tmp_path, None, "mean")) == ["mean"]
     with pytest.raises(ExerciseError, match="no exercise 'median' among mean, other"):
         verbs.chosen(tmp_path, None, "mean, median")
-    with pytest.raises(ExerciseError, match="mean is of chapter 1, not 2"):
+    with pytest.raises(ExerciseError, match="mean is of chapter 1, not chapter 2"):
         verbs.chosen(tmp_path, 2, "mean")
 
 

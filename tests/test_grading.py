@@ -16,6 +16,7 @@ from types import SimpleNamespace
 from kerasbook.exercises.exercise import Case
 from kerasbook.grading import workers as workers_module
 from kerasbook.grading.compare import first_difference
+from kerasbook.grading.feedback import lines_of
 from kerasbook.grading.question import Here, Reply, grade, secret_seed
 from kerasbook.grading.worker import sandbox, server
 from kerasbook.grading.worker.values import (
@@ -28,7 +29,6 @@ from kerasbook.grading.worker.values import (
 from kerasbook.grading.worker.wire import DTYPES, MAX_BYTES, MAX_HEADER, ProtocolError, needed, pack
 from kerasbook.grading.worker.wire import parse as parse_message
 from kerasbook.grading.workers import Solution, Workers, WorkersError, harmless, remove
-from kerasbook.learner.feedback import lines_of
 
 import numpy as np
 import pytest

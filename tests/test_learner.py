@@ -11,9 +11,9 @@ import time
 from kerasbook.cli import app
 from kerasbook.exercises import ExerciseError
 from kerasbook.exercises.exercise import load
+from kerasbook.grading.feedback import cut
 from kerasbook.grading.workers import Workers
 from kerasbook.learner import learner, notebook, watch
-from kerasbook.learner.feedback import cut
 
 import numpy as np
 import pytest

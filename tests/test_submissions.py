@@ -101,7 +101,7 @@ def test_a_file_a_folder_a_zip_and_a_zip_in_a_folder_give_the_same_answer(anna, 
 def test_a_notebook_gives_imports_constants_and_definitions_but_no_experiment(anna):
     (anna / "a.ipynb").write_bytes(
         notebook(
-            "import numpy as np\nimport kerasbook\nfrom kerasbook.exercises import check",
+            "import numpy as np\nimport kerasbook\nfrom kerasbook.learner import check",
             "scale = 1 / 255; kind = np.float32\nprint(scale)\ndata = open('x').read()",
             "@np.vectorize\ndef mean(x):\n    return x % 2\n",
             "mean(3)\nassert False",

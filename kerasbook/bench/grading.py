@@ -46,7 +46,7 @@ Answers = dict[str, dict[str, str]]  # learner → question → text
 # The same cases and comparison, without walls: what a test in the learner's process would do.
 HERE = """
 def score(function):
-    from kerasbook.exercises import learner
+    from kerasbook.learner import learner
     from kerasbook.learner.notebook import text_of
     from kerasbook.grading.question import Here, grade
 
@@ -111,7 +111,7 @@ class Contest:
         }
 
     def run(self, *command: object, cwd: Path | None = None, good: tuple[int, ...] = (0,)) -> str:
-        """What a command prints.
+        """Returns what a command prints.
 
         Raises:
             RuntimeError: it ended with another exit status than those that are good.
@@ -145,7 +145,11 @@ class Contest:
         return told
 
     def needs(self, package: str) -> None:
-        """Raise Absent if the peers' Python has no such package."""
+        """Checks that the peers' Python has such a package.
+
+        Raises:
+            Absent: it has not.
+        """
         code = f"import importlib.util as u; exit(u.find_spec({package!r}) is None)"
         try:
             self.run(self.peers, "-c", code)
@@ -154,7 +158,7 @@ class Contest:
 
 
 def memory_of(first: int) -> int:
-    """Bytes that a process and all below it hold, shared pages counted once.
+    """Returns bytes that a process and all below it hold, shared pages counted once.
 
     Of their own memory, a page that n of them share counts as 1/n in each. Of files, mostly the
     libraries that all of them use, the share of the process with most counts: there 1/n would
@@ -183,7 +187,7 @@ Timed = Callable[[], tuple[int, str]]
 
 
 def kerasbook(contest: Contest) -> Timed:
-    """`kerasbook grade`."""
+    """Grades by `kerasbook grade`."""
     place = contest.folder / "submissions"
     place.mkdir()
     for learner, answers in contest.answers.items():
@@ -206,7 +210,7 @@ def kerasbook(contest: Contest) -> Timed:
 
 
 def pytest(contest: Contest) -> Timed:
-    """Bare pytest, a process for each submission."""
+    """Grades by bare pytest, a process for each submission."""
     contest.needs("pytest")
     points = [(one.name, one.points) for one in contest.exercises.values()]
     for learner, answers in contest.answers.items():
@@ -228,7 +232,7 @@ def pytest(contest: Contest) -> Timed:
 
 
 def nbgrader(contest: Contest) -> Timed:
-    """`nbgrader autograde`."""
+    """Grades by `nbgrader autograde`."""
     contest.needs("nbgrader")
     place = contest.folder / "nbgrader"
     command = [contest.peers, "-m", "nbgrader"]
@@ -277,7 +281,7 @@ def nbgrader(contest: Contest) -> Timed:
 
 
 def otter(contest: Contest) -> Timed:
-    """`otter run`, which is what `otter grade` runs in its container."""
+    """Grades by `otter run`, which is what `otter grade` runs in its container."""
     contest.needs("otter")
     place = contest.folder / "otter"
     files = otter_export.assignment(contest.exercises.values(), "week")
@@ -330,7 +334,7 @@ def compare(
     contenders: tuple[str, ...] = tuple(CONTENDERS),
     told: Callable[[str], None] = print,
 ) -> dict:
-    """Let each contender grade the class once; what came out.
+    """Lets each contender grade the class once; returns what came out.
 
     Args:
         number: of submissions.
@@ -379,7 +383,7 @@ def compare(
 def timed(
     name: str, exercises: dict[str, Exercise], number: int, peers: str, cores: int
 ) -> tuple[dict, Contest]:
-    """What came out when one contender graded a class of this size, and its contest."""
+    """Lets one contender grade a class of this size; returns what came out, and its contest."""
     with tempfile.TemporaryDirectory() as folder:
         contest = Contest(Path(folder), exercises, number, peers, cores)
         grade = CONTENDERS[name](contest)
@@ -391,7 +395,7 @@ def timed(
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Compare, print, and write the figures as JSON if asked to."""
+    """Compares, prints, and writes the figures as JSON if asked to."""
     parser = argparse.ArgumentParser(prog="kerasbook bench grading")
     parser.add_argument("--number", type=int, default=20, help="of submissions [20]")
     parser.add_argument("--peers", default=sys.executable, help="a Python with nbgrader and Otter")

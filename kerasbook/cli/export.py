@@ -152,7 +152,7 @@ def export_moodle(out: Graded, file: Table, assignment: Assignment, roster: Rost
 
 
 def export_table(made, out: Path, file: Path, assignment: str, roster: Path | None) -> None:
-    """Write a class's CSV and name the learners who are not in it."""
+    """Writes a class's CSV and names the learners who are not in it."""
     from kerasbook.grading.exports import gradebooks, read_records
 
     records = read_records(out)

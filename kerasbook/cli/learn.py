@@ -39,9 +39,9 @@ def check(
     level: Level = None,
 ):
     """Check the answers of a file: exit status 1 if one that was begun is not right."""
+    from kerasbook.grading.feedback import render
     from kerasbook.grading.workers import Workers
     from kerasbook.learner import learner
-    from kerasbook.learner.feedback import render
 
     from rich.console import Console
 
@@ -112,8 +112,8 @@ def solution(
 
 def progress(exercises: Folder = None):
     """Show which exercises were passed, with points and hints; in the folder of your answers."""
+    from kerasbook.grading.feedback import stars
     from kerasbook.learner import learner
-    from kerasbook.learner.feedback import stars
 
     from rich.console import Console
     from rich.table import Table

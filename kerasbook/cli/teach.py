@@ -63,7 +63,11 @@ def grade(
 
 
 def require_walls(workers, weakest: int) -> None:
-    """Raises GradingError where the isolation to be had here is weaker than this level."""
+    """Checks that the isolation to be had here is no weaker than this level.
+
+    Raises:
+        GradingError: it is; the message says why.
+    """
     from kerasbook.grading.classroom import GradingError
 
     if workers.level > weakest:
@@ -76,7 +80,7 @@ def require_walls(workers, weakest: int) -> None:
 
 def list_exercises(folder: Folder = None):
     """Show all exercises with difficulty, minutes and points."""
-    from kerasbook.learner.feedback import head
+    from kerasbook.grading.feedback import head
 
     found = chosen(folder)
     for one in found.values():

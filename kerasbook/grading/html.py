@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
-from kerasbook.learner.feedback import SHOWN, cut
+from kerasbook.grading.feedback import SHOWN, cut
 
 if TYPE_CHECKING:
     from kerasbook.grading.classroom import Class

@@ -35,12 +35,12 @@ class Counts:
     problems: list[str] = field(default_factory=list)
 
     def add(self, other: Counts) -> None:
-        """Count another's."""
+        """Adds another's counts."""
         for name, value in vars(other).items():
             setattr(self, name, getattr(self, name) + value)
 
     def as_json(self) -> str:
-        """The counts as JSON."""
+        """Returns the counts as JSON."""
         return json.dumps(asdict(self), indent=1) + "\n"
 
     def __str__(self) -> str:
@@ -59,7 +59,7 @@ def selfcheck(
     seeds: int = SEEDS,
     told: Callable[[str], None] = print,
 ) -> Counts:
-    """Grade every solution that the authors wrote.
+    """Grades every solution that the authors wrote.
 
     Args:
         exercises: those to check.
@@ -94,7 +94,7 @@ def selfcheck(
 
 
 def problems(exercise: Exercise, asker_of: AskerOf, counts: Counts, seeds: int) -> Iterator[str]:
-    """What is wrong with one exercise, a sentence each."""
+    """Yields what is wrong with one exercise, a sentence each."""
 
     def graded(source: str, seed: int = PUBLIC_SEED) -> QuestionResult:
         with asker_of(exercise, source) as asker:
@@ -116,7 +116,7 @@ def problems(exercise: Exercise, asker_of: AskerOf, counts: Counts, seeds: int) 
 
 
 def not_full(exercise: Exercise, variant: Variant, result: QuestionResult) -> Iterator[str]:
-    """A right solution must get full points."""
+    """Yields what a right solution lacks of full points, a sentence each."""
     if result.status != "pass" or result.points != exercise.points:
         case = next(one for one in result.cases if one.status != "pass")
         yield (
@@ -126,7 +126,7 @@ def not_full(exercise: Exercise, variant: Variant, result: QuestionResult) -> It
 
 
 def not_caught(exercise: Exercise, variant: Variant, result: QuestionResult) -> Iterator[str]:
-    """A wrong solution must lose points, and get its message if it has one."""
+    """Yields how a wrong solution escaped: without losing points, or without its message."""
     if result.points >= exercise.points:
         yield f"{exercise.name}: {variant.name} is wrong and got full points"
     elif variant.message and result.message != variant.message:

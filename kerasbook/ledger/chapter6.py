@@ -105,7 +105,7 @@ def _(draw):
 
 
 def block_pairs(draw, make, ours, theirs, *inputs):
-    """Pairs of a block and of the same with Keras' attention: values, every gradient."""
+    """Returns pairs of a block and of the same with Keras' attention: values, every gradient."""
     with precision(draw.dtype):
         block = make()
         block(*inputs)

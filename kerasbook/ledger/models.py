@@ -67,13 +67,15 @@ def _(draw):
 
 
 def dense(x, weights):
-    """The chapters' last layers: dense, bend, dense; four weights."""
+    """Returns the chapters' last layers: dense, bend, dense; four weights."""
     kernel, bias, last_kernel, last_bias = weights
     return tf.nn.relu(x @ kernel + bias) @ last_kernel + last_bias
 
 
 def convolutional(x, weights, padding):
-    """Chapter 3: convolution, bend and pooling, twice; a third convolution; two dense layers."""
+    """Returns chapter 3's: convolution, bend and pooling, twice; a third convolution; two dense
+    layers.
+    """
     for number in range(0, 6, 2):
         x = tf.nn.relu(chapter3.conv2d(x, *weights[number : number + 2], padding=padding))
         x = chapter3.max_pool(x) if number < 4 else x
@@ -100,7 +102,7 @@ _convolutional_claim(
 
 
 def reads(x, weights, vectors, reverse=False):
-    """The states (n, time, units) and the last one of a GRU that reads words (n, time)."""
+    """Returns the states (n, time, units) and the last one of a GRU that reads words (n, time)."""
     start = tf.zeros((len(x), weights[1].shape[0]), vectors.dtype)
     return chapter4.scan(
         lambda x, h: chapter4.gru_step(x, h, weights), vectors, start, tf.constant(x > 0), reverse
@@ -108,7 +110,7 @@ def reads(x, weights, vectors, reverse=False):
 
 
 def mean_and_max(x, states):
-    """Sentence by sentence: mean and maximum of the states at its words."""
+    """Returns mean and maximum of the states at the words of each sentence."""
     return tf.stack(
         [
             tf.concat([tf.reduce_mean(s[:n], axis=0), tf.reduce_max(s[:n], axis=0)], axis=0)
@@ -118,19 +120,19 @@ def mean_and_max(x, states):
 
 
 def gru_reader(x, weights):
-    """Chapter 4's `gru`."""
+    """Returns chapter 4's `gru`."""
     vectors = tf.gather(weights[0], x)
     return dense(reads(x, weights[1:4], vectors)[1], weights[4:])
 
 
 def word_sum(x, table):
-    """The weights of a sentence's words, summed, over the root of their number plus one."""
+    """Returns the weights of a sentence's words, summed, over the root of their number plus one."""
     sums = [tf.reduce_sum(tf.gather(table, row[row > 0])) for row in x]
     return 24 * tf.stack([s / (1 + (row > 0).sum()) ** 0.5 for s, row in zip(sums, x, strict=True)])
 
 
 def pairs_of(x):
-    """The numbers of neighbouring words' weights; 0 behind the last."""
+    """Returns the numbers of neighbouring words' weights; 0 behind the last."""
     mixed = [
         [1 + (7919 * a + 104729 * b) % 49_999 if b else 0 for a, b in itertools.pairwise(row)]
         for row in x.astype(int).tolist()
@@ -139,18 +141,18 @@ def pairs_of(x):
 
 
 def linear_reader(x, weights):
-    """Chapter 4's `linear`: (n, 1)."""
+    """Returns chapter 4's `linear`: (n, 1)."""
     words, neighbours = sorted(weights, key=len)
     return (word_sum(x, words) + word_sum(pairs_of(x), neighbours))[:, tf.newaxis]
 
 
 def bag_reader(x, weights):
-    """Chapter 4's `bag`."""
+    """Returns chapter 4's `bag`."""
     return dense(mean_and_max(x, tf.gather(weights[0], x)), weights[1:])
 
 
 def two_way_reader(x, weights):
-    """Chapter 4's `bidirectional`."""
+    """Returns chapter 4's `bidirectional`."""
     vectors = tf.gather(weights[0], x)
     onward, _ = reads(x, weights[1:4], vectors)
     back, _ = reads(x, weights[4:7], vectors, reverse=True)
@@ -178,7 +180,7 @@ _reader_claim("bidirectional", "two_way_reader")
 
 
 def speaker(x, weights):
-    """Chapter 5: the last states of an LSTM in both directions, and a dense layer."""
+    """Returns chapter 5's: the last states of an LSTM in both directions, and a dense layer."""
     mask = tf.reduce_any(x != 0, axis=-1)
     _, (onward, _) = chapter5.lstm(x, weights[:3], mask=mask)
     _, (back, _) = chapter5.lstm(x, weights[3:6], mask=mask, reverse=True)
@@ -186,13 +188,15 @@ def speaker(x, weights):
 
 
 def bikes(x, weights, std, mean):
-    """Chapter 5: the last state and the last step, two dense layers, and the scale of bikes."""
+    """Returns chapter 5's: the last state and the last step, two dense layers, and the scale of
+    bikes.
+    """
     _, (last, _) = chapter5.lstm(x, weights[:3])
     return dense(tf.concat([last, x[:, -1]], axis=-1), weights[3:]) * std + mean
 
 
 def stacked(x, weights):
-    """The article's: an LSTM on an LSTM, and a dense layer on the last step."""
+    """Returns the article's: an LSTM on an LSTM, and a dense layer on the last step."""
     states, _ = chapter5.lstm(x, weights[:3])
     _, (last, _) = chapter5.lstm(states, weights[3:6])
     return last @ weights[6] + weights[7]
@@ -223,7 +227,7 @@ def _(draw):
 
 
 def look(x, memory, weights, heads, mask):
-    """Attention of x on a memory, one head after the other; eight weights."""
+    """Returns attention of x on a memory, one head after the other; eight weights."""
     of_query, query_bias, of_key, key_bias, of_value, value_bias, of_result, result_bias = weights
     parts = x @ of_query + query_bias, memory @ of_key + key_bias, memory @ of_value + value_bias
     parts = (tf.split(part, heads, axis=-1) for part in parts)
@@ -232,12 +236,12 @@ def look(x, memory, weights, heads, mask):
 
 
 def places_of(segments):
-    """Each token's number (n, time) within its segment, counted from 0."""
+    """Returns each token's number (n, time) within its segment, counted from 0."""
     return np.array([[sum(row[:t] == row[t]) for t in range(len(row))] for row in segments])
 
 
 def transformer(tokens, places, mask, weights, heads, memory=None, memory_mask=None):
-    """Chapter 6's Stack with one block; weights: an iterator over them in Keras' order."""
+    """Returns chapter 6's Stack with one block; weights: an iterator over them in Keras' order."""
 
     def take(count):
         return [next(weights) for _ in range(count)]
@@ -258,7 +262,7 @@ def transformer(tokens, places, mask, weights, heads, memory=None, memory_mask=N
 
 
 def pronouncer(inputs, weights):
-    """Chapter 6's encoder and decoder, with two heads."""
+    """Returns chapter 6's encoder and decoder, with two heads."""
     letters, before = inputs
     weights, mask = iter(weights), (letters > 0)[:, np.newaxis]
     memory = transformer(letters, np.arange(letters.shape[1]), mask, weights, 2)
@@ -268,7 +272,7 @@ def pronouncer(inputs, weights):
 
 
 def packed_pronouncer(inputs, weights):
-    """The same for rows of several words."""
+    """Returns the same for rows of several words."""
     letters, spelt, before, said = inputs
     weights = iter(weights)
     same, own, across = (
@@ -282,7 +286,7 @@ def packed_pronouncer(inputs, weights):
 
 
 def writer(text, weights):
-    """Chapter 6's stack alone, with two heads."""
+    """Returns chapter 6's stack alone, with two heads."""
     weights, time = iter(weights), text.shape[1]
     x = transformer(text, np.arange(time), np.tri(time, dtype=bool), weights, 2)
     return x @ next(weights) + next(weights)

@@ -92,7 +92,7 @@ def _arrow(ax, *points, colour="black", head=True, style="-", over=None) -> None
 
 
 def plot_unrolled(backward: bool = False, ax: Axes | None = None) -> Axes:
-    """Return the Axes: a recurrent network as a loop, and the same written out in time.
+    """Returns the Axes: a recurrent network as a loop, and the same written out in time.
 
     backward: also the way that the gradient takes, from the last step to the first.
     """
@@ -130,7 +130,7 @@ def plot_unrolled(backward: bool = False, ax: Axes | None = None) -> Axes:
 
 
 def plot_gru_cell(ax: Axes | None = None) -> Axes:
-    """Return the Axes: one step of a gated recurrent unit, from the old state to the new."""
+    """Returns the Axes: one step of a gated recurrent unit, from the old state to the new."""
     ax = _canvas(3.0, ax)
     top, row, bridge = 2.65, 1.1, 1.85
     _text(ax, 0.25, top, "$h_{t-1}$")
@@ -160,7 +160,7 @@ def plot_gru_cell(ax: Axes | None = None) -> Axes:
 
 
 def plot_lstm_cell(ax: Axes | None = None) -> Axes:
-    """Return the Axes: one step of a long short-term memory, its cell along the top."""
+    """Returns the Axes: one step of a long short-term memory, its cell along the top."""
     ax = _canvas(3.2, ax)
     top, between, row, bus = 2.85, 2.05, 1.25, 0.55
     _text(ax, 0.3, top, "$c_{t-1}$")
@@ -216,7 +216,7 @@ def _matrix(ax, left, middle, values, cell=0.2, colour=BLUE, crossed=None) -> fl
 def plot_attention_steps(
     query: ArrayLike, key: ArrayLike, value: ArrayLike, mask: Any = None, ax: Axes | None = None
 ) -> Axes:
-    """Return the Axes: scores, softmax and mixture, in the tints of the numbers given.
+    """Returns the Axes: scores, softmax and mixture, in the tints of the numbers given.
 
     query (queries, depth), key (keys, depth), value (keys, width), mask (queries, keys), True
     where a query may look. Up to six rows and columns are readable.
@@ -252,7 +252,7 @@ def plot_attention_steps(
 
 
 def plot_heads(heads: int = 4, ax: Axes | None = None) -> Axes:
-    """Return the Axes: attention with several heads, from the inputs to the output."""
+    """Returns the Axes: attention with several heads, from the inputs to the output."""
     ax = _canvas(2.3, ax)
     sources = {1.75: ("$X$", "queries"), 1.05: ("$Y$", "keys"), 0.35: ("$Y$", "values")}
     for y, (name, words) in sources.items():
@@ -277,7 +277,7 @@ def plot_heads(heads: int = 4, ax: Axes | None = None) -> Axes:
 
 
 def plot_residual_stream(ax: Axes | None = None) -> Axes:
-    """Return the Axes: a block that reads the stream of a token twice, and adds to it twice."""
+    """Returns the Axes: a block that reads the stream of a token twice, and adds to it twice."""
     ax = _canvas(2.3, ax)
     stream, part = 0.5, 1.65
     _text(ax, 0.25, stream, "$x$")
@@ -300,7 +300,7 @@ def plot_residual_stream(ax: Axes | None = None) -> Axes:
 
 
 def plot_encoder_decoder(blocks: int = 2, ax: Axes | None = None) -> Axes:
-    """Return the Axes: the Transformer that reads letters and says sounds."""
+    """Returns the Axes: the Transformer that reads letters and says sounds."""
     ax = _canvas(4.3, ax)
     left, right = 1.55, 4.7
     for x, parts, words in (
@@ -353,12 +353,13 @@ def _numbers(values: ArrayLike) -> str:
 def plot_backpropagation(
     values: Mapping[str, ArrayLike], slopes: Mapping[str, ArrayLike], ax: Axes | None = None
 ) -> Axes:
-    """Return the Axes: a network of two layers as a graph, with its numbers.
+    """Returns the Axes: a network of two layers as a graph, with its numbers.
 
     values: "x", "W1", "s1", "a1", "W2", "z" and "loss", of two numbers each, weights (2, 2).
     slopes: the gradient of the loss for each of them but "x" and "loss", in its shape.
 
-    KeyError: one of the names is missing.
+    Raises:
+        KeyError: one of the names is missing.
     """
     ax = _canvas(2.6, ax)
     line, above = 1.0, 2.05
@@ -396,7 +397,7 @@ def plot_backpropagation(
 
 
 def plot_towers(rows: int = 64, ax: Axes | None = None) -> Axes:
-    """Return the Axes: a batch of so many rows on two devices, their gradients added up."""
+    """Returns the Axes: a batch of so many rows on two devices, their gradients added up."""
     ax = _canvas(2.5, ax)
     upper, middle, lower = 1.9, 1.25, 0.6
     _box(ax, 0.6, middle, f"batch:\n{rows} rows", GREY, height=0.5)
@@ -421,7 +422,7 @@ def plot_towers(rows: int = 64, ax: Axes | None = None) -> Axes:
 
 
 def plot_ring(counts: ArrayLike, ax: Axes | None = None) -> Axes:
-    """Return the Axes: a ring of devices, and how many summands each part has after every step.
+    """Returns the Axes: a ring of devices, and how many summands each part has after every step.
 
     counts: (steps + 1, devices, parts), whole numbers; two to five devices are readable.
     """

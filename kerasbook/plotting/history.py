@@ -30,7 +30,7 @@ def plot_history(
     units: Mapping[str, str] | None = None,
     axes: Any = None,
 ) -> np.ndarray:
-    """Return the Axes (panels,) with the loss and each metric of one or several runs by epoch.
+    """Returns the Axes (panels,) with the loss and each metric of one or several runs by epoch.
 
     A history is what `fit` returns, ours or Keras', or its dictionary of one number per epoch.
     Training is solid and validation (`val_…`) dashed; a star marks the best validation value
@@ -41,8 +41,9 @@ def plot_history(
     `labels` names the runs, `metric` chooses panels ("loss", ["loss", "mae"]) and `units` adds
     a unit to a panel's label ({"mae": "mpg"}).
 
-    ValueError: a history without values, curves of one run that differ in length, an unknown
-    metric, or fewer axes than panels.
+    Raises:
+        ValueError: a history without values, curves of one run that differ in length, an unknown
+            metric, or fewer axes than panels.
     """
     if not histories:
         raise ValueError("plot_history needs at least one history: plot_history(history)")
@@ -244,13 +245,14 @@ def plot_lines(
     log: bool = False,
     ax: Axes | None = None,
 ) -> Axes:
-    """Return the Axes with one curve per entry of series, each in its own colour and style.
+    """Returns the Axes with one curve per entry of series, each in its own colour and style.
 
     `x` (n,) belongs to every curve; without it values are numbered from 1, and curves may differ
     in length. NaN, infinity and, with `log=True`, values at or below 0 are gaps. Without curves,
     `{}`, the Axes are labelled and empty, for the caller to draw on.
 
-    ValueError: curves without a finite value, or lengths that do not match `x`.
+    Raises:
+        ValueError: curves without a finite value, or lengths that do not match `x`.
     """
     if not isinstance(series, Mapping):
         raise ValueError('series must be a dictionary of curves: {"name": values}')

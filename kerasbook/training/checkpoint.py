@@ -42,7 +42,7 @@ class Checkpoint:
         self.saved_at, self.save_took = time.monotonic(), 0.0
 
     def files(self) -> list[Path]:
-        """What is saved, the oldest first: the number in the name tells, not the clock."""
+        """Returns what is saved, the oldest first: the number in the name tells, not the clock."""
         if self.folder is None or not self.folder.is_dir():
             return []
         pattern = re.compile(re.escape(self.model.name) + r"\.(\d+)\.npz")
@@ -50,11 +50,13 @@ class Checkpoint:
         return [path for _, path in sorted((int(match[1]), path) for match, path in found if match)]
 
     def variables(self):
-        """Weights, seeds of dropout and augmentation, and the optimizer's state."""
+        """Returns weights, seeds of dropout and augmentation, and the optimizer's state."""
         return [*self.model.variables, *self.model.optimizer.variables]
 
     def wish(self) -> int:
-        """2: a signal came, save and stop; 1: save, the last time was a while ago; 0: go on."""
+        """Returns 2 after a signal: save and stop; 1 if the last save was a while ago; else 0: go
+        on.
+        """
         if termination.number:
             return 2
         if self.folder is None:
@@ -75,7 +77,7 @@ class Checkpoint:
             raise KeyboardInterrupt
 
     def save_after_epoch(self, history, last: bool) -> None:
-        """The same after an epoch; certainly after the last."""
+        """Saves after an epoch, if it is time; certainly after the last."""
         wish = self.wish()
         if wish or last:
             self.save(history)
@@ -83,7 +85,7 @@ class Checkpoint:
             raise KeyboardInterrupt
 
     def stop_if_asked(self) -> None:
-        """For `model.fit`, which cannot go on within an epoch: stops after a signal."""
+        """Stops `model.fit`, which cannot go on within an epoch, after a signal."""
         if self.wish() == 2:
             raise KeyboardInterrupt
 
@@ -136,6 +138,11 @@ class Checkpoint:
         for name, mine in self.settings.items():
             if mine != state["settings"].get(name):
                 theirs = state["settings"].get(name)
+                if name == "data":
+                    raise CheckpointError(
+                        f"{path} belongs to a run on other data: some rows differ; take the same "
+                        "data, or another --output"
+                    )
                 raise CheckpointError(
                     f"{path} belongs to a run with another {name}: {_difference(theirs, mine)}"
                     "; take the same settings, or another --output"
@@ -183,7 +190,7 @@ class Checkpoint:
         return None
 
     def go_on_within_epoch(self, metrics) -> tuple[int, dict]:
-        """For the first epoch of a run that goes on: the steps done, and the scores so far.
+        """Returns the steps done and the scores so far, for the first epoch of a run that goes on.
 
         The state is put back once more, because `on_epoch_begin` has been called again by now,
         and a callback may have lowered the learning rate a second time.
@@ -245,7 +252,7 @@ def _difference(theirs, mine) -> str:
 
 
 def continue_files(callbacks, epochs: int) -> None:
-    """For a run that goes on after so many epochs: CSVLogger adds to the lines of these."""
+    """Lets CSVLogger add to the lines of a run that goes on after so many epochs."""
     for callback in callbacks:
         if isinstance(callback, keras.callbacks.CSVLogger) and not callback.append:
             callback.append = True

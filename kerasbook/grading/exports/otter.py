@@ -12,7 +12,7 @@ from pathlib import Path
 
 from kerasbook.exercises.exercise import Exercise
 from kerasbook.grading.exports.nbgrader import notebook
-from kerasbook.learner.feedback import head
+from kerasbook.grading.feedback import head
 
 TEST = '''\
 """The check of {name}."""
