@@ -238,9 +238,9 @@ class TokenAccuracy(keras.metrics.Mean):
 
 
 # %%
-def train_shortly(model, splits, epochs=3, batch_size=96) -> keras.Model:
+def train_shortly(model, splits, learning_rate=0.004, epochs=3, batch_size=96) -> keras.Model:
     """Returns the model after some epochs on rows of one word."""
-    schedule = make_schedule(0.004, len(splits.train.y), batch_size, epochs)
+    schedule = make_schedule(learning_rate, len(splits.train.y), batch_size, epochs)
     fit(
         model,
         as_rows(splits.train),
@@ -253,11 +253,16 @@ def train_shortly(model, splits, epochs=3, batch_size=96) -> keras.Model:
     return model
 
 
+# %% [markdown]
+# How long does it take to learn 15,000 words? Three passes must do. Each of the two models that are
+# compared here got the learning rate that did best on the validation part, of 0.002, 0.004, 0.008,
+# 0.012 and 0.016. For the recurrent one that was the largest.
+
 # %%
 if __name__ == "__main__":
     few = splits.take(15_000)  # words for training; 1,000 for the test
     keras.utils.set_random_seed(0)
-    recurrent = train_shortly(make_recurrent(), few)
+    recurrent = train_shortly(make_recurrent(), few, learning_rate=0.016)
     said_by_recurrent = greedy(recurrent, few.test.x[0])
     print(f"{recurrent.count_params():,} weights", error_rates(said_by_recurrent, few.test.y))
 
@@ -497,7 +502,7 @@ def errors_by_length(said, part, groups=((2, 5), (6, 7), (8, 9), (10, 14))) -> d
     return found
 
 
-# %% tags=["hide-input"] alt="RECALT"
+# %% tags=["hide-input"] alt="Four groups of words, short to long: the Transformer's errors are fewer in each."
 if __name__ == "__main__":
     pair = {"recurrent": said_by_recurrent, "Transformer": said}
     curves = {name: errors_by_length(each, few.test) for name, each in pair.items()}
@@ -510,7 +515,9 @@ if __name__ == "__main__":
     ax.set_ylim(0)
 
 # %% [markdown]
-# RECURRENT
+# SHORTLY The same holds in each group of words. What the recurrent decoder misses is not memory
+# alone: within so few steps it has not learned to get out of one state what the other one finds by
+# looking.
 #
 # ## Where does it look?
 #

@@ -105,7 +105,7 @@ def reach_of_the_simple_rnn(units: int = 64, steps: int = 100) -> dict:
 
 
 def small_writer(seed: int, warm_up: bool = True, steps: int = 300, **options) -> float:
-    """Chapter 6: the validation loss of a writer of width 64 after so many steps."""
+    """Returns chapter 6's validation loss of a writer of width 64 after so many steps."""
     from kerasbook import chapter6
     from kerasbook.data import load_shakespeare
     from kerasbook.training import evaluate, fit
@@ -127,7 +127,7 @@ def small_writer(seed: int, warm_up: bool = True, steps: int = 300, **options) -
 
 
 def small_writers(seeds: int = 5) -> dict:
-    """Chapter 6: the losses of small writers, with and without warm-up, by positions."""
+    """Returns chapter 6's losses of small writers, with and without warm-up, by positions."""
     kinds = {
         "sinusoidal": {},
         "learned": {"positions": "learned"},
@@ -140,6 +140,26 @@ def small_writers(seeds: int = 5) -> dict:
     for name, options in kinds.items():
         losses = [small_writer(seed, **options) for seed in range(seeds)]
         found[name] = {"mean": float(np.mean(losses)), "sd": float(np.std(losses, ddof=1))}
+    return found
+
+
+def short_training(seeds: int = 5) -> dict:
+    """Returns chapter 6's phoneme errors of both encoder–decoders after the same few steps."""
+    from kerasbook import chapter6_encoder_decoder as chapter
+
+    import keras
+
+    splits, found = chapter.load_cmudict().take(15_000), {}
+    pair = {"recurrent": (chapter.make_recurrent, 0.016)}
+    pair |= {"Transformer": (chapter.make_pronouncer, 0.004)}
+    for name, (make, learning_rate) in pair.items():
+        errors = []
+        for seed in range(seeds):
+            keras.utils.set_random_seed(seed)
+            model = chapter.train_shortly(make(), splits, learning_rate)
+            said = chapter.greedy(model, splits.test.x[0])
+            errors.append(chapter.error_rates(said, splits.test.y)["phoneme_error"])
+        found[name] = {"mean": float(np.mean(errors)), "sd": float(np.std(errors, ddof=1))}
     return found
 
 
@@ -162,7 +182,7 @@ CHAPTERS = {
     "chapter4": {"members": members, "tf-idf": tf_idf},
     "chapter5": {"first sign": first_sign, "reach": reach_of_the_simple_rnn},
     "chapter6": {"small writers": small_writers},
-    "chapter6_encoder_decoder": {"lengths": lengths_of_words},
+    "chapter6_encoder_decoder": {"lengths": lengths_of_words, "shortly": short_training},
     "chapter6_translation": {"translation": translation},
 }
 
