@@ -102,9 +102,9 @@ if __name__ == "__main__":
         print(f"{name:20} {loss:.2f} nats per character")
 
 # %% [markdown]
-# One character back is worth a lot. Two would need a table of $77^3$ numbers, ten a table that no
-# machine holds, and most of its rows would have been seen never. So we need something that looks
-# far back and takes only what matters.
+# The first step gains a little more; but one character back is worth a lot, too. Two characters
+# back would need a table of $77^3$ numbers, ten a table that no machine holds, and most of its rows
+# would never have been seen. So we need something that looks far back and takes only what matters.
 #
 # ## One query, in numbers
 #
@@ -218,7 +218,7 @@ if __name__ == "__main__":
 # it: $x W^Q$ asks, $x W^K$ offers, $x W^V$ is what can be taken over. Can gradient descent find
 # matrices that look at the right place? A test that nothing but looking can pass: each row has
 # eight letters, one of which is marked, at a random place, and *every* place is to name the marked
-# letter. Without looking, one is right as often as a guess among six.
+# letter. A guess among six is right one time in six.
 
 
 # %%
@@ -281,8 +281,8 @@ if __name__ == "__main__":
 # ## The causal mask
 #
 # A model that writes is trained on rows in which the next character stands right there, one place
-# to the right. If it may look at it, it need not learn anything. So place $i$ may look at the
-# places $j \le i$ only: the *causal* mask, a triangle.
+# to the right. If it may look there, it has only to copy. So place $i$ may look at the places $j
+# \le i$ only: the *causal* mask, a triangle.
 
 
 # %%
@@ -429,9 +429,9 @@ if __name__ == "__main__":
     print(probes.permutation(lambda x: attention(x, x, x)[0], x))
 
 # %% [markdown]
-# It holds: to attention a word is a bag of letters. (With the causal mask it is no longer quite so,
-# because the first token sees one token and the last sees all. But how far back something stands
-# remains invisible.) So the position must become part of the token. There are two ways.
+# It holds: to attention a word is a bag of letters. (With the causal mask it is no longer quite so:
+# the first token sees one token and the last sees all, and a second block can make something of
+# that.) So the position must become part of the token. There are two ways.
 #
 # *Learned:* a second table with a row for each position, added to the token and trained with all
 # else. It knows no position beyond its last row.
@@ -466,9 +466,10 @@ if __name__ == "__main__":
 # %% [markdown]
 # With the waves added the order is visible, and the probe fails, as it should. The original puts
 # sine and cosine in turns, ours are side by side; a matrix follows, which can put its rows in any
-# order, so nothing depends on it. Which of the two is better here? `tools/make_measurements.py`
-# trained small writers, width 64, for 600 steps with five seeds each; the validation loss was
-# POSITIONS.
+# order, so nothing depends on it. Which of the two is better here? Small writers, like the one
+# below but of width 64 and trained for 300 steps, with five seeds each, had a validation loss of
+# 2.363 ± 0.005 nats with the waves, 2.401 ± 0.005 with a learned table, and 2.405 ± 0.003 without
+# any positions. So soon, a table has hardly begun to help; the waves are there from the first step.
 #
 # ## Layer normalisation
 #
@@ -491,8 +492,8 @@ def layer_norm(x, scale, shift, epsilon=1e-3):
 
 
 # %% [markdown]
-# In the Annotated Transformer, from which many learn, it stands outside. Would a comparison with
-# Keras notice? With the usual tiny $\varepsilon$, or with one of 0.1?
+# In *The Annotated Transformer* it is added to the deviation, outside of the root. Would a
+# comparison with Keras notice? With the usual tiny $\varepsilon$, or with one of 0.1?
 
 
 # %%
@@ -845,9 +846,9 @@ if __name__ == "__main__":
 # %% [markdown]
 # ## Before anything is trained
 #
-# A Transformer with a mistake in it trains well, often better than a right one, because whoever
-# reads the future has an excellent loss. So first we ask the untrained model for three properties.
-# What should its loss be, if all 77 characters are equally likely to it?
+# A Transformer with a mistake in it can train better than a right one, because whoever reads the
+# future has an excellent loss. So first we ask the untrained model for three properties. What
+# should its loss be, if all 77 characters are equally likely to it?
 
 # %%
 if __name__ == "__main__":
@@ -926,8 +927,14 @@ if __name__ == "__main__":
     plot_rates(schedule)
 
 # %% [markdown]
-# Does the warm-up help? It is often said that Adam's first estimates rest on few steps, and that
-# post-norm blocks have large gradients at first. WARMUP
+# Does the warm-up help? The usual reasons are that Adam's first estimates rest on few steps, and
+# that the gradients of post-norm blocks are large at first (Xiong and others 2020). So we measured
+# it, with the small writers of above. The loss was 2.363 ± 0.005 with the warm-up and 2.356 ± 0.012
+# without it; with post-norm blocks it was 2.329 ± 0.011 and 2.318 ± 0.015. The differences are
+# about as large as their standard errors: for a model as small as this one, no help is seen. We
+# keep the warm-up, which costs nothing here, because larger models are said to need it. (And
+# post-norm did better than pre-norm, in two blocks. The reason to prefer pre-norm is many blocks;
+# see *What to try*.)
 #
 # Exercise: `train_in_micro_batches`, a training step in small portions.
 #
@@ -1027,8 +1034,8 @@ if __name__ == "__main__":
     print(f"validation: {scores['loss']:.3f} nats per character; a table of pairs has {loss:.3f}")
 
 # %% [markdown]
-# `python -m kerasbook.chapter6` does the same as a program. With five seeds the validation loss was
-# 1.752 ± 0.009 nats per character, over five seeds.
+# `python -m kerasbook.chapter6` does the same as a program. There the validation loss was VALLOSS
+# nats per character, over five seeds.
 #
 # ## How boldly?
 #
@@ -1355,7 +1362,7 @@ def main(
 # ## What to try
 #
 # - `--blocks 1` and `--blocks 4`; `--width 32` and `--width 256`, each for the same time.
-# - `make_writer(…, post_norm=True)`, with the same learning rate, and with a tenth of it.
+# - `make_writer(…, post_norm=True)` with 2 and with 12 blocks, with and without the warm-up.
 # - `--dropout 0.1`: which of the two curves changes?
 # - `generate` with a beginning that is not Shakespeare's. How soon does it become a play?
 # - `positions="none"` in `make_writer`: is the loss much worse? (The triangle tells something.)

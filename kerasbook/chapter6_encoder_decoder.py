@@ -502,7 +502,7 @@ def errors_by_length(said, part, groups=((2, 5), (6, 7), (8, 9), (10, 14))) -> d
     return found
 
 
-# %% tags=["hide-input"] alt="Four groups of words, short to long: the Transformer's errors are fewer in each."
+# %% tags=["hide-input"] alt="In each of four groups of words the Transformer has fewer errors."
 if __name__ == "__main__":
     pair = {"recurrent": said_by_recurrent, "Transformer": said}
     curves = {name: errors_by_length(each, few.test) for name, each in pair.items()}
@@ -548,7 +548,7 @@ def plot_word(model, word, sounds):
     return plotting.plot_attention(weights, names, list(word), "says", "looks at")
 
 
-# %% alt="In each head the dark squares run from top left to bottom right, sound after letter."
+# %% tags=["cover"] alt="In each head the dark squares run from top left to bottom right, sound after letter."
 if __name__ == "__main__":
     plot_word(model, "thoughtfully", splits.classes)
 

@@ -93,7 +93,8 @@ if __name__ == "__main__":
 # Common words are one piece, rare ones several. Every text can be cut so, as long as its characters
 # are among those of the training part; one that is not becomes `<unknown>`.
 #
-# The model is the pronouncer of the last page, with pieces in place of letters and of sounds.
+# The model is the pronouncer of the last page, with pieces in place of letters and of sounds. (In
+# its summary below, `not_equal` and `get_item` are the mask of the padding.)
 
 # %%
 if __name__ == "__main__":
@@ -331,8 +332,8 @@ if __name__ == "__main__":
     print(f"{len(lengths):,} verses in {len(english):,} rows, {weight.mean():.0%} full of English")
 
 # %% [markdown]
-# Here is a short training, to see the parts at work; what do you expect after two passes over 2,000
-# verses?
+# `main` loads, makes the model, trains it packed, and translates. It takes some minutes. What do
+# you expect of three passes over 10,000 verses?
 
 
 # %%
@@ -422,16 +423,11 @@ def main(
 
 # %%
 if __name__ == "__main__":
-    result = main(epochs=2, examples=2000, width=64, progress="none")
+    result = main(progress="none")
     print({name: round(value, 3) for name, value in result.scores["test"].items()})
 
 # %% [markdown]
-# It has learned what English verses look like, and little of what the Spanish ones say: chrF is
-# hardly above that of another verse.
-#
-# `python -m kerasbook.chapter6_translation` makes three passes over all 10,000. TRANSLATION That is
-# little, because models that translate well have seen millions of sentences. `--dataset
-# ted_hrlr_translate` has five times as many, from talks, in Portuguese.
+# TRANSLATION
 #
 # ## What to try
 #
