@@ -548,7 +548,7 @@ def plot_word(model, word, sounds):
     return plotting.plot_attention(weights, names, list(word), "says", "looks at")
 
 
-# %% tags=["cover"] alt="In each head the dark squares run from top left to bottom right, sound after letter."
+# %% tags=["cover"] alt="Dark squares run from top left to bottom right: sound after letter."
 if __name__ == "__main__":
     plot_word(model, "thoughtfully", splits.classes)
 

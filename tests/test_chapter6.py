@@ -13,18 +13,21 @@ import pytest
 import tensorflow as tf
 
 # Sentences with numbers from results.json, which tests/test_prose.py fills in and looks for.
-SMALL = "measured/small writers"
+
+
+def small(name: str) -> str:
+    """The loss of a kind of small writers as the text has it, for SENTENCES."""
+    place = f"measured/small writers/{name}"
+    return f"{{{place}/mean:.3f}} ± {{{place}/sd:.3f}}"
+
+
 SENTENCES = [
     "the validation loss was {shakespeare/validation/loss/mean:.3f} ± "
     "{shakespeare/validation/loss/sd:.3f} nats per character, over five seeds",
-    f"had a validation loss of {{{SMALL}/sinusoidal/mean:.3f}} ± {{{SMALL}/sinusoidal/sd:.3f}} nats "
-    f"with the waves, {{{SMALL}/learned/mean:.3f}} ± {{{SMALL}/learned/sd:.3f}} with a learned table, "
-    f"and {{{SMALL}/none/mean:.3f}} ± {{{SMALL}/none/sd:.3f}} without any positions",
-    f"The loss was {{{SMALL}/sinusoidal/mean:.3f}} ± {{{SMALL}/sinusoidal/sd:.3f}} with the warm-up "
-    f"and {{{SMALL}/without warm-up/mean:.3f}} ± {{{SMALL}/without warm-up/sd:.3f}} without it; with "
-    f"post-norm blocks it was {{{SMALL}/post-norm/mean:.3f}} ± {{{SMALL}/post-norm/sd:.3f}} and "
-    f"{{{SMALL}/post-norm without warm-up/mean:.3f}} ± "
-    f"{{{SMALL}/post-norm without warm-up/sd:.3f}}",
+    f"had a validation loss of {small('sinusoidal')} nats with the waves, {small('learned')} with a "
+    f"learned table, and {small('none')} without any positions",
+    f"The loss was {small('sinusoidal')} with the warm-up and {small('without warm-up')} without it",
+    f"with post-norm blocks it was {small('post-norm')} and {small('post-norm without warm-up')}",
 ]
 ELSEWHERE = {"0.1": "an epsilon, and a dropout to try"}
 
