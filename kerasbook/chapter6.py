@@ -528,10 +528,10 @@ if __name__ == "__main__":
             print(f"{function.__name__:18}, ε = {epsilon}: largest difference {worst:.0e}")
 
 # %% [markdown]
-# With the tiny one nobody notices, and so the mistake can live long: a comparison must use numbers
-# that would show it.
+# With the tiny one the difference is small enough to be taken for rounding, so the mistake can live
+# long. A comparison must use numbers that would show it.
 #
-# Exercise: `rms_norm`, its simpler successor, and the gradient.
+# Exercise: `rms_norm`, a simpler relative, and its gradient.
 #
 # ## The stream and the block
 #
@@ -547,7 +547,8 @@ if __name__ == "__main__":
 
 # %% [markdown]
 # In code it reads as in the picture, `x = x + …`. The way around a part is called a *residual
-# connection*.
+# connection*. First the attention of before, as a layer that holds its weights. (Its `memory` is
+# for the next page. Here each row looks at itself.)
 
 
 # %%
@@ -579,6 +580,10 @@ class Attention(layers.Layer):
     def call(self, x, memory=None, attention_mask=None):
         """Returns (n, queries, width), for a memory (n, keys, width); without one x itself."""
         return self.look(x, x if memory is None else memory, attention_mask)[0]
+
+
+# %% [markdown]
+# And the block:
 
 
 # %%

@@ -24,9 +24,9 @@ def small(name: str) -> str:
 SENTENCES = [
     "the validation loss was {shakespeare/validation/loss/mean:.3f} ± "
     "{shakespeare/validation/loss/sd:.3f} nats per character, over five seeds",
-    f"had a validation loss of {small('sinusoidal')} nats with the waves, {small('learned')} with a "
-    f"learned table, and {small('none')} without any positions",
-    f"The loss was {small('sinusoidal')} with the warm-up and {small('without warm-up')} without it",
+    f"had a validation loss of {small('sinusoidal')} nats with the waves, {small('learned')} "
+    f"with a learned table, and {small('none')} without any positions",
+    f"The loss was {small('sinusoidal')} with the warm-up and {small('without warm-up')} without",
     f"with post-norm blocks it was {small('post-norm')} and {small('post-norm without warm-up')}",
 ]
 ELSEWHERE = {"0.1": "an epsilon, and a dropout to try"}
@@ -328,10 +328,10 @@ def test_pictures_of_writing_and_choosing():
     smooth = ax.lines[0].get_ydata()
     assert len(smooth) == 41
     assert smooth[0] == pytest.approx(np.linspace(4, 2, 60)[:20].mean())
-    axes = chapter6.plot_choices(np.log([0.1, 0.6, 0.2, 0.1]), "abcd", shown=3)
+    axes = chapter6.plot_choices(np.log([0.06, 0.6, 0.3, 0.04]), "abcd", shown=3)
     bars = [[round(bar.get_width(), 2) for bar in ax.patches] for ax in axes]
-    assert bars[0] == [0.6, 0.2, 0.1]
-    assert bars[3] == [0.75, 0.25, 0]
+    assert bars[0] == [0.6, 0.3, 0.06]
+    assert bars[3] == [0.67, 0.33, 0]
 
 
 # --- byte pairs ---------------------------------------------------------------------------

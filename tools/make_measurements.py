@@ -151,7 +151,7 @@ def short_training(seeds: int = 5) -> dict:
 
     splits, found = chapter.load_cmudict().take(15_000), {}
     pair = {"recurrent": (chapter.make_recurrent, 0.016)}
-    pair |= {"Transformer": (chapter.make_pronouncer, 0.004)}
+    pair |= {"Transformer": (chapter.make_pronouncer, 0.008)}
     for name, (make, learning_rate) in pair.items():
         errors = []
         for seed in range(seeds):

@@ -348,7 +348,7 @@ if __name__ == "__main__":
 #
 # With the targets as input, each place holds its own answer, and no causal mask hides it. A decoder
 # that copies has a perfect score, and nothing to say when there is nothing to copy. Shift right: a
-# start symbol, then the targets but the last. Chapter 6 trains both.
+# start symbol, then the targets but the last. The second page of chapter 6 trains both.
 
 
 # %%
