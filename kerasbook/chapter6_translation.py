@@ -84,6 +84,7 @@ if __name__ == "__main__":
 
 # %%
 if __name__ == "__main__":
+    print(f"{len(pieces):,} pieces")
     print(sorted(pieces, key=len)[-8:])  # the longest
     print(pieces[-8:])  # the last that were joined
     for word in (" king", " kingdom", " kings", " kinsman"):
@@ -120,6 +121,7 @@ def runs(text, length):
 # %%
 if __name__ == "__main__":
     said, right = "let there be light", "Let there be light."
+    print(list(runs(said, 3)))
     common = runs(said, 3) & runs(right, 3)
     print(common.total(), "of", runs(said, 3).total(), "and of", runs(right, 3).total())
 
