@@ -7,7 +7,15 @@ parts, or plain TensorFlow where a chapter's part is a layer.
 import itertools
 from types import SimpleNamespace
 
-from kerasbook import chapter1, chapter2, chapter3, chapter4, chapter5, chapter6
+from kerasbook import (
+    chapter1,
+    chapter2,
+    chapter3,
+    chapter4,
+    chapter5,
+    chapter6,
+    chapter6_encoder_decoder,
+)
 from kerasbook.ledger.core import (
     RATE,
     as_pairs,
@@ -219,73 +227,94 @@ def _(draw):
 
 
 def look(x, memory, weights, heads, mask):
-    """Returns attention of x on a memory, one head after the other; six weights."""
-    of_query, query_bias, of_both, both_bias, of_result, result_bias = weights
-    queries = tf.split(x @ of_query + query_bias, heads, axis=-1)
-    keys, values = tf.split(memory @ of_both + both_bias, 2, axis=-1)
-    keys, values = tf.split(keys, heads, axis=-1), tf.split(values, heads, axis=-1)
-    mixtures = [chapter6.attention(*each, mask)[0] for each in zip(queries, keys, values)]
+    """Returns attention of x on a memory, one head after the other; eight weights."""
+    of_query, query_bias, of_key, key_bias, of_value, value_bias, of_result, result_bias = weights
+    parts = x @ of_query + query_bias, memory @ of_key + key_bias, memory @ of_value + value_bias
+    parts = (tf.split(part, heads, axis=-1) for part in parts)
+    mixtures = [chapter6.attention(*each, mask)[0] for each in zip(*parts, strict=True)]
     return tf.concat(mixtures, axis=-1) @ of_result + result_bias
 
 
-def places_of(words):
-    """Returns each token's number (n, time) within its word, counted from 0."""
-    return np.array([[sum(row[:t] == row[t]) for t in range(len(row))] for row in words])
+def places_of(segments):
+    """Returns each token's number (n, time) within its segment, counted from 0."""
+    return np.array([[sum(row[:t] == row[t]) for t in range(len(row))] for row in segments])
 
 
-def transformer(tokens, words, weights, heads, causal, memory=None, memory_words=None):
+def transformer(tokens, places, mask, weights, heads, memory=None, memory_mask=None):
     """Returns chapter 6's Stack with one block; weights: an iterator over them in Keras' order."""
 
     def take(count):
         return [next(weights) for _ in range(count)]
 
+    def norm(x, scale_and_shift):
+        return chapter6.layer_norm(x, *scale_and_shift, epsilon=1e-6)
+
     (table,) = take(1)
     x = tf.gather(table, tokens) * table.shape[1] ** 0.5
-    x = x + tf.cast(chapter6.sinusoids(tf.constant(places_of(words)), table.shape[1]), x.dtype)
-    back, across = take(6), take(6 if memory is not None else 0)
-    wide, wide_bias, narrow, narrow_bias = take(4)
-    norms = [take(2) for _ in range(4 if memory is not None else 3)]  # the last: of the stack
-
-    def norm(x):
-        return chapter6.layer_norm(x, *norms.pop(0), epsilon=1e-6)
-
-    same = words[:, :, np.newaxis] == words[:, np.newaxis]
-    mask = same & np.tri(len(words[0]), dtype=bool) if causal else same
-    normal = norm(x)
+    x = x + tf.cast(chapter6.sinusoids(tf.constant(places), table.shape[1]), x.dtype)
+    first, back, second, (wide, wide_bias, narrow, narrow_bias) = map(take, (2, 8, 2, 4))
+    normal = norm(x, first)
     x = x + look(normal, normal, back, heads, mask)
     if memory is not None:
-        mask = words[:, :, np.newaxis] == memory_words[:, np.newaxis]
-        x = x + look(norm(x), memory, across, heads, mask)
-    x = x + tf.nn.relu(norm(x) @ wide + wide_bias) @ narrow + narrow_bias
-    return norm(x)
+        x = x + look(norm(x, take(2)), memory, take(8), heads, memory_mask)
+    x = x + tf.nn.relu(norm(x, second) @ wide + wide_bias) @ narrow + narrow_bias
+    return norm(x, take(2))
 
 
 def pronouncer(inputs, weights):
     """Returns chapter 6's encoder and decoder, with two heads."""
-    letters, letter_words, before, before_words = inputs
-    weights = iter(weights)
-    memory = transformer(letters, letter_words, weights, 2, causal=False)
-    said = transformer(before, before_words, weights, 2, True, memory, letter_words)
+    letters, before = inputs
+    weights, mask = iter(weights), (letters > 0)[:, np.newaxis]
+    memory = transformer(letters, np.arange(letters.shape[1]), mask, weights, 2)
+    triangle = np.tri(before.shape[1], dtype=bool)
+    said = transformer(before, np.arange(before.shape[1]), triangle, weights, 2, memory, mask)
     return said @ next(weights) + next(weights)
 
 
-def writer(text, weights):
-    """Returns chapter 6's decoder alone, with two heads."""
+def packed_pronouncer(inputs, weights):
+    """Returns the same for rows of several words."""
+    letters, spelt, before, said = inputs
     weights = iter(weights)
-    x = transformer(text, np.ones_like(text), weights, 2, causal=True)
+    same, own, across = (
+        a[:, :, np.newaxis] == b[:, np.newaxis]
+        for a, b in ((spelt, spelt), (said, said), (said, spelt))
+    )
+    memory = transformer(letters, places_of(spelt), same, weights, 2)
+    causal = own & np.tri(said.shape[1], dtype=bool)
+    x = transformer(before, places_of(said), causal, weights, 2, memory, across)
     return x @ next(weights) + next(weights)
 
 
-@claim(6, "whole model: the pronouncer, two words in a row")
+def writer(text, weights):
+    """Returns chapter 6's stack alone, with two heads."""
+    weights, time = iter(weights), text.shape[1]
+    x = transformer(text, np.arange(time), np.tri(time, dtype=bool), weights, 2)
+    return x @ next(weights) + next(weights)
+
+
+def _words(draw):
+    letters = draw.random.integers(1, 20, (2, 6)).astype("int32")
+    return letters, draw.random.integers(1, 7, (2, 5)).astype("int32")
+
+
+@claim(6, "whole model: the pronouncer, one word a row")
 def _(draw):
     with precision(draw.dtype):
-        model = chapter6.make_pronouncer(8, heads=2, blocks=1, sounds=7)
-    letters = draw.random.integers(1, 20, (2, 6)).astype("int32")
-    before = draw.random.integers(1, 7, (2, 5)).astype("int32")
-    letter_words = np.array([[1, 1, 1, 2, 2, 0], [1, 2, 2, 2, 2, 2]], "int32")
-    before_words = np.array([[1, 1, 2, 2, 0], [1, 1, 1, 2, 2]], "int32")
-    inputs = [letters, letter_words, before, before_words]
-    return model_pairs(draw, model, pronouncer, inputs)
+        model = chapter6_encoder_decoder.make_pronouncer(8, heads=2, blocks=1, sounds=7)
+    letters, before = _words(draw)
+    letters[0, 4:] = 0
+    return model_pairs(draw, model, pronouncer, [letters, before])
+
+
+@claim(6, "whole model: the pronouncer, packed, two words a row")
+def _(draw):
+    with precision(draw.dtype):
+        model = chapter6_encoder_decoder.make_pronouncer(8, heads=2, blocks=1, sounds=7)
+        packed = chapter6_encoder_decoder.make_packed(model)
+    letters, before = _words(draw)
+    spelt = np.array([[1, 1, 1, 2, 2, 0], [1, 2, 2, 2, 2, 2]], "int32")
+    said = np.array([[1, 1, 2, 2, 0], [1, 1, 1, 2, 2]], "int32")
+    return model_pairs(draw, packed, packed_pronouncer, [letters, spelt, before, said])
 
 
 @claim(6, "whole model: the writer")
@@ -360,20 +389,28 @@ mutant(
 )
 mutant(
     6,
-    chapter6.make_pronouncer,
-    '"causal": True',
-    '"causal": False',
+    chapter6_encoder_decoder.make_pronouncer,
+    "blocks, causal, name",
+    "blocks, False, name",
     "the decoder reads ahead",
-    by="pronouncer",
+    by="pronouncer, one",
 )
-mutant(6, chapter6.Stack, "* self.width**0.5", "", "embedding not scaled", by="writer")
+mutant(6, chapter6.TokenEmbedding, "* self.width**0.5", "", "embedding not scaled", by="writer")
 mutant(
     6,
-    chapter6.Stack,
-    "memory_mask = None if memory is None else same_word(words, memory_words)",
-    "memory_mask = None",
+    chapter6_encoder_decoder.padding_mask,
+    "tokens != PAD",
+    "tokens == tokens",
+    "padding is looked at",
+    by="pronouncer, one",
+)
+mutant(
+    6,
+    chapter6_encoder_decoder.make_packed,
+    "same_segment(said, spelt)",
+    "None",
     "looks at the other word's letters",
-    by="pronouncer",
+    by="packed",
 )
 mutant(
     6,

@@ -248,7 +248,7 @@ def wrong_7():
 
 def right_7():
     """An embedding of 100 words in a width of 64."""
-    stack = Stack(symbols=100, width=64, heads=8, blocks=1)
+    stack = Stack(vocabulary=100, width=64, heads=8, blocks=1)
     return stack(tf.zeros((1, 3), tf.int32)).shape[-1]
 
 
@@ -293,7 +293,7 @@ if __name__ == "__main__":
 # %%
 def _sees_no_order(positions):
     keras.utils.set_random_seed(0)
-    stack = Stack(symbols=20, width=16, heads=2, blocks=1, positions=positions)
+    stack = Stack(vocabulary=20, width=16, heads=2, blocks=1, positions=positions)
     tokens = np.random.default_rng(0).integers(1, 20, (2, 6))
     blind = bool(probes.permutation(stack, tokens))
     return "the order is invisible" if blind else "the order is seen"
@@ -301,12 +301,12 @@ def _sees_no_order(positions):
 
 def wrong_9():
     """A stack of blocks without positions."""
-    return _sees_no_order(positions=False)
+    return _sees_no_order(positions="none")
 
 
 def right_9():
     """The same with positions."""
-    return _sees_no_order(positions=True)
+    return _sees_no_order(positions="sinusoidal")
 
 
 if __name__ == "__main__":
@@ -323,7 +323,7 @@ if __name__ == "__main__":
 # %%
 def _reads_the_future(causal):
     keras.utils.set_random_seed(0)
-    stack = Stack(symbols=20, width=16, heads=2, blocks=1, causal=causal)
+    stack = Stack(vocabulary=20, width=16, heads=2, blocks=1, causal=causal)
     tokens = np.random.default_rng(0).integers(1, 20, (2, 6))
     holds = probes.causality(stack, tokens)
     return "does not read the future" if holds else "reads the future"
@@ -348,7 +348,7 @@ if __name__ == "__main__":
 #
 # With the targets as input, each place holds its own answer, and no causal mask hides it. A decoder
 # that copies has a perfect score, and nothing to say when there is nothing to copy. Shift right: a
-# start symbol, then the targets but the last. Chapter 6 trains both.
+# start symbol, then the targets but the last. The second page of chapter 6 trains both.
 
 
 # %%
