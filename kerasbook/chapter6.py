@@ -184,7 +184,10 @@ if __name__ == "__main__":
 
 # %%
 def attention(query, key, value, mask=None):
-    """Returns the mixtures (…, queries, width), and their weights (…, queries, keys)."""
+    """Returns the mixtures (…, queries, width), and their weights (…, queries, keys).
+
+    A query that may look at nothing gets the mean of all values, as in Keras (in ONNX, 0).
+    """
     scores = tf.matmul(query / key.shape[-1] ** 0.5, key, transpose_b=True)
     if mask is not None:
         scores = tf.where(mask, scores, scores.dtype.min)
@@ -1059,17 +1062,21 @@ if __name__ == "__main__":
 
 # %%
 def keep_top_k(logits, k):
-    """Returns logits (…, classes) with −∞ for all but the k largest."""
-    smallest = tf.math.top_k(logits, min(k, logits.shape[-1])).values[..., -1:]
-    return tf.where(logits < smallest, -np.inf, logits)
+    """Returns logits (…, classes) with −∞ for all but the k largest; of equal ones the first."""
+    classes = logits.shape[-1]
+    chosen = tf.math.top_k(logits, min(k, classes)).indices  # (…, k)
+    kept = tf.reduce_any(tf.range(classes) == chosen[..., tf.newaxis], axis=-2)
+    return tf.where(kept, logits, -np.inf)
 
 
 def keep_top_p(logits, p):
     """Returns logits (…, classes) with −∞ for all but the fewest with probability p in sum."""
-    ordered = tf.sort(logits, direction="DESCENDING")
-    sum_before = tf.cumsum(tf.nn.softmax(ordered), axis=-1, exclusive=True)
-    kept = tf.where((sum_before < p) | (sum_before == 0), ordered, np.inf)  # the first always
-    return tf.where(logits < tf.reduce_min(kept, axis=-1, keepdims=True), -np.inf, logits)
+    order = tf.argsort(logits, direction="DESCENDING", stable=True)
+    ordered = tf.gather(tf.nn.softmax(logits), order, batch_dims=-1)
+    sum_before = tf.cumsum(ordered, axis=-1, exclusive=True)
+    kept = (sum_before < p) | (tf.range(logits.shape[-1]) == 0)  # the first always
+    kept = tf.gather(kept, tf.argsort(order), batch_dims=-1)  # back to their places
+    return tf.where(kept, logits, -np.inf)
 
 
 # %% [markdown]

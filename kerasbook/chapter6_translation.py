@@ -133,10 +133,14 @@ if __name__ == "__main__":
 
 # %%
 def precision_and_recall(said, expected, length) -> tuple[float, float] | None:
-    """Returns the shares of common runs, of all texts together; None where there are no runs."""
+    """Returns the shares of common runs, of all texts together; None where there are no runs.
+
+    A text whose right translation is too short for such a run counts in neither, as in sacreBLEU.
+    """
     pairs = [(runs(a, length), runs(b, length)) for a, b in zip(said, expected, strict=True)]
     common = sum((a & b).total() for a, b in pairs)
-    ours, theirs = (sum(counts.total() for counts in side) for side in zip(*pairs, strict=True))
+    ours = sum(a.total() for a, b in pairs if b)
+    theirs = sum(b.total() for _, b in pairs)
     return (common / ours, common / theirs) if ours and theirs else None
 
 

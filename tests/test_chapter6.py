@@ -258,6 +258,9 @@ def test_top_k_and_top_p():
     assert kept(chapter6.keep_top_p(logits, 0.7)) == [[1, 1, 0, 0], [0, 0, 1, 1]]
     assert kept(chapter6.keep_top_p(logits, 1e-9)) == [[1, 0, 0, 0], [0, 0, 0, 1]]
     assert kept(chapter6.keep_top_p(logits, 1.0)) == [[1] * 4] * 2
+    equal = tf.constant([[1.0, 1, 0], [0, 1, 1]])  # of equal ones the first
+    assert kept(chapter6.keep_top_k(equal, 1)) == [[1, 0, 0], [0, 1, 0]]
+    assert kept(chapter6.keep_top_p(equal, 0.3)) == [[1, 0, 0], [0, 1, 0]]
 
 
 def test_samples_follow_the_probabilities():

@@ -50,6 +50,19 @@ def test_precision_and_recall():
     assert chapter.precision_and_recall(["ab"], ["abcd"], 3) is None
 
 
+@pytest.mark.parametrize(
+    ("said", "expected", "score"),
+    [  # computed with sacrebleu 2, CHRF().corpus_score(said, [expected])
+        (["abcd", "abcdef"], ["ab", "abcdef"], 0.98404),
+        (["ab"], ["abcd"], 0.47170),
+        (["a b c", "x"], ["abc", "xyzxyz"], 0.35969),
+        (["hello there", "", "ab"], ["hello", "x", "abcdefgh"], 0.35988),
+    ],
+)
+def test_chrf_is_that_of_sacrebleu(said, expected, score):
+    assert chapter.chrf(said, expected) == pytest.approx(score, abs=1e-5)
+
+
 def test_chrf_by_hand():
     assert chapter.chrf(["a b c"], ["abc"]) == 1  # blanks do not count
     # of a, b, c, ab, bc, abc and a, b, d, ab, bd, abd: 2 of 3, 1 of 2, 0 of 1
