@@ -338,8 +338,9 @@ if __name__ == "__main__":
     print(f"{len(lengths):,} verses in {len(english):,} rows, {weight.mean():.0%} full of English")
 
 # %% [markdown]
-# `main` loads, makes the model, trains it packed, and translates. It takes some minutes. What do
-# you expect of three passes over 10,000 verses?
+# `main` loads, makes the model, trains it packed, and translates, as
+# `python -m kerasbook.chapter6_translation` does. It takes some minutes. What do you expect of three
+# passes over 10,000 verses?
 
 
 # %%
@@ -433,7 +434,10 @@ if __name__ == "__main__":
     print({name: round(value, 3) for name, value in result.scores["test"].items()})
 
 # %% [markdown]
-# TRANSLATION
+# It finds names and words of the verse, and makes English of them that says something else. chrF is
+# 0.272, where the right translation of another verse has 0.157. That is little, because models that
+# translate well have seen millions of sentences. `--dataset ted_hrlr_translate` has five times as
+# many, from talks, in Portuguese.
 #
 # ## What to try
 #

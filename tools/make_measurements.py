@@ -173,17 +173,11 @@ def lengths_of_words() -> dict:
     return {"letters": float(spelled), "sounds": float(said) - 1}  # the last one is END
 
 
-def translation() -> dict:
-    """Chapter 6: the scores of the translation on the test part, with seed 0."""
-    return run("chapter6_translation", "")["test"]
-
-
 CHAPTERS = {
     "chapter4": {"members": members, "tf-idf": tf_idf},
     "chapter5": {"first sign": first_sign, "reach": reach_of_the_simple_rnn},
     "chapter6": {"small writers": small_writers},
     "chapter6_encoder_decoder": {"lengths": lengths_of_words, "shortly": short_training},
-    "chapter6_translation": {"translation": translation},
 }
 
 
