@@ -339,8 +339,8 @@ if __name__ == "__main__":
 
 # %% [markdown]
 # `main` loads, makes the model, trains it packed, and translates, as
-# `python -m kerasbook.chapter6_translation` does. It takes some minutes. What do you expect of three
-# passes over 10,000 verses?
+# `python -m kerasbook.chapter6_translation` does. It takes some minutes. What do you expect of
+# three passes over 10,000 verses?
 
 
 # %%
