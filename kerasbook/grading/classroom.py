@@ -71,7 +71,7 @@ def submissions_in(folder: Path) -> tuple[list[list[Path]], list[Path]]:
 
 
 def require_level(workers: Workers, weakest: int) -> None:
-    """Have no stranger's code run behind weaker walls than asked for.
+    """Refuses to run strangers' code behind weaker walls than asked for.
 
     Raises:
         GradingError: they are weaker; with the reasons.
@@ -85,7 +85,7 @@ def require_level(workers: Workers, weakest: int) -> None:
 
 
 def grade_class(course: Course, entries: Iterable[Sequence[Path]], jobs: int = 1) -> Iterator[dict]:
-    """Grade every submission that has no record yet; the records, as they are done.
+    """Yields the records, as they are done; grades each submission that has none yet.
 
     Args:
         course: exercises, workers, key, folder.
@@ -109,7 +109,7 @@ def grade_class(course: Course, entries: Iterable[Sequence[Path]], jobs: int = 1
 
 
 def write_tables(course: Course, graded_records: Iterable[dict]) -> None:
-    """Write grades.csv, questions.csv and similarity.csv of what `grade_class` has graded."""
+    """Writes grades.csv, questions.csv and similarity.csv of what `grade_class` has graded."""
     ordered = sorted(graded_records, key=lambda record: record["learner"])
     write(course.out / "grades.csv", grades_table(course.exercises, ordered))
     write(course.out / "questions.csv", questions_table(course.exercises, ordered))
@@ -118,7 +118,7 @@ def write_tables(course: Course, graded_records: Iterable[dict]) -> None:
 
 
 def grade_one(course: Course, paths: Sequence[Path]) -> dict:
-    """Grade one submission, or read its record; whatever it holds, there is a record.
+    """Grades one submission, or reads its record; whatever it holds, there is a record.
 
     A record with a fault of ours in it is made again.
     """
@@ -149,7 +149,7 @@ def grade_one(course: Course, paths: Sequence[Path]) -> dict:
 
 
 def question_record(course: Course, submission: Submission, exercise: Exercise) -> dict:
-    """The outcome of one question, as it goes into the record; a fault of ours is tried again."""
+    """Returns the outcome of one question for the record; a fault of ours is tried again."""
     source = submission.answers.get(exercise.name)
     if source is None:
         return records.unanswered(exercise, "missing", "there is no answer")
@@ -158,7 +158,7 @@ def question_record(course: Course, submission: Submission, exercise: Exercise) 
 
 
 def graded(course: Course, source: str, exercise: Exercise) -> dict:
-    """Grade one answer; "internal" and no points where the fault is ours."""
+    """Grades one answer; "internal" and no points where the fault is ours."""
     seed = secret_seed(course.key, exercise.name, source.encode(errors="replace"))
     try:
         number_layers_anew()
@@ -176,7 +176,7 @@ def graded(course: Course, source: str, exercise: Exercise) -> dict:
 
 
 def number_layers_anew() -> None:
-    """Have Keras, where a reference uses it, give this thread's layers the same names again.
+    """Lets Keras, where a reference uses it, give this thread's layers the same names again.
 
     TensorFlow keeps a kernel for each name that a variable ever had, and a reference may make a
     model for each case: with names that never come again, a submission of adamw_step and

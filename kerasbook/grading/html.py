@@ -17,7 +17,7 @@ STYLE = (
 
 
 def feedback_page(record: dict, titles: Mapping[str, str]) -> str:
-    """The page: points, and for every question what failed. Hidden cases are only counted."""
+    """Returns the page: points, and for every question what failed. Hidden cases are only counted."""
     sections = "".join(
         _question(name, outcome, titles[name]) for name, outcome in record["questions"].items()
     )
@@ -34,7 +34,7 @@ def feedback_page(record: dict, titles: Mapping[str, str]) -> str:
 
 
 def shown(text: str) -> str:
-    """Text that a browser shows and does not obey."""
+    """Returns text that a browser shows and does not obey."""
     return escape(cut(text))
 
 

@@ -153,7 +153,7 @@ def faulty_line(lines: list[str], number: int) -> int | None:
 
 
 def leave_out(lines: list[str], place: int) -> None:
-    """Put `pass` in place of a line and of those that continue it; of `%time x`, x."""
+    """Puts `pass` in place of a line and of those that continue it; of `%time x`, x."""
     indentation = re.match(r"\s*", lines[place])[0]
     timed = re.match(r"\s*%(?:time|prun)\s+(.*)", lines[place])
     if timed and is_python(timed[1]):
@@ -166,7 +166,7 @@ def leave_out(lines: list[str], place: int) -> None:
 
 
 def is_python(text: str) -> bool:
-    """Whether a text is a program."""
+    """Returns whether a text is a program."""
     try:
         return bool(parsed(text))
     except (SyntaxError, ValueError):
@@ -218,7 +218,7 @@ def without_book(node: ast.Import | ast.ImportFrom) -> ast.Import | ast.ImportFr
 
 
 def awaits(node: ast.stmt) -> bool:
-    """Whether it awaits something outside of a function, which only a notebook can."""
+    """Returns whether it awaits something outside of a function, which only a notebook can."""
     return any(isinstance(one, ast.Await | ast.AsyncFor | ast.AsyncWith) for one in ast.walk(node))
 
 

@@ -49,14 +49,14 @@ def record_path(out: Path, learner: str) -> Path:
 
 
 def write(path: Path, text: str) -> None:
-    """Write a file for its owner's eyes only, whole or not at all."""
+    """Writes a file for its owner's eyes only, whole or not at all."""
     with atomic_path(path) as temporary:
         # Half characters can come from a worker; no file can hold them.
         write_private(temporary, text.encode("utf-8", errors="replace"))
 
 
 def write_private(path: Path, content: bytes) -> None:
-    """Write a file that only its owner may read, from its first byte on."""
+    """Writes a file that only its owner may read, from its first byte on."""
     path.unlink(missing_ok=True)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with open(descriptor, "wb") as file:
@@ -64,14 +64,14 @@ def write_private(path: Path, content: bytes) -> None:
 
 
 def make_folders(out: Path) -> None:
-    """Make the folders of a class's results; records and feedback only for their owner."""
+    """Makes the folders of a class's results; records and feedback only for their owner."""
     for folder in (out / "records", out / "feedback"):
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o700)
 
 
 def write_record(path: Path, record: dict) -> None:
-    """Write a record as JSON, the same record as the same bytes."""
+    """Writes a record as JSON, the same record as the same bytes."""
     write(path, json.dumps(record, indent=1, ensure_ascii=False, sort_keys=True) + "\n")
 
 

@@ -25,7 +25,7 @@ LIKE = 0.8
 def pairs(
     runs: Mapping[str, Mapping[str, Collection[int]]], questions: Iterable[str]
 ) -> Iterator[tuple[str, str, str, float]]:
-    """Question, learner, learner, likeness, for pairs of at least 0.8, the most alike first.
+    """Yields question, learner, learner, likeness, for pairs of at least 0.8, the most alike first.
 
     Args:
         runs: learner → question → what `runs_of` gave.
@@ -49,7 +49,8 @@ def pairs(
 
 
 def runs_of(source: str, name: str) -> list[int]:
-    """Digests of the runs of syntax nodes of one answer, without names, numbers and docstrings.
+    """Returns digests of the runs of syntax nodes of one answer, without names, numbers and
+    docstrings.
 
     Of an answer with more runs than MOST_RUNS those with the smallest digests, which are as good
     as drawn by chance, and the same in a copy.
@@ -64,7 +65,7 @@ def runs_of(source: str, name: str) -> list[int]:
 
 @lru_cache(maxsize=1)  # the answers to several questions mostly stand in one file
 def statements_of(source: str) -> list[ast.stmt]:
-    """The statements of a program; none if it is no program."""
+    """Returns the statements of a program; none if it is no program."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of a learner's "\\d" and the like
@@ -74,12 +75,12 @@ def statements_of(source: str) -> list[ast.stmt]:
 
 
 def digest_of(run: str) -> int:
-    """Eight bytes for a run, the same in every process."""
+    """Returns eight bytes for a run, the same in every process."""
     return int.from_bytes(blake2b(run.encode("utf-8", "replace"), digest_size=8).digest())
 
 
 def kinds_of(tree: ast.AST) -> Iterator[str]:
-    """The kinds of the nodes below one, each before those in it."""
+    """Yields the kinds of the nodes below one, each before those in it."""
     waiting = [tree]
     while waiting:
         node = waiting.pop()
@@ -90,6 +91,8 @@ def kinds_of(tree: ast.AST) -> Iterator[str]:
 
 
 def without_meaning(node: ast.AST) -> bool:
-    """Whether it is a docstring or another text that stands alone, or a mark of the parser's."""
+    """Returns whether it is a docstring or another text that stands alone, or a mark of the
+    parser's.
+    """
     alone = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
     return alone or isinstance(node, ast.expr_context)

@@ -63,7 +63,7 @@ class Refused(Exception):
 
 
 def checked(learner: str, fields: dict) -> Submission:
-    """A submission from what a reader said of it, who may have been taken over.
+    """Returns a submission from what a reader said of it, who may have been taken over.
 
     Raises:
         ValueError: it is none.
@@ -85,13 +85,15 @@ def checked(learner: str, fields: dict) -> Submission:
 
 
 def learner_of(path: Path) -> str:
-    """The name of the learner whose submission this is, as text that can be written anywhere."""
+    """Returns the name of the learner whose submission this is, as text that can be written
+    anywhere.
+    """
     name = path.name if path.is_dir() else path.stem
     return escaped_name(name)
 
 
 def take_in(path: Path, questions: Iterable[str], more: Iterable[Path] = ()) -> Submission:
-    """One learner's answers.
+    """Returns one learner's answers.
 
     Args:
         path: a folder, .py, .ipynb or .zip.
