@@ -1042,8 +1042,8 @@ if __name__ == "__main__":
     print(f"validation: {scores['loss']:.3f} nats per character; a table of pairs has {loss:.3f}")
 
 # %% [markdown]
-# `python -m kerasbook.chapter6` does the same as a program. There the validation loss was VALLOSS
-# nats per character, over five seeds.
+# `python -m kerasbook.chapter6` does the same as a program. There the validation loss was 1.750 ±
+# 0.006 nats per character, over five seeds.
 #
 # ## How boldly?
 #
@@ -1094,18 +1094,19 @@ def plot_choices(logits, characters, shown=12):
         "top-p, p = 0.8": keep_top_p(logits, 0.8),
     }
     likeliest = np.argsort(-np.asarray(logits))[:shown]
+    chances = {name: tf.nn.softmax(each).numpy()[likeliest] for name, each in kinds.items()}
     axes = plotting.page.new_axes(1, 4, plotting.page.PAGE_WIDTH, 3.0).ravel()
-    for ax, (name, each) in zip(axes, kinds.items(), strict=True):
-        ax.barh(range(shown), tf.nn.softmax(each).numpy()[likeliest], color=plotting.page.BLUE)
+    for ax, (name, chance) in zip(axes, chances.items(), strict=True):
+        ax.barh(range(shown), chance, color=plotting.page.BLUE)
         ax.set_yticks(range(shown), [repr(characters[n]) for n in likeliest])
         ax.invert_yaxis()
-        ax.set(xlim=(0, 0.5), xlabel="probability")
+        ax.set(xlim=(0, 1.05 * np.max(list(chances.values()))), xlabel="probability")
         ax.set_title(name, fontsize=plotting.page.TEXT_SIZE)
     return axes
 
 
 if __name__ == "__main__":
-    beginning = encode_text("KING.\nThe ki", splits.classes)[np.newaxis]
+    beginning = encode_text("KING.\nThe ", splits.classes)[np.newaxis]
     plot_choices(model(beginning)[0, -1], splits.classes)
 
 # %%
@@ -1369,7 +1370,9 @@ def main(
 
 
 # %% [markdown]
-# BIGGER
+# What would a bigger one need? `--width 256 --blocks 4` has 3,199,053 weights, nearly eight times
+# as many, and each step takes about eight times the arithmetic. It also has more to memorise with:
+# watch the validation loss.
 #
 # ## What to try
 #

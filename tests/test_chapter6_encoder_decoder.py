@@ -18,9 +18,6 @@ SENTENCES = [
     "the phoneme error on the test part was {cmudict/test/phoneme_error/mean:.3f} ± "
     "{cmudict/test/phoneme_error/sd:.3f}, and {cmudict/test/beam_phoneme_error/mean:.3f} ± "
     "{cmudict/test/beam_phoneme_error/sd:.3f} with beam search",
-    "the phoneme error was {measured/shortly/Transformer/mean:.3f} ± "
-    "{measured/shortly/Transformer/sd:.3f}, that of the recurrent pair "
-    "{measured/shortly/recurrent/mean:.3f} ± {measured/shortly/recurrent/sd:.3f}",
     "the words have {measured/lengths/letters:.1f} letters and "
     "{measured/lengths/sounds:.1f} sounds on average",
 ]

@@ -9,11 +9,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-SENTENCES = [
-    "was {measured/translation/chrf:.2f}, where the right translation of another verse has "
-    "{measured/translation/chrf_of_another:.2f}",
-]
-
 
 @pytest.fixture(autouse=True)
 def close_figures():
