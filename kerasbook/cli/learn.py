@@ -15,7 +15,7 @@ def start(
     folder: Annotated[Path, typer.Argument(help="Where to put them; made if it is not there.")],
     exercises: Folder = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace files, keeping each as NAME.bak.")
+        bool, typer.Option("--overwrite", help="Replace files, keeping each as NAME.bak, .bak2 …")
     ] = False,
 ):
     """Copy the chapters' notebooks and the exercises' stubs into a folder of your own."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import difflib
 import json
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from importlib import resources
@@ -20,7 +19,7 @@ from kerasbook.exercises.exercise import (
     source_of,
     stub_files,
 )
-from kerasbook.files import atomic_path
+from kerasbook.files import atomic_path, set_aside
 from kerasbook.grading.in_worker import InWorker
 from kerasbook.grading.question import QuestionResult, grade
 from kerasbook.grading.workers import Workers
@@ -44,7 +43,8 @@ def start(
     Args:
         folder: is made if it is not there.
         exercises: whose stubs are written, a file for each chapter.
-        overwrite: replace files that are there; each is kept beside it as NAME.bak.
+        overwrite: replace files that are there; each is kept beside it as NAME.bak, or, if that
+            is there, as NAME.bak2 and so on.
 
     Returns:
         The files written, and those that were there and were left alone.
@@ -60,7 +60,7 @@ def start(
             if not overwrite:
                 kept.append(path)
                 continue
-            path.replace(path.with_name(path.name + ".bak"))
+            set_aside(path)
         with atomic_path(path) as temporary:
             temporary.write_bytes(text)
         written.append(path)
@@ -132,8 +132,7 @@ class Progress:
             assert isinstance(entries, dict)
             assert all(isinstance(entry, dict) for entry in entries.values())
         except (ValueError, AssertionError):
-            aside = found.with_name(f"{found.name}.damaged-{int(time.time())}")
-            found.replace(aside)
+            set_aside(found, "damaged")
             return cls(found)
         return cls(found, entries)
 

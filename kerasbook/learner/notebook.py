@@ -11,6 +11,7 @@ from pathlib import Path
 
 from kerasbook.contents import name_of
 from kerasbook.exercises.exercise import Exercise, ExerciseError, head
+from kerasbook.files import atomic_path, set_aside
 from kerasbook.grading.feedback import render
 from kerasbook.grading.question import QuestionResult
 from kerasbook.grading.workers import Workers
@@ -146,11 +147,17 @@ def _cell(name: str, kind: str, text: str, question: str = "") -> dict:
 
 
 def write_notebooks(folder: Path, exercises: Iterable[Exercise]) -> list[Path]:
-    """Writes <key>_exercises.ipynb for every chapter that has exercises; returns the files."""
+    """Writes <key>_exercises.ipynb for every chapter that has exercises; returns the files.
+
+    A file that is there and differs, which may hold answers, is kept as NAME.bak, NAME.bak2 ….
+    """
     paths = []
-    folder.mkdir(parents=True, exist_ok=True)
     for key, found in learner.by_chapter(exercises).items():
         path = folder / f"{key}_exercises.ipynb"
-        path.write_text(exercise_notebook(key, found), encoding="utf-8")
+        text = exercise_notebook(key, found).encode()
+        if path.exists() and path.read_bytes() != text:
+            set_aside(path)
+        with atomic_path(path) as temporary:
+            temporary.write_bytes(text)
         paths.append(path)
     return paths
