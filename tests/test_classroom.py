@@ -5,6 +5,7 @@ import csv
 import dataclasses
 import json
 import os
+import random
 import re
 import select
 import signal
@@ -585,6 +586,32 @@ def mean(x):
     assert likeness(anna=original, carl=other) == []
     assert likeness(anna="def mean(x): return 1", ben="def mean(x): return 2") == []
     assert likeness(anna="def mean(", ben="") == []
+
+
+def written(number, extra=""):
+    """An answer of some 300 syntax nodes, another for each number, below what the teacher gave."""
+    draw = random.Random(number)
+
+    def value(depth):
+        if not depth:
+            return draw.choice(["x", "x[0]", "-x", "1", "len(x)", "x.size"])
+        forms = ["({} + {})", "({} * {})", "f({}, {})", "[{}, {}]", "({} if {} else 0)", "({} < {})"]
+        return draw.choice(forms).format(value(depth - 1), value(depth - 1))
+
+    lines = ["import numpy as np", "x = np.asarray(x, float).ravel().tolist()", *extra.splitlines()]
+    lines += [f"x = {value(4)}" for _ in range(4)] + ["return sum(x)"]
+    return "def mean(x):\n" + "\n".join(f"    {line}" for line in lines) + "\n"
+
+
+@pytest.mark.parametrize(("copies", "others"), [(5, 4), (4, 0), (30, 10), (8, 1)])
+def test_however_many_copy_each_pair_is_found(copies, others):
+    copied = {f"copy{number:02}": written(0) for number in range(copies - 1)}
+    copied["copylast"] = written(0, "print(x)")  # hardly changed
+    honest = {f"own{number:02}": written(3 * number + 1) for number in range(others)}
+    found = likeness(**copied, **honest)
+    among = [row for row in found if row[0].startswith("copy") and row[1].startswith("copy")]
+    assert len(among) == copies * (copies - 1) // 2
+    assert not [row for row in found if row[0].startswith("copy") and row[1].startswith("own")]
 
 
 # The command
