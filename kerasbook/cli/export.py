@@ -18,7 +18,7 @@ group = typer.Typer(
 Install = Annotated[
     str,
     typer.Option(
-        help="What pip installs there: a wheel's path, or a requirement as kerasbook==0.1.0."
+        help="What pip installs there: a wheel's path, or kerasbook @ git+https://…@COMMIT."
     ),
 ]
 Walls = Annotated[

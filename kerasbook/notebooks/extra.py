@@ -3,6 +3,7 @@
 import importlib
 from typing import Any
 
+from kerasbook.machine import with_extra
 from kerasbook.program import UserError
 
 
@@ -18,5 +19,5 @@ def library(name: str) -> Any:
         return importlib.import_module(name)
     except ImportError:
         raise NotebookError(
-            f"{name} is not installed: python -m pip install 'kerasbook[notebook]'"
+            f"{name} is not installed: {with_extra('notebook')}"
         ) from None
