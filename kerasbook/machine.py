@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 
-
 def with_extra(name: str) -> str:
     """Returns the command that installs libraries beside the book: those of an extra.
 

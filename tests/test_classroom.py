@@ -595,7 +595,14 @@ def written(number, extra=""):
     def value(depth):
         if not depth:
             return draw.choice(["x", "x[0]", "-x", "1", "len(x)", "x.size"])
-        forms = ["({} + {})", "({} * {})", "f({}, {})", "[{}, {}]", "({} if {} else 0)", "({} < {})"]
+        forms = [
+            "({} + {})",
+            "({} * {})",
+            "f({}, {})",
+            "[{}, {}]",
+            "({} if {} else 0)",
+            "({} < {})",
+        ]
         return draw.choice(forms).format(value(depth - 1), value(depth - 1))
 
     lines = ["import numpy as np", "x = np.asarray(x, float).ravel().tolist()", *extra.splitlines()]

@@ -18,6 +18,4 @@ def library(name: str) -> Any:
     try:
         return importlib.import_module(name)
     except ImportError:
-        raise NotebookError(
-            f"{name} is not installed: {with_extra('notebook')}"
-        ) from None
+        raise NotebookError(f"{name} is not installed: {with_extra('notebook')}") from None
