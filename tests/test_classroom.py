@@ -181,7 +181,7 @@ def test_points_statuses_and_messages(graded):
         "ben, the =second": "fail",
         '=HYPERLINK("x")': "error",
         "dora": "fail",
-        "emil": "missing",
+        "emil": "unreadable",
         "new\\nline": "fail",
     }
     assert {name: one["points"] for name, one in outcomes.items()} == {
@@ -191,7 +191,7 @@ def test_points_statuses_and_messages(graded):
     assert outcomes["ben, the =second"]["misconception"] == "wrong_0"
     assert "divide" in outcomes["ben, the =second"]["message"]
     assert "emil.py" in records["emil"]["notes"][0]
-    assert not any(record["needs_attention"] for record in records.values())
+    assert [name for name, one in records.items() if one["needs_attention"]] == ["emil"]
 
 
 def test_of_a_hidden_case_neither_values_nor_messages_are_told(graded):
@@ -257,7 +257,7 @@ def test_tables_can_be_read_and_hold_no_formula(graded):
     with (out / "questions.csv").open(newline="") as file:
         (row,) = csv.DictReader(file)
     assert row["share_passed"] == "0.167"
-    assert row["statuses"] == "fail 3, error 1, missing 1, pass 1"
+    assert row["statuses"] == "fail 3, error 1, pass 1, unreadable 1"
     assert row["misconceptions"] == "wrong_0 1, wrong_2 1"
 
 
@@ -431,8 +431,44 @@ def test_an_unreadable_submission_needs_attention_and_stops_nobody(
     monkeypatch.setattr(classroom, "take_in_apart", taken)
     records = grade_all(exercises, handed_in, workers, tmp_path)
     assert len(records) == len(ANSWERS)
-    assert [name for name, one in records.items() if one["needs_attention"]] == ["dora"]
+    assert [name for name, one in records.items() if one["needs_attention"]] == ["dora", "emil"]
+    assert [name for name, one in records.items() if one["to_retry"]] == ["dora"]
     assert records["anna"]["points"] == 2
+
+
+def test_unreadable_is_not_the_same_as_not_done(exercises, workers, tmp_path):
+    folder = tmp_path / "class"
+    (folder / "empty").mkdir(parents=True)
+    (folder / "link").mkdir()
+    (folder / "link" / "answer.py").symlink_to("/etc/passwd")
+    cells = [{"cell_type": "code", "source": ["import numpy as np\n", "def mean(x) return 1"]}]
+    texts = {
+        "colon.py": "import numpy\n\ndef mean(x)\n    return 1\n",
+        "book.ipynb": "{",
+        "cell.ipynb": json.dumps({"cells": cells, "nbformat": 4}),
+        "packed.tar.gz": "",
+        "paper.pdf": "",
+        "utf16.py": "\ufeffdef",
+        "stub.py": EXERCISE.split("@exercise.stub\n")[1].split("@")[0],
+        "bare.py": "def mean(x):  # later\n    raise NotImplementedError",
+        "other.py": "def median(x):\n    return x[0]\n",
+    }
+    for name, text in texts.items():
+        (folder / name).write_text(text, "utf-16" if name == "utf16.py" else "utf-8")
+    records = grade_all(exercises, folder, workers, tmp_path / "out")
+    told = {name: one["questions"]["mean"]["message"] for name, one in records.items()}
+    statuses = {name: one["questions"]["mean"]["status"] for name, one in records.items()}
+    unread = "empty link colon book cell packed paper utf16".split()
+    expected = dict.fromkeys(unread, "unreadable") | {"other": "missing"}
+    assert statuses == expected | dict.fromkeys(("stub", "bare"), "not begun")
+    assert {name for name, one in records.items() if one["needs_attention"]} == set(unread)
+    assert "colon.py: line 3: expected ':'" in told["colon"]
+    assert "cell 1, line 2" in told["cell"]
+    assert "packed.tar.gz" in told["packed"]
+    with (tmp_path / "out" / "grades.csv").open(newline="") as file:
+        rows = {row["learner"]: row["attention"] for row in csv.DictReader(file)}
+    assert rows["packed"] == "look at this one"
+    assert rows["stub"] == ""
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads memory from /proc")

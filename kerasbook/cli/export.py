@@ -165,7 +165,7 @@ def export_table(made, out: Path, file: Path, assignment: str, roster: Path | No
     missing = gradebooks.left_out(records, known)
     print(f"{file}: {len(records) - len(missing)} learners")
     for learner in missing:
-        print(f"left out, not in the roster or to be graded again: {one_line(learner)}")
+        print(f"left out, not in the roster or in need of attention: {one_line(learner)}")
 
 
 def register(app: typer.Typer) -> None:

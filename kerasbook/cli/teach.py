@@ -61,8 +61,10 @@ def grade(
         made = list(track(graded, title, len(entries), console=console))
         classroom.write_tables(course, made)
     print(f"{len(made)} learners: {out / 'grades.csv'}, questions.csv, similarity.csv")
-    if attention := sum(record["needs_attention"] for record in made):
-        print(f"{attention} need attention: the grader failed on them; the same command retries")
+    if failed := sum(record["to_retry"] for record in made):
+        print(f"{failed} need attention: the grader failed on them; the same command retries")
+    if unread := sum(record["needs_attention"] for record in made) - failed:
+        print(f"{unread} need attention: what they handed in cannot be read; see notes")
 
 
 def list_exercises(folder: Folder = None):

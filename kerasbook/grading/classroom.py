@@ -19,12 +19,20 @@ from kerasbook.grading.in_worker import InWorker
 from kerasbook.grading.intake import take_in_apart
 from kerasbook.grading.question import grade, secret_seed
 from kerasbook.grading.records import GradingError, file_name, record_path, write
-from kerasbook.grading.submissions import ENDINGS, Submission, learner_of
+from kerasbook.grading.submissions import (
+    ENDINGS,
+    OTHER_ENDINGS,
+    Submission,
+    learner_of,
+    shape_of,
+)
 from kerasbook.grading.tables import grades_table, questions_table, table
 from kerasbook.grading.text import describe
 from kerasbook.grading.workers import Workers
 
 import numpy as np
+
+ANY_ENDING = (*ENDINGS, *OTHER_ENDINGS)
 
 
 @dataclass(frozen=True)
@@ -49,7 +57,8 @@ class Course:
 def submissions_in(folder: Path) -> tuple[list[list[Path]], list[Path]]:
     """Returns the entries of each learner in a folder, and the entries that are nobody's.
 
-    A learner's are folders, .py, .ipynb and .zip; links too, which are then refused with a note.
+    A learner's are folders, .py, .ipynb and .zip; links and other archives and documents too,
+    which are then refused with a note.
     Several of one name, such as ada.py and ada.zip, are one learner's.
 
     Raises:
@@ -60,7 +69,7 @@ def submissions_in(folder: Path) -> tuple[list[list[Path]], list[Path]]:
     paths, others = [], []
     for path in sorted(folder.iterdir()):
         hidden = path.name.startswith((".", "__"))
-        known = path.is_dir() or path.is_symlink() or path.suffix.lower() in ENDINGS
+        known = path.is_dir() or path.is_symlink() or path.name.lower().endswith(ANY_ENDING)
         (paths if known and not hidden else others).append(path)
     if not paths:
         raise GradingError(f"{folder} has no folder, .py, .ipynb or .zip")
@@ -151,8 +160,13 @@ def grade_one(course: Course, paths: Sequence[Path]) -> dict:
 def question_record(course: Course, submission: Submission, exercise: Exercise) -> dict:
     """The outcome of one question, as it goes into the record; a fault of ours is tried again."""
     source = submission.answers.get(exercise.name)
+    if source is None and submission.unread:
+        why = f"no answer can be read: {'; '.join(submission.unread)}"
+        return records.unanswered(exercise, "unreadable", why)
     if source is None:
         return records.unanswered(exercise, "missing", "there is no answer")
+    if submission.shapes.get(exercise.name) == shape_of(exercise.blank_source, exercise.name):
+        return records.unanswered(exercise, "not begun", "it is as it was handed out")
     record = graded(course, source, exercise)
     return record if record["status"] != "internal" else graded(course, source, exercise)
 

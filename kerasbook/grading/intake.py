@@ -141,7 +141,7 @@ def take_in_apart(path: Path, questions: Iterable[str], more: Iterable[Path] = (
             raise NotRead("the reader ended") from error
     except NotRead as error:
         note = one_line(f"cannot be read: {error}")[:LONGEST_NOTE]
-        return Submission(learner_of(path), notes=[note])
+        return Submission(learner_of(path), notes=[note], unread=[note])
 
 
 def _all_of(pipe, deadline: float) -> bytes:

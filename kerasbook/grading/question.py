@@ -32,6 +32,8 @@ STATUSES = {  # and what a learner reads
     "crash": "the process ended",
     "protocol": "no proper answer",
     "missing": "not found",
+    "unreadable": "cannot be read",
+    "not begun": "not begun",
     "forbidden": "not allowed here",
     "internal": "a fault of the grader, not yours",
 }

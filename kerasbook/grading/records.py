@@ -94,18 +94,19 @@ def read_key(path: Path) -> bytes:
 
 
 def kept_record(path: Path, made_from: str) -> dict | None:
-    """Returns the record that was made from the same things, if it has no fault of ours in it."""
+    """Returns the record that was made from the same things, if nothing of it failed for us."""
     with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
         record = json.loads(path.read_text(encoding="utf-8"))
-        if record["made_from"] == made_from and not record["needs_attention"]:
+        if record["made_from"] == made_from and not record["to_retry"]:
             return record
     return None
 
 
 def origin(key: bytes, level: int, submission: Submission, exercises: Iterable[Exercise]) -> str:
     """Returns a digest of all that a record depends on; the key cannot be read from it."""
-    parts = [__version__, submission.digest, str(level), *submission.notes]
+    parts = [__version__, submission.learner, submission.digest, str(level), *submission.notes]
     for exercise in exercises:
+        parts.append(f"{exercise.points:g}")
         parts.append(hashlib.sha256(exercise.path.read_bytes()).hexdigest())
     return hmac.digest(key, "\n".join(parts).encode(), "sha256").hex()
 
@@ -113,11 +114,13 @@ def origin(key: bytes, level: int, submission: Submission, exercises: Iterable[E
 def summed(record: dict, submission: Submission) -> dict:
     """Returns a record with its points, and whether a teacher must look at it."""
     questions = record["questions"].values()
-    internal = any(one["status"] == "internal" for one in questions)
+    statuses = {one["status"] for one in questions}
+    failed = "internal" in statuses or not submission.digest
     return record | {
         "points": round(sum(one["points"] or 0.0 for one in questions), 2),
         "max_points": sum(one["max_points"] for one in questions),
-        "needs_attention": internal or not submission.digest,
+        "needs_attention": failed or "unreadable" in statuses,
+        "to_retry": failed,
     }
 
 
