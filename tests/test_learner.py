@@ -98,6 +98,21 @@ def test_start_never_overwrites_without_a_word(kerasbook, tmp_path):
     assert path.with_name("chapter1.py.bak").read_text(encoding="utf-8") == RIGHT
 
 
+def test_a_teachers_own_exercises_are_handed_out_as_notebooks_too(kerasbook, teacher, tmp_path):
+    assert kerasbook("start", ".")[0] == 0
+    made = tmp_path / "desk/notebooks"
+    assert [one.name for one in made.glob("*_exercises.ipynb")] == ["chapter1_exercises.ipynb"]
+    text = (made / "chapter1_exercises.ipynb").read_text(encoding="utf-8")
+    assert f"check(halves, folder='{teacher}')" in text
+    assert "huber" not in text
+    assert (made / "chapter1.ipynb").is_file()
+    commands = (tmp_path / "desk/exercises/chapter1.py").read_text(encoding="utf-8")
+    assert f"kerasbook check chapter1.py --exercises {teacher}" in commands
+    assert kerasbook("exercises", "notebooks", "--folder", "written")[0] == 0
+    (path,) = (tmp_path / "desk/written").iterdir()
+    assert path.read_text(encoding="utf-8") == text
+
+
 def test_no_answer_is_ever_lost(kerasbook, teacher, tmp_path):
     path = tmp_path / "desk/exercises/chapter1.py"
     notebook_path = tmp_path / "desk/chapter1_exercises.ipynb"

@@ -164,6 +164,9 @@ def export_table(made, out: Path, file: Path, assignment: str, roster: Path | No
     write_private(file, made(records, assignment, known).encode())
     missing = gradebooks.left_out(records, known)
     print(f"{file}: {len(records) - len(missing)} learners")
+    there = {record["learner"] for record in records}
+    for learner in (name for name in known or () if name not in there):
+        print(f"handed in nothing: {one_line(learner)}")
     for learner in missing:
         print(f"left out, not in the roster or in need of attention: {one_line(learner)}")
 

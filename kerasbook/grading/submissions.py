@@ -34,6 +34,8 @@ ENDINGS = (".py", ".ipynb", ".zip")
 # Handed in by mistake: not read, and still somebody's.
 OTHER_ENDINGS = (".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".7z", ".rar", ".pdf", ".docx")
 OTHER_ENDINGS += (".odt", ".rtf", ".html", ".pyc", ".py~")
+MOODLE = re.compile(r"(?P<name>.+?)_(?P<number>\d{3,})_assignsubmission_[a-z]+(_.*)?", re.DOTALL)
+CANVAS = re.compile(r"(?P<name>[^_]+)(?P<late>_LATE)?_(?P<number>\d{3,})_\d{3,}_.+", re.DOTALL)
 NO_ANSWER = "neither a folder nor .py, .ipynb or .zip; refused"
 ENCODINGS = ("utf-8", "utf-8-sig", "iso-8859-1", "ascii", "us-ascii")
 NEVER_READ = re.compile(
@@ -99,8 +101,19 @@ def checked(learner: str, fields: dict) -> Submission:
 
 def learner_of(path: Path) -> str:
     """The name of the learner whose submission this is, as text that can be written anywhere."""
-    name = path.name if path.is_dir() else path.stem
-    return escaped_name(name.removesuffix(".tar"))
+    return sender_of(path)[0]
+
+
+def sender_of(path: Path) -> tuple[str, str, bool]:
+    """Returns the learner's name, the number that Moodle or Canvas gave, "" if none, and whether
+    Canvas calls it late.
+    """
+    is_folder = path.is_dir()
+    name = path.name if is_folder else path.stem.removesuffix(".tar")
+    if found := MOODLE.fullmatch(name) or (not is_folder and CANVAS.fullmatch(name)):
+        late = bool(found.groupdict().get("late"))
+        return escaped_name(found["name"]), found["number"], late
+    return escaped_name(name), "", False
 
 
 def take_in(path: Path, questions: Iterable[str], more: Iterable[Path] = ()) -> Submission:
@@ -116,6 +129,8 @@ def take_in(path: Path, questions: Iterable[str], more: Iterable[Path] = ()) -> 
     paths = [path, *more]
     if len(paths) > 1:
         notes.append(f"{', '.join(one.name for one in paths)}: read together")
+    if any(sender_of(one)[2] for one in paths):
+        notes.append("handed in late")
     files = _within_bounds(paths, notes)
     digest = hashlib.sha256()
     for name, content in sorted(files.items()):
