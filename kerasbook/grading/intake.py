@@ -132,7 +132,7 @@ atexit.register(readers.close)
 
 
 def take_in_apart(path: Path, questions: Iterable[str], more: Iterable[Path] = ()) -> Submission:
-    """Returns what `take_in` returns, from a process of its own; if that ends badly, only a note."""
+    """Returns what `take_in` returns, from a process of its own; only a note if that fails."""
     try:
         fields = readers.read([path, *more], questions)
         try:
@@ -141,7 +141,7 @@ def take_in_apart(path: Path, questions: Iterable[str], more: Iterable[Path] = (
             raise NotRead("the reader ended") from error
     except NotRead as error:
         note = one_line(f"cannot be read: {error}")[:LONGEST_NOTE]
-        return Submission(learner_of(path), notes=[note])
+        return Submission(learner_of(path), notes=[note], unread=[note])
 
 
 def _all_of(pipe, deadline: float) -> bytes:

@@ -14,6 +14,8 @@ import symtable
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
+from kerasbook.grading.text import Fault
+
 # Cell magics below which Jupyter runs Python in the notebook's own namespace.
 RUN_PYTHON = ("time", "capture", "prun", "debug")
 MOST_LEFT_OUT = 100  # lines of one cell
@@ -60,7 +62,10 @@ def answers_in(
             tree, text = python_of(text, f"{name}: cell {number}", notes)
             found = list(statements_of(tree, text, question, future))
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-            notes.append(f"{name}: cell {number}: not Python: {type(error).__name__}")
+            line = getattr(error, "lineno", None)
+            place = f"{name}: cell {number}" + (f", line {line}" if line else "")
+            reason = error.msg if isinstance(error, SyntaxError) else type(error).__name__
+            notes.append(Fault(f"{place}: not Python: {reason}"))
             continue
         statements += found
     statements = without_earlier_definitions(statements)

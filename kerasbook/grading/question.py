@@ -32,6 +32,8 @@ STATUSES = {  # and what a learner reads
     "crash": "the process ended",
     "protocol": "no proper answer",
     "missing": "not found",
+    "unreadable": "cannot be read",
+    "not begun": "not begun",
     "forbidden": "not allowed here",
     "internal": "a fault of the grader, not yours",
 }
@@ -125,7 +127,7 @@ def grade(exercise: Exercise, executor: Executor, seed: int = PUBLIC_SEED) -> Qu
 
 
 def share_passed(results: Sequence[CaseResult]) -> float:
-    """Returns the weight of the passed hidden cases, or of all cases if that is less, from 0 to 1."""
+    """Returns the share passed of the hidden cases, or of all cases if that is less."""
 
     def share(chosen):
         passed = sum(one.weight for one in chosen if one.status == "pass")

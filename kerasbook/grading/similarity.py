@@ -1,7 +1,8 @@
 """Which answers are alike: shared runs of syntax, whatever the names, comments and layout.
 
-Likeness is the share of runs of seven syntax nodes (Jaccard index) that two answers have in common,
-those that most of the class shares left out. It is a reason to look, not a verdict.
+Likeness is the share of runs of seven syntax nodes (Jaccard index) that two answers have in common.
+Left out are those that most of the class shares in answers that differ otherwise: the obvious way.
+However many copy one answer, they count as one. It is a reason to look, not a verdict.
 
 The runs are made where a submission is taken in, so this file needs only the standard library.
 """
@@ -34,18 +35,28 @@ def pairs(
     found = []
     for name in questions:
         given = {learner: set(runs[learner].get(name, ())) for learner in sorted(runs)}
-        counts = Counter(run for mine in given.values() for run in mine)
-        # In a large class, what half of all have written is the obvious way.
-        usual = {run for run, count in counts.items() if count > max(3, len(given) / 2)}
+        usual = usual_runs(given.values())
         own = {learner: mine - usual for learner, mine in given.items()}
         for one, other in combinations(own, 2):
-            together = len(own[one] | own[other])
-            if together < FEWEST_RUNS:
-                continue
-            likeness = len(own[one] & own[other]) / together
-            if likeness >= LIKE:
+            likeness = shared(own[one], own[other])
+            if likeness >= LIKE and len(own[one] | own[other]) >= FEWEST_RUNS:
                 found.append((name, one, other, round(likeness, 3)))
     yield from sorted(found, key=lambda row: (-row[3], row))
+
+
+def usual_runs(answers: Iterable[set[int]]) -> set[int]:
+    """Returns the runs that most answers have, of those that are alike only the first counted."""
+    different: list[set[int]] = []
+    for mine in answers:
+        if mine and not any(shared(mine, other) >= LIKE for other in different):
+            different.append(mine)
+    counts = Counter(run for mine in different for run in mine)
+    return {run for run, count in counts.items() if count > max(3, len(different) / 2)}
+
+
+def shared(one: set[int], other: set[int]) -> float:
+    """Returns the share of all runs of two answers that both have; 0 if there are none."""
+    return len(one & other) / max(len(one | other), 1)
 
 
 def runs_of(source: str, name: str) -> list[int]:

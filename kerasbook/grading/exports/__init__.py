@@ -97,7 +97,7 @@ def to_install(what: str) -> tuple[dict[str, bytes], str]:
             f"{what} is no wheel; `python -m pip wheel --no-deps -w DIR .` in a checkout makes one"
         )
     if not re.fullmatch(r"[\w.-]+(==[\w.+!-]+|\s*@\s*[\w+]+://[^\s'\"$`\\]+)", what):
-        raise ExportError(f"{what!r} is not pinned; for example kerasbook==0.1.0, or a wheel")
+        raise ExportError(f"{what!r} is not pinned: name a wheel, or kerasbook @ git+URL@COMMIT")
     return {}, what
 
 

@@ -149,5 +149,5 @@ def whole(tests) -> dict:
 
 
 def encoded(result: dict) -> str:
-    """Returns a result in base64: no text of a learner reaches the log or the workflow's commands."""
+    """Returns a result in base64, so that no learner's text reaches the log or the commands."""
     return base64.b64encode(json.dumps(result).encode()).decode()
