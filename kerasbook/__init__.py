@@ -1,15 +1,14 @@
 """kerasbook: a book on neural networks that runs.
 
-Importing the package is cheap: it chooses Keras' backend, quiets TensorFlow's start-up messages
-and imports nothing heavy. Import it before keras: the backend is chosen only once.
+Importing the package is cheap: it has Keras begin with its defaults and the TensorFlow backend,
+whatever ~/.keras/keras.json says, quiets TensorFlow's start-up messages and imports nothing heavy.
+Import it before keras: the backend is chosen only once.
 """
 
-import os
-
 from kerasbook.quiet import quiet_tensorflow
+from kerasbook.settings import pin
 
 __version__ = "0.1.0"
 
-# Keras 3 runs on several backends; the loops of this book are written for TensorFlow.
-os.environ["KERAS_BACKEND"] = "tensorflow"
+pin()
 quiet_tensorflow()

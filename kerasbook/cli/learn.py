@@ -6,7 +6,7 @@ import contextlib
 from pathlib import Path
 from typing import Annotated
 
-from kerasbook.cli.verbs import Folder, Level, chosen, verb
+from kerasbook.cli.verbs import Folder, Level, chosen, many, verb
 
 import typer
 
@@ -15,21 +15,22 @@ def start(
     folder: Annotated[Path, typer.Argument(help="Where to put them; made if it is not there.")],
     exercises: Folder = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace files, keeping each as NAME.bak.")
+        bool, typer.Option("--overwrite", help="Replace files, keeping each as NAME.bak, .bak2 …")
     ] = False,
 ):
     """Copy the chapters' notebooks and the exercises' stubs into a folder of your own."""
     from kerasbook.learner import learner
 
     found = chosen(exercises)
-    written, kept = learner.start(folder, found.values(), overwrite)
+    written, kept = learner.start(folder, found.values(), overwrite, exercises)
     for path in written:
         print(path)
     for path in kept:
         print(f"{path} is there and differs: left as it is (--overwrite replaces it)")
     first = next(iter(found.values()))
-    print(f"\n{len(found)} exercises. The first: {first.title}. Next:")
-    print(f"    kerasbook watch {folder}")
+    more = f" --exercises {exercises}" if exercises else ""
+    print(f"\n{many(len(found), 'exercise')}. The first: {first.title}. Next:")
+    print(f"    kerasbook watch {folder}{more}")
 
 
 def check(

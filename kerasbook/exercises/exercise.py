@@ -41,6 +41,7 @@ from __future__ import annotations
 import ast
 import importlib.util
 import inspect
+import json
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -49,6 +50,7 @@ from pathlib import Path
 from typing import Any
 
 from kerasbook.contents import key_of, name_of, place_of
+from kerasbook.files import atomic_path
 from kerasbook.program import UserError
 
 import numpy as np
@@ -367,6 +369,36 @@ def load(folder: Path | None = None, chapter: int | str | None = None) -> dict[s
     if not chosen:
         raise ExerciseError(f"no exercise of {name_of(str(key))}")
     return {one.name: one for one in sorted(chosen, key=lambda o: (place_of(o.key), o.difficulty))}
+
+
+def load_locked(file: Path, folder: Path | None, found: Callable) -> dict[str, Exercise]:
+    """Returns the exercises, with their points, that a course was begun with.
+
+    Args:
+        file: a lock, question → points; written, if it is not there, from what `found` gives.
+        folder: has the exercises; the book's, if none is given.
+        found: returns the exercises that the course begins with.
+
+    Raises:
+        ExerciseError: the file is no lock, or one of its exercises is not there any more.
+    """
+    if not file.exists():
+        begun = found()
+        with atomic_path(file) as temporary:
+            points = {name: one.points for name, one in begun.items()}
+            temporary.write_text(json.dumps(points, indent=1) + "\n", encoding="utf-8")
+        return begun
+    try:
+        points = json.loads(file.read_text(encoding="utf-8"))
+        fine = all(isinstance(one, int | float) and one > 0 for one in points.values())
+    except (ValueError, AttributeError):
+        fine = False
+    if not fine or not points:
+        raise ExerciseError(f"{file} is no lock of exercises: remove it to have one made")
+    locked = load_named(list(points), folder)
+    for name, one in locked.items():
+        one.points = points[name]
+    return locked
 
 
 def load_named(

@@ -11,6 +11,10 @@ from typing import Any
 MOST_SHOWN = 1500
 
 
+class Fault(str):
+    """A note on something of a learner's that could not be read, which may hold answers."""
+
+
 def printable(text: str) -> str:
     """Returns a stranger's text without what a terminal, a log or an encoding would trip over."""
     return "".join(one if one.isprintable() or one in "\n\t" else ascii(one)[1:-1] for one in text)

@@ -114,7 +114,7 @@ class Workers:
         self.close()
 
     def close(self) -> None:
-        """End the server and with it all workers."""
+        """Ends the server and with it all workers."""
         self._stop()
         remove(self._home)
         os.close(self._locked)
@@ -128,7 +128,9 @@ class Workers:
             self._server.wait()
 
     def probed(self) -> dict:
-        """Waits for the server: {"level": strongest here, "reasons": why not the stronger ones}."""
+        """Returns {"level": strongest here, "reasons": why not the stronger ones}, from the
+        server.
+        """
         with self._lock:
             if self._probed is None:
                 self._requests.settimeout(START_SECONDS)
@@ -151,15 +153,16 @@ class Workers:
         return strongest if self._wanted is None else max(self._wanted, strongest)
 
     def reasons(self) -> list[tuple[int, str]]:
-        """The levels tried, and why each cannot be had; "" for the one that can."""
+        """Returns the levels tried, and why each cannot be had; "" for the one that can."""
         return [(int(level), why) for level, why in self.probed()["reasons"].items()]
 
     def new_box(self) -> str:
-        """An empty folder for a worker."""
+        """Returns an empty folder for a worker."""
         return tempfile.mkdtemp(prefix="box-", dir=self._home)
 
     def start(self, box: str, seconds: float) -> tuple[socket.socket, socket.socket, int]:
-        """Have a worker forked: the supervisor's socket, the worker's socket, the output's pipe.
+        """Returns the supervisor's socket, the worker's socket and the output's pipe of a new
+        worker.
 
         Raises:
             WorkersError: the server has ended, and so has the one that was started in its place.
@@ -204,7 +207,7 @@ class Workers:
 
 
 def environment(home: str) -> dict[str, str]:
-    """The environment of the workers, made from nothing."""
+    """Returns the environment of the workers, made from nothing."""
     return {
         "PATH": "/usr/bin:/bin",
         "LANG": "C.UTF-8",

@@ -5,25 +5,24 @@ from __future__ import annotations
 import ast
 import difflib
 import json
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 
-from kerasbook.contents import name_of, place_of
+from kerasbook.contents import place_of
 from kerasbook.exercises.exercise import (
     Exercise,
     ExerciseError,
-    head,
     load_file,
     source_of,
     stub_files,
 )
-from kerasbook.files import atomic_path
+from kerasbook.files import atomic_path, set_aside
 from kerasbook.grading.in_worker import InWorker
 from kerasbook.grading.question import QuestionResult, grade
 from kerasbook.grading.workers import Workers
+from kerasbook.learner.stubs import exercise_notebook, stubs
 from kerasbook.program import UserError
 
 STATE = ".kerasbook.json"
@@ -37,21 +36,26 @@ class LearnerError(UserError):
 
 
 def start(
-    folder: Path, exercises: Iterable[Exercise], overwrite: bool = False
+    folder: Path, exercises: Iterable[Exercise], overwrite: bool = False, own: Path | None = None
 ) -> tuple[list[Path], list[Path]]:
     """Copies the notebooks and writes the exercises' stubs.
 
     Args:
         folder: is made if it is not there.
         exercises: whose stubs are written, a file for each chapter.
-        overwrite: replace files that are there; each is kept beside it as NAME.bak.
+        overwrite: replace files that are there; each is kept beside it as NAME.bak, or, if that
+            is there, as NAME.bak2 and so on.
+        own: folder of a teacher's own exercises, whose notebooks take the place of the book's.
 
     Returns:
         The files written, and those that were there and were left alone.
     """
-    texts = {Path("notebooks", name): text for name, text in notebooks().items()}
+    texts = {Path("notebooks", name): text for name, text in notebooks(own is None).items()}
     for key, found in by_chapter(exercises).items():
-        texts[Path("exercises", f"{key}.py")] = stubs(key, found).encode()
+        texts[Path("exercises", f"{key}.py")] = stubs(key, found, own).encode()
+        if own:
+            name = Path("notebooks", f"{key}_exercises.ipynb")
+            texts[name] = exercise_notebook(key, found, own).encode()
     written, kept = [], []
     for name, text in texts.items():
         path = folder / name
@@ -60,7 +64,7 @@ def start(
             if not overwrite:
                 kept.append(path)
                 continue
-            path.replace(path.with_name(path.name + ".bak"))
+            set_aside(path)
         with atomic_path(path) as temporary:
             temporary.write_bytes(text)
         written.append(path)
@@ -69,8 +73,8 @@ def start(
     return written, kept
 
 
-def notebooks() -> dict[str, bytes]:
-    """Returns the chapters' notebooks that came with the package: name → content."""
+def notebooks(with_exercises: bool = True) -> dict[str, bytes]:
+    """Returns the notebooks that came with the package, those with stubs or not: name → content."""
     package = resources.files("kerasbook")
     for folder in (package / "notebooks_with_outputs", Path(str(package)).parent / "chapters"):
         if folder.is_dir():
@@ -78,6 +82,7 @@ def notebooks() -> dict[str, bytes]:
                 file.name: file.read_bytes()
                 for file in sorted(folder.iterdir(), key=lambda file: file.name)
                 if file.name.endswith(".ipynb")
+                and (with_exercises or not file.name.endswith("_exercises.ipynb"))
             }
     return {}
 
@@ -88,23 +93,6 @@ def by_chapter(exercises: Iterable[Exercise]) -> dict[str, list[Exercise]]:
     for exercise in exercises:
         found.setdefault(exercise.key, []).append(exercise)
     return dict(sorted(found.items(), key=lambda item: place_of(item[0])))
-
-
-def stubs(key: str, exercises: Iterable[Exercise]) -> str:
-    """Returns a learner's file: the imports, then each stub below a line with its title."""
-    exercises = list(exercises)
-    imports = sorted({line for one in exercises for line in one.imports.splitlines() if line})
-    parts = [
-        f'"""Exercises of {name_of(key)}.\n\n'
-        f"Write each function's body in place of its last line, save, and check:\n\n"
-        f"    kerasbook check {key}.py\n"
-        f"    kerasbook watch .                  checks at every save\n"
-        f"    kerasbook hint {exercises[0].name}\n"
-        '"""\n\n' + "\n".join(imports) + "\n"
-    ]
-    for number, exercise in enumerate(exercises, 1):
-        parts.append(f"# {number}. {head(exercise)}\n\n\n{exercise.stub_source}")
-    return "\n\n".join(parts)
 
 
 # What was passed so far
@@ -132,8 +120,7 @@ class Progress:
             assert isinstance(entries, dict)
             assert all(isinstance(entry, dict) for entry in entries.values())
         except (ValueError, AssertionError):
-            aside = found.with_name(f"{found.name}.damaged-{int(time.time())}")
-            found.replace(aside)
+            set_aside(found, "damaged")
             return cls(found)
         return cls(found, entries)
 

@@ -32,7 +32,9 @@ def counted(status: str) -> tuple[str, int, int]:
 
 
 def too_full(box: str, number: str) -> bool:
-    """Whether the box holds more bytes or files than it may, removed but open ones included."""
+    """Returns whether the box holds more bytes or files than it may, removed but open ones
+    included.
+    """
     size, files = removed_bytes(box, number), 0
     folders = [box]
     while folders:
@@ -54,7 +56,7 @@ def too_full(box: str, number: str) -> bool:
 
 
 def removed_bytes(box: str, number: str) -> int:
-    """Bytes of the files in the box that a process has removed and still uses.
+    """Returns bytes of the files in the box that a process has removed and still uses.
 
     Of one that is only mapped the size is not told, so that it counts as the largest possible.
     """

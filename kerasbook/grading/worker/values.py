@@ -12,7 +12,7 @@ class BadValue(Exception):
 
 
 def as_array(value) -> np.ndarray:
-    """The value as an array of NumPy's own class.
+    """Returns the value as an array of NumPy's own class.
 
     Raises:
         BadValue: it is no number, array or tensor of numbers.
@@ -39,7 +39,7 @@ def as_array(value) -> np.ndarray:
 
 
 def as_outputs(value, names) -> dict[str, np.ndarray]:
-    """The returned value as named arrays; names None: a dictionary, as the driver made it.
+    """Returns the value as named arrays; names None: a dictionary, as the driver made it.
 
     Raises:
         BadValue: another number of values, or no arrays.
@@ -57,14 +57,14 @@ def as_outputs(value, names) -> dict[str, np.ndarray]:
 
 
 def split_inputs(inputs) -> tuple[dict, dict[str, np.ndarray]]:
-    """Inputs as JSON values and arrays, for a message; the order of the names is kept."""
+    """Returns inputs as JSON values and arrays, for a message; the order of the names is kept."""
     arrays = {name: v for name, v in inputs.items() if isinstance(v, np.ndarray)}
     plain = {name: v for name, v in inputs.items() if name not in arrays}
     return {"names": list(inputs), "plain": plain}, arrays
 
 
 def join_inputs(fields, arrays) -> dict:
-    """The inputs of a message; the arrays are copies of the call's own, and writable."""
+    """Returns the inputs of a message; the arrays are copies of the call's own, and writable."""
     return {
         name: np.array(arrays[name]) if name in arrays else fields["plain"][name]
         for name in fields["names"]
