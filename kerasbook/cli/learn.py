@@ -6,7 +6,8 @@ import contextlib
 from pathlib import Path
 from typing import Annotated
 
-from kerasbook.cli.verbs import Folder, Level, chosen, many, verb
+from kerasbook.cli.verbs import Folder, Level, chosen, verb
+from kerasbook.program import many
 
 import typer
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Annotated
 
 from kerasbook import contents
-from kerasbook.cli.verbs import Chapter, Folder, Level, Questions, chosen, many, verb
-from kerasbook.program import fail
+from kerasbook.cli.verbs import Chapter, Folder, Level, Questions, chosen, verb
+from kerasbook.program import fail, many
 
 import typer
 

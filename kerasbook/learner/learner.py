@@ -117,9 +117,9 @@ class Progress:
             return cls(folder / STATE)
         try:
             entries = json.loads(found.read_text(encoding="utf-8"))
-            assert isinstance(entries, dict)
-            assert all(isinstance(entry, dict) for entry in entries.values())
-        except (ValueError, AssertionError):
+            if not all(isinstance(entry, dict) for entry in entries.values()):
+                raise ValueError("an entry is no dictionary")
+        except (ValueError, AttributeError):
             set_aside(found, "damaged")
             return cls(found)
         return cls(found, entries)
