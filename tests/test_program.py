@@ -7,6 +7,7 @@ import sys
 from kerasbook import program
 from kerasbook.cli import app
 from kerasbook.contents import PACKAGE
+from kerasbook.exercises import cards
 
 import pytest
 from typer.testing import CliRunner
@@ -20,6 +21,42 @@ def run(*words, module="kerasbook", folder=None, **variables):
     environment = os.environ | {"PYTHONPATH": str(ROOT)} | variables
     python = [sys.executable, "-m", module, *map(str, words)]
     return subprocess.run(python, env=environment, cwd=folder, capture_output=True)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["hint", "huber_loss"], ["exercises", "list"], ["progress"], ["--help"], ["list"],
+     ["run", "3", "--help"], ["run", "3", "--epochs", "x"], ["hint", "no_such"]],
+)  # fmt: skip
+def test_small_verbs_do_not_import_tensorflow(words, tmp_path):
+    code = f"""
+import sys
+from kerasbook.cli import main
+sys.argv = ["kerasbook", *{words}]
+try:
+    main()
+finally:
+    print(sorted({{"tensorflow", "keras", "numpy"}} & set(sys.modules)))
+"""
+    python = [sys.executable, "-c", code]
+    done = subprocess.run(
+        python,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
+    assert done.stdout.splitlines()[-1] == "[]", done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_cards_are_what_the_exercises_say():
+    for found in cards.cards().values():
+        text = cards.file_of(found.name).read_text(encoding="utf-8")
+        assert isinstance(found, cards.Card)
+        assert found.title
+        assert f"minutes={found.minutes}," in text
+        assert len(found.hints) == 3
 
 
 @pytest.mark.parametrize("words", [["progress"], ["exercises", "list"], ["list"]])

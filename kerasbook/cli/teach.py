@@ -145,9 +145,9 @@ def tell_end(made: list[dict], out: Path, part: str, absent: list[str]) -> None:
 
 def list_exercises(folder: Folder = None):
     """Show all exercises with difficulty, minutes and points."""
-    from kerasbook.exercises.exercise import head
+    from kerasbook.exercises.cards import cards, head
 
-    found = chosen(folder)
+    found = cards(folder)
     for one in found.values():
         print(f"{one.chapter}  {one.name}: {head(one)}")
     minutes, points = (
