@@ -16,7 +16,7 @@ if sys.argv[:1] == ["-m"] and sys.path[:1] == [os.getcwd()]:
 from kerasbook.quiet import quiet_tensorflow
 from kerasbook.settings import pin
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 pin()
 quiet_tensorflow()
