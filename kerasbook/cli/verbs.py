@@ -81,8 +81,3 @@ def chosen(folder: Path | None, chapter: int | str | None = None, questions: str
             return load(folder, chapter)
         names = [name.strip() for name in questions.split(",")]
         return load_named(names, folder, chapter)
-
-
-def many(count: int, what: str) -> str:
-    """Returns the count with its word: `1 question`, `2 questions`."""
-    return f"{count} {what}" + ("" if count == 1 else "s")
