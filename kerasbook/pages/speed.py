@@ -30,8 +30,8 @@ from keras import layers
 # Seven models: one of a single weight, and one in the manner of each of chapters 1 to 6. Each is
 # trained from the same weights with the same optimizer, on batches of the same size, in up to eight
 # ways. Their outputs are compared after four steps: but for rounding they compute the same numbers.
-# The convolutional network, the LSTM and the Transformer have layers of this page on our side, which
-# no chapter's command trains, and part of the gain comes from them: see below.
+# The convolutional network, the LSTM and the Transformer have layers of this page on our side,
+# which no chapter's command trains, and part of the gain comes from them: see below.
 #
 # A computer is not equally fast all the time: others use it, it grows warm. So each way is a
 # process of its own, which waits until it is its turn, trains for a second, and waits again. Ratios
