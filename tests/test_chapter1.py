@@ -1,8 +1,9 @@
 """Chapter 1: what is built by hand equals finite differences, the tape, Keras and theory."""
 
 import inspect
+import re
 
-from kerasbook import chapter1
+from kerasbook import chapter1, contents, exercises, notebooks
 from kerasbook.data import Part, Splits, load_auto_mpg
 
 import matplotlib.pyplot as plt
@@ -204,6 +205,26 @@ def test_pictures_show_paths_and_losses():
     shown = {t.get_text() for one in legends.findobj(Legend) for t in one.get_texts()}
     assert {"momentum 0", "momentum 0.8"} <= shown
     assert len(chapter1.plot_learning_rates().get_lines()) == 4
+
+
+def test_a_section_names_its_exercises_and_each_exercise_its_section():
+    cells = notebooks.notebook_of(contents.find(1)).cells
+    text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    sections = dict(re.findall(r"^## ([^\n]*)\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL))
+    named = {
+        (name, title)
+        for title, section in sections.items()
+        for line in re.findall(r"^\*Exercises?: .*?\*$", section, re.MULTILINE | re.DOTALL)
+        for name in re.findall(r"`(\w+)`", line)
+    }
+    practised = {
+        (one.name, re.search(r'Practises: chapter 1, "(.*)"', one.specification)[1])
+        for one in exercises.load().values()
+        if one.key == "chapter1"
+    }
+    assert named == practised
+    assert "\nNine exercises" in text
+    assert len(practised) == 9
 
 
 def test_the_defaults_are_those_that_the_text_tells():
