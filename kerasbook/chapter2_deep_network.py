@@ -32,7 +32,11 @@ from kerasbook.chapter1 import linear, numerical_gradient
 from kerasbook.chapter2 import cross_entropy, cross_entropy_gradient, loss_fn, softmax, train
 from kerasbook.data import load, load_auto_mpg, load_fashion
 from kerasbook.runner import Result
-from kerasbook.testing.compare import largest_difference
+from kerasbook.testing.compare import (
+    largest_difference,
+    largest_differences,
+    outputs_and_gradients,
+)
 from kerasbook.training import evaluate, fit, predict
 
 import keras
@@ -82,9 +86,9 @@ if __name__ == "__main__":
         print(f"{name:20} mean squared error on the validation part {error:.1f} mpg²")
 
 # %% [markdown]
-# The network's line is still made of straight pieces. Each hidden unit is a hinge: below the place
-# where its score $w x + b$ is zero it says nothing, above it a straight line. So the sum may change
-# its slope at every hinge, once per unit. Between two hinges it is as straight as before.
+# The network's line is still made of straight pieces. Each hidden unit is a hinge: on one side of the
+# place where its score $w x + b$ is zero it says nothing, on the other side it is a straight line.
+# So the sum may change its slope at every hinge, once per unit, and is straight in between.
 #
 # Why must there be a bend? Without one, a layer on top of a layer is one layer, because
 # $(x W_1) W_2 = x (W_1 W_2)$. However many are stacked, the line stays straight.
@@ -204,7 +208,7 @@ def initial_weights(sizes, gain=2.0, seed=0, dtype="float32"):
     return weights
 
 
-# %% tags=["hide-input"]
+# %%
 def tape_gradients(x, y, weights):
     """Returns the gradients for each array of `weights`, by automatic differentiation."""
     weights, signal = [tf.convert_to_tensor(array) for array in weights], x
@@ -333,10 +337,11 @@ if __name__ == "__main__":
 
 # %% [markdown]
 # Without a hidden layer the border is straight, and it must cut through the moons. Every hidden
-# unit can put one corner into it. Two corners are not enough. Three are, as the third panel shows;
-# but the second has three units as well, and training did not find the place for them. From six
-# starts it finds it twice. With eight units it finds one every time, because not each of them has
-# to be well placed from the start. That is one reason why networks are larger than they need be.
+# unit can put a corner into it, where its hinge crosses it. With two units no start got further
+# than the straight line. Three suffice, as the third panel shows; but the second has three units as
+# well, and training did not find the place for them: from six starts it finds it twice. With eight
+# units it finds one every time, because not each of them has to be well placed from the start. That
+# is one reason why networks are made larger than they need be.
 #
 # ## How large should the first weights be?
 #
@@ -402,8 +407,9 @@ if __name__ == "__main__":
 # is sure of answers that it has no reason for. The first two rows are lost; their first steps throw
 # the weights out of the range of numbers. But a loss near $\ln 10$ does *not* say that all is well.
 # With a gain of 0.5 it is as good as it can be, and the network does not move: nothing of the
-# picture arrives at its end. What is to be seen before the first step is only the mistake of being
-# too large. The mistake of being too small shows in the steps.
+# picture arrives at its end. So before the first step you see only that weights are too large. That
+# they are too small you see in the steps. (A last layer smaller than the rule says makes the first
+# loss that of a network without prejudice; after an epoch nothing is left of the difference.)
 #
 # Why is 2 right? A score adds up as many products as there are inputs: if signals with the mean
 # square $v$ come in through $m$ weights of variance $q$, it has the variance $m q v$. To keep
@@ -529,41 +535,27 @@ def normalise_backward(delta, s, gamma, epsilon=1e-3):
     return gamma / deviation * (delta - common), (delta * unit).sum(axis=0), delta.sum(axis=0)
 
 
-# %% tags=["hide-input"]
-def compare_normalisation(steps=20, dtype="float64") -> dict[str, float]:
-    """Returns the largest differences to Keras' layer: in training, its gradients, and in use."""
-    random = np.random.default_rng(0)
-    layer = layers.BatchNormalization(dtype=dtype)
-    layer.build((None, 5))
-    weights = [random.normal(1, 0.3, 5), random.normal(size=5), np.zeros(5), np.ones(5)]
-    layer.set_weights(weights)
-    found = {"in training": 0.0, "gradients": 0.0, "in use": 0.0}
-    for _ in range(steps):
-        s, delta = random.normal(3, 2, (2, 16, 5))
-        scores = tf.constant(s)
-        with tf.GradientTape() as tape:
-            tape.watch(scores)
-            theirs = layer(scores, training=True)
-        wanted = [scores, *layer.trainable_variables]
-        theirs_back = tape.gradient(theirs, wanted, output_gradients=tf.constant(delta))
-        output, weights = normalise_batch(s, weights)
-        ours_back = normalise_backward(delta, s, weights[0])
-        new = (
-            largest_difference([output], [theirs]),
-            largest_difference(ours_back, theirs_back),
-            largest_difference([normalise(s, *weights)], [layer(s, training=False)]),
-        )
-        found = {name: max(found[name], each) for name, each in zip(found, new, strict=True)}
-    return found
+# %%
+def compare_normalisation(s) -> dict[str, float]:
+    """Returns the largest differences to Keras' layer: in training, of the way back, in use."""
+    layer, units = layers.BatchNormalization(dtype="float64"), s.shape[1]
+    theirs = outputs_and_gradients(lambda s: layer(s, training=True), s)
+    output, weights = normalise_batch(s, [np.ones(units), *np.zeros((2, units)), np.ones(units)])
+    gradient, *_ = normalise_backward(output, s, gamma=1.0)
+    ours = [output, gradient, normalise(s, *weights)]
+    return largest_differences(("training", "gradient", "use"), ours, [*theirs, layer(s)])
 
 
 # %%
 if __name__ == "__main__":
-    differences = compare_normalisation()
-    print("20 batches, largest difference to Keras' layer:", end=" ")
-    print(", ".join(f"{name} {value:.0e}" for name, value in differences.items()))
+    scores = np.random.default_rng(0).normal(3, 2, (16, 5))
+    for name, difference in compare_normalisation(scores).items():
+        print(f"{name:8} largest difference to Keras' layer {difference:.0e}")
 
 # %% [markdown]
+# (`kerasbook verify chapter2_deep_network` does the same over several steps, and for $\gamma$ and
+# $\beta$.)
+#
 # Back to the deep stack. Does batch normalisation repair a scale that is wrong? We build it in
 # Keras, with a gain, and with or without a normalisation before each ReLU. (The dense layers before
 # one need no bias, because $\beta$ is theirs.)
@@ -593,10 +585,10 @@ if __name__ == "__main__":
         print(f"gain {gain:<21} {losses[0]:8.3f} {losses[1]:12.3f}")
 
 # %% [markdown]
-# With the normalisation the weights that were too small to learn do learn, and nearly as well as
-# He's. It costs memory and time, and it makes the answer for one row of a batch depend on the
-# others, in training; with batches of a few rows that is noise. Chapter 9 asks what it means when a
-# batch is divided among several devices.
+# With the normalisation the weights that were too small to learn do learn, as well as He's. It costs
+# memory and time, and in training it makes the answer for one row of a batch depend on the others;
+# with batches of a few rows that is noise. Chapter 9 asks what it means when a batch is divided
+# among several devices.
 #
 # ## The same in Keras
 #
