@@ -21,6 +21,7 @@ SENTENCES = [
     "the words have {measured/lengths/letters:.1f} letters and "
     "{measured/lengths/sounds:.1f} sounds on average",
 ]
+ELSEWHERE = dict.fromkeys(("0.002", "0.004", "0.008", "0.012", "0.016"), "rates that were tried")
 
 TOLERANCE = {"float32": 1e-5, "float64": 1e-10}
 SOUNDS = 8

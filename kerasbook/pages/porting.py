@@ -441,7 +441,7 @@ if __name__ == "__main__":
 # %%
 def article_models() -> dict[str, keras.Model]:
     """Returns the models that the functions carry weights into, by the articles' names."""
-    transformer = {"width": 64, "heads": 8, "blocks": 6, "pre_norm": False}
+    transformer = {"width": 64, "heads": 8, "blocks": 6, "post_norm": True}
     return {
         "linear regression": make_linear(1),
         "deep network": make_deep((28, 28, 1), 10),
