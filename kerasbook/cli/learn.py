@@ -115,7 +115,8 @@ def solution(
 
 def progress(exercises: Folder = None):
     """Show which exercises were passed, with points and hints; in the folder of your answers."""
-    from kerasbook.exercises.cards import cards, stars
+    from kerasbook.exercises.cards import cards
+    from kerasbook.exercises.folder import stars
     from kerasbook.learner.progress import Progress
 
     from rich.console import Console

@@ -145,7 +145,8 @@ def tell_end(made: list[dict], out: Path, part: str, absent: list[str]) -> None:
 
 def list_exercises(folder: Folder = None):
     """Show all exercises with difficulty, minutes and points."""
-    from kerasbook.exercises.cards import cards, head
+    from kerasbook.exercises.cards import cards
+    from kerasbook.exercises.folder import head
 
     found = cards(folder)
     for one in found.values():
