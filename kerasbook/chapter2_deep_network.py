@@ -703,11 +703,13 @@ if __name__ == "__main__":
         print(f"{part:10} loss {scores['loss']:.3f}  accuracy {scores['accuracy']:.3f}")
 
 # %% [markdown]
-# SENTENCE
+# Over five seeds the test accuracy was 0.846 ± 0.006, mean ± standard deviation. That is only about
+# one percentage point more than softmax regression's on the page before, and little more than the
+# standard error of a share measured on 2,000 pictures. A hundred thousand weights for one point?
 #
-# The training loss falls further than the validation loss. The network has begun to remember its
-# pictures instead of learning what they have in common. [The next page](chapter2_training.ipynb)
-# measures this and holds it back.
+# The curves say why. The training loss goes on falling, while the validation loss does not follow:
+# the network has begun to remember its pictures instead of learning what they have in common. [The
+# next page](chapter2_training.ipynb) measures this and holds it back.
 #
 # ## What to try
 #

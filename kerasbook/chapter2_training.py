@@ -592,8 +592,8 @@ if __name__ == "__main__":
 # training only, and a training score is the mean over an epoch during which the model was still
 # getting better.
 #
-# Over five seeds the test accuracy was SENTENCE, mean ± standard deviation. And the three pages of
-# this chapter side by side:
+# Over five seeds the test accuracy was 0.863 ± 0.005, mean ± standard deviation. And the three
+# pages of this chapter side by side:
 
 # %%
 if __name__ == "__main__":
@@ -602,7 +602,9 @@ if __name__ == "__main__":
         print(f"{key:22} test accuracy {score['mean']:.3f} ± {score['sd']:.3f}")
 
 # %% [markdown]
-# LADDER
+# From the first page to the second it is the layers that were added, from the second to the third
+# Adam, dropout and L2. The network is the same in both, and what it gains by the way in which it is
+# trained is more than what it gained by being deep.
 #
 # These are the answers of which it was surest, among the wrong ones. Not all are its fault.
 
