@@ -603,10 +603,12 @@ if __name__ == "__main__":
 
 # %% [markdown]
 # From the first page to the second it is the layers that were added, from the second to the third
-# Adam, dropout and L2. The network is the same in both, and what it gains by the way in which it is
-# trained is more than what it gained by being deep.
+# Adam, dropout and L2. The network is the same in both, and what it gains here by the way in which
+# it is trained is more than what it gained by being deep.
 #
-# These are the answers of which it was surest, among the wrong ones. Not all are its fault.
+# These are the answers of which it was surest, among the wrong ones. A title says first what the
+# garment is, and then what the network took it for: "Sandal, not Sneaker" is a sandal. Not all are
+# its fault.
 
 # %% alt="Ten test pictures that the network gets wrong and is sure of, with the true kind and the answer: sandals called sneakers, a high sneaker called a boot, trousers called a dress, dresses called a T-shirt and trousers, a coat called a shirt."
 if __name__ == "__main__":
