@@ -120,21 +120,21 @@ def test_the_update_ratio_of_sgd_is_that_of_gradient_and_weights():
 def test_small_first_weights_hold_sgd_back_and_not_adam():
     x, y = random().normal(size=(640, 30)).astype("float32"), random(1).integers(0, 10, 640)
     x[np.arange(640), y] += 3
-    series = training.optimiser_losses(x, y, gain=0.02, epochs=2)
+    series = training.optimiser_losses(x, y, gain=0.02, epochs=6)
     assert list(series) == [
         f"{n}, learning rate {r:g}" for n, (*_, r) in training.OPTIMISERS.items()
     ]
     sgd, momentum, rmsprop, adam = (losses[-1] for losses in series.values())
-    assert min(sgd, momentum) > 2.2 > max(rmsprop, adam)
+    assert min(sgd, momentum) > 2.2 > 2 > max(rmsprop, adam)
 
 
-def test_the_search_for_a_rate_begins_low_and_ends_in_ruin():
+def test_the_search_for_a_rate_begins_low_and_goes_too_far():
     x, y, weights = class_data("float64", 60, (6, 16, 3))
     rates, losses = training.losses_by_rate(weights, x, y, steps=100)
     assert rates[[0, -1]] == pytest.approx([1e-4, 10])
     np.testing.assert_allclose(rates[1:] / rates[:-1], rates[1] / rates[0])
     assert np.nanmin(losses) < losses[0]
-    assert not losses[-1] < 2 * losses[0]  # far above, or not a number
+    assert losses[-20:].mean() > 1.4 * losses.min()
 
 
 # Penalties and loops
