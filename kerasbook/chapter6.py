@@ -815,7 +815,7 @@ class Stack(layers.Layer):
         self.norm = None if post_norm else layers.LayerNormalization(epsilon=1e-6, name="norm")
 
     def build_from_config(self, config):
-        """Lets a loaded stack be: a loaded stack is built by its first call, as a new one is."""
+        """Lets the first call build a loaded stack, as it builds a new one."""
 
     def call(self, tokens, attention_mask=None, places=None, training=False):
         """Returns (n, time, width); attention_mask (n, time or 1, time), places (n, time)."""
