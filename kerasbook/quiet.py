@@ -21,7 +21,7 @@ def quiet_tensorflow() -> None:
 
 
 def load_within(name: str, context: Callable[[], AbstractContextManager]) -> None:
-    """Has a module, when it is imported for the first time, load within a context manager."""
+    """Lets a module, when it is imported for the first time, load within a context manager."""
     sys.meta_path.insert(0, _Within(name, context))
 
 

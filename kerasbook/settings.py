@@ -22,7 +22,7 @@ UNSET += ("TF_USE_LEGACY_KERAS",)  # makes tf.keras another library
 
 
 def pin() -> None:
-    """Has Keras begin with its defaults and TensorFlow; warns where it has begun otherwise."""
+    """Lets Keras begin with its defaults and TensorFlow; warns where it has begun otherwise."""
     os.environ["KERAS_BACKEND"] = "tensorflow"
     for name in UNSET:
         os.environ.pop(name, None)

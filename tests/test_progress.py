@@ -103,9 +103,8 @@ def train(drawn, seconds):
 
 def test_the_plot_is_drawn_at_most_twice_a_second(drawn):
     train(drawn, 10)
-    _, *in_training, _ = (
-        drawn.at
-    )  # the first says that it compiles; the last one is drawn at the end, whenever that is
+    # The first says that it compiles; the last is drawn at the end, whenever that is.
+    _, *in_training, _ = drawn.at
     assert 17 <= len(in_training) <= 20
     assert np.diff(in_training).min() >= 0.5
 
@@ -114,7 +113,7 @@ def test_the_plot_is_drawn_at_most_twice_a_second(drawn):
 def test_slow_drawings_come_less_often_and_never_take_two_percent(drawn, cost):
     drawn.cost = cost
     train(drawn, 300)
-    assert len(drawn.at) * cost <= 0.01 * 300 + 2 * cost
+    assert len(drawn.at) * cost <= 0.01 * 300 + 3 * cost  # the first says that it compiles
 
 
 def test_the_plot_shows_both_losses_the_scores_and_how_far_it_is(drawn):

@@ -23,6 +23,10 @@ class ExerciseError(UserError):
     """An exercise file that cannot be used, and why."""
 
 
+class NoCard(ExerciseError):
+    """An exercise whose file must be run to know what it says of itself."""
+
+
 @dataclass(frozen=True)
 class Card:
     """What an exercise's file says of it in literals; the names are those of Exercise."""
@@ -42,9 +46,10 @@ class Card:
 
 
 def card_of(name: str, path: Path) -> Any:
-    """Returns the card of an exercise; the Exercise itself, where its file has no literals.
+    """Returns the card of an exercise.
 
     Raises:
+        NoCard: what it says of itself is no literal.
         ExerciseError: the file cannot be read.
     """
     try:
@@ -60,9 +65,7 @@ def card_of(name: str, path: Path) -> Any:
                 return Card(name, title, **{each: ast.literal_eval(given[each]) for each in names})
             except (KeyError, ValueError):
                 continue
-    from kerasbook.exercises.exercise import load_file
-
-    return load_file(path)
+    raise NoCard(f"{path}: {', '.join(names)} are no literals")
 
 
 def cards(folder: Path | None = None) -> dict[str, Any]:

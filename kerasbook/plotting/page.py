@@ -54,7 +54,7 @@ class AxesArray(np.ndarray):
 
 
 def say_nothing_of_axes() -> None:
-    """Has a notebook whose cell ends with Axes show the picture alone, not `<Axes: >` above it."""
+    """Lets a notebook whose cell ends with Axes show the picture alone, not `<Axes: >` above it."""
     if (shell := getattr(kernel(), "shell", None)) is not None:
         shown = shell.display_formatter.ipython_display_formatter
         shown.for_type(Axes, lambda axes: None)
