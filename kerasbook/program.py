@@ -92,7 +92,7 @@ class Patient:
         return len(text)
 
     def flush(self):
-        """Hands on what waits."""
+        """Writes what waits."""
         self._try(self.stream.flush)
 
     def _try(self, action, *arguments):

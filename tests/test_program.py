@@ -50,6 +50,16 @@ finally:
     assert "Traceback" not in done.stderr
 
 
+def test_an_exercise_that_computes_what_it_says_is_run(tmp_path, monkeypatch):
+    text = cards.file_of("huber_loss").read_text(encoding="utf-8")
+    text = text.replace("minutes=20", "minutes=4 * 5", 1)
+    (tmp_path / "own.py").write_text(text, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    for words in (["hint", "huber_loss"], ["exercises", "list"], ["progress"]):
+        done = CliRunner().invoke(app, [*words, "--exercises", str(tmp_path)])
+        assert done.exit_code == 0, done.output
+
+
 def test_cards_are_what_the_exercises_say():
     for found in cards.cards().values():
         text = cards.file_of(found.name).read_text(encoding="utf-8")

@@ -6,7 +6,7 @@ import contextlib
 from pathlib import Path
 from typing import Annotated
 
-from kerasbook.cli.verbs import Folder, Level, chosen, verb
+from kerasbook.cli.verbs import Folder, Level, chosen, described, verb
 from kerasbook.program import many
 
 import typer
@@ -96,7 +96,12 @@ def hint(name: str, exercises: Folder = None):
     from kerasbook.exercises import cards
     from kerasbook.learner.progress import Progress, next_hint
 
-    one = cards.named(name, exercises)
+    try:
+        one = cards.named(name, exercises)
+    except cards.NoCard:
+        from kerasbook.learner import learner
+
+        one = learner.named(name, exercises)
     number, text = next_hint(one, Progress.of(Path.cwd()))
     print(f"hint {number} of {len(one.hints)} to {one.name}\n\n{text}")
 
@@ -115,14 +120,13 @@ def solution(
 
 def progress(exercises: Folder = None):
     """Show which exercises were passed, with points and hints; in the folder of your answers."""
-    from kerasbook.exercises.cards import cards
-    from kerasbook.exercises.folder import stars
+    from kerasbook.exercises.cards import stars
     from kerasbook.learner.progress import Progress
 
     from rich.console import Console
     from rich.table import Table
 
-    found = cards(exercises)
+    found = described(exercises)
     kept = Progress.of(Path.cwd())
     table = Table("", "exercise", "chapter", "", "points", "checked", "hints", box=None)
     for one in found.values():

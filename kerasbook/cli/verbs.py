@@ -81,3 +81,13 @@ def chosen(folder: Path | None, chapter: int | str | None = None, questions: str
             return load(folder, chapter)
         names = [name.strip() for name in questions.split(",")]
         return load_named(names, folder, chapter)
+
+
+def described(folder: Path | None) -> dict[str, Any]:
+    """Returns what exercises say of themselves, without running their files where that will do."""
+    from kerasbook.exercises import cards
+
+    try:
+        return cards.cards(folder)
+    except cards.NoCard:
+        return chosen(folder)

@@ -7,13 +7,24 @@ from __future__ import annotations
 
 import ast
 import difflib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from kerasbook.contents import key_of, place_of
-from kerasbook.exercises.folder import ExerciseError, stub_files
+from kerasbook.program import UserError
+
+STUB = re.compile(r"^@exercise\.stub\n(?:def|class) (\w+)", re.MULTILINE)
+
+
+class ExerciseError(UserError):
+    """An exercise file that cannot be used, and why."""
+
+
+class NoCard(ExerciseError):
+    """An exercise whose file must be run to know what it says of itself."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +46,10 @@ class Card:
 
 
 def card_of(name: str, path: Path) -> Any:
-    """Returns the card of an exercise; the Exercise itself, where its file has no literals.
+    """Returns the card of an exercise.
 
     Raises:
+        NoCard: what it says of itself is no literal.
         ExerciseError: the file cannot be read.
     """
     try:
@@ -53,9 +65,7 @@ def card_of(name: str, path: Path) -> Any:
                 return Card(name, title, **{each: ast.literal_eval(given[each]) for each in names})
             except (KeyError, ValueError):
                 continue
-    from kerasbook.exercises.exercise import load_file
-
-    return load_file(path)
+    raise NoCard(f"{path}: {', '.join(names)} are no literals")
 
 
 def cards(folder: Path | None = None) -> dict[str, Any]:
@@ -80,3 +90,37 @@ def file_of(name: str, folder: Path | None = None) -> Path:
         alike = difflib.get_close_matches(name, files, 3, 0.4) or list(files)[:5]
         raise ExerciseError(f"there is no exercise {name!r}; is it {' or '.join(alike)}?")
     return files[name]
+
+
+def stars(exercise: Any) -> str:
+    """Returns the difficulty: ★☆☆ to ★★★."""
+    return "★" * exercise.difficulty + "☆" * (3 - exercise.difficulty)
+
+
+def head(exercise: Any) -> str:
+    """Returns title, difficulty, minutes, points in a line."""
+    points = f"{exercise.points:g} point{'s' if exercise.points != 1 else ''}"
+    return f"{exercise.title} · {stars(exercise)} · {exercise.minutes} minutes · {points}"
+
+
+def files_of(folder: Path | None = None) -> list[Path]:
+    """Returns the exercise files of a folder, or the book's; names beginning with "_" are none."""
+    root, pattern = (folder, "**/*.py") if folder else (Path(__file__).parent, "chapter*/*.py")
+    return [path for path in sorted(root.glob(pattern)) if not path.name.startswith("_")]
+
+
+def stub_files(folder: Path | None = None) -> dict[str, Path]:
+    """Returns the file of each exercise by its name, without importing any.
+
+    Raises:
+        ExerciseError: no exercise, or two with one name.
+    """
+    found: dict[str, Path] = {}
+    for path in files_of(folder):
+        for name in STUB.findall(path.read_text(encoding="utf-8")):
+            if name in found:
+                raise ExerciseError(f"{path}: {found[name]} has {name} too")
+            found[name] = path
+    if not found:
+        raise ExerciseError(f"no exercise in {folder or Path(__file__).parent}")
+    return found

@@ -50,7 +50,7 @@ from pathlib import Path
 from typing import Any
 
 from kerasbook.contents import key_of, name_of, place_of
-from kerasbook.exercises.folder import ExerciseError, files_of, head, stars, stub_files
+from kerasbook.exercises.cards import ExerciseError, files_of, head, stars, stub_files
 from kerasbook.files import atomic_path
 
 import numpy as np

@@ -32,15 +32,23 @@ from kerasbook.runner.flags import moved, parse
 from kerasbook.runner.output import held, nothing_printed
 
 
-@dataclass
+@dataclass(repr=False)
 class Result:
-    """What a chapter's `main` returns."""
+    """What a chapter's `main` returns; shown, it is its scores, rounded."""
 
     splits: Any  # kerasbook.data.Splits
     model: Any  # keras.Model
     history: Any  # kerasbook.training.History
     scores: dict[str, dict[str, float]] = field(default_factory=dict)  # validation and test
     figures: dict[str, Any] = field(default_factory=dict)  # file name → Figure or Axes
+
+    def __repr__(self) -> str:
+        """Returns the scores, a line for each part."""
+        lines = [
+            f"{part}: " + "  ".join(f"{name} {value:.4g}" for name, value in values.items())
+            for part, values in self.scores.items()
+        ]
+        return "\n".join(lines) or "Result without scores"
 
 
 def run(module_name: str, arguments: list[str] | None = None) -> None:

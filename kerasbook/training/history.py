@@ -7,7 +7,19 @@ from kerasbook.program import many
 import keras
 
 
-@dataclass
+class Scores(dict):
+    """Scores by name, shown rounded; the numbers themselves are not."""
+
+    def __repr__(self) -> str:
+        """Returns the scores with four digits: {'loss': 0.4123, 'mae': 2.564}."""
+        parts = [
+            f"{name!r}: {value:.4g}" if isinstance(value, int | float) else f"{name!r}: {value!r}"
+            for name, value in self.items()
+        ]
+        return "{" + ", ".join(parts) + "}"
+
+
+@dataclass(repr=False)
 class History:
     """What a training run leaves: `history[name][i]` is a score after epoch `epoch[i]`.
 
@@ -24,6 +36,11 @@ class History:
         self.epoch.append(epoch)
         for name, value in logs.items():
             self.history.setdefault(name, []).append(float(value))
+
+    def __repr__(self) -> str:
+        """Returns how many epochs, and the last scores."""
+        last = Scores(self.last()) if self.epoch else {}
+        return f"History({many(len(self.epoch), 'epoch')}, last: {last})"
 
     def last(self) -> dict[str, float]:
         """Returns the scores of the last epoch."""

@@ -120,7 +120,7 @@ class _Bar(_Nothing):
             epoch=1,
             epochs=epochs,
             speed="",
-            scores="",
+            scores="compiling …",
         )
         self.started, self.first = time.perf_counter(), None
         self.drawn_at = 0.0
@@ -175,9 +175,17 @@ class _Plot(_Nothing):
         self.done, self.line, self.handle = 0.0, "", None
         self.first = None  # (epochs done, time) at the first call: compiling is not speed
 
+    def __enter__(self):
+        self.line = "compiling …"
+        self.show(f"<pre>{self.line}</pre>")
+        return self
+
     def __exit__(self, *error):
         if self.training:
             self.draw()
+        else:  # nothing was left to do
+            self.line = ""
+            self.show("")
 
     def note(self, text):
         print(f"note: {text}")
