@@ -113,6 +113,20 @@ def test_a_teachers_own_exercises_are_handed_out_as_notebooks_too(kerasbook, tea
     assert path.read_text(encoding="utf-8") == text
 
 
+def test_an_answer_with_numpy_alone_does_not_wait_for_tensorflow(teacher, tmp_path):
+    path = tmp_path / "answer.py"
+    path.write_text("import numpy as np\n" + RIGHT, encoding="utf-8")
+    assert not learner.needs_tensorflow(path, teacher)
+    path.write_text(
+        RIGHT + "import sys\nassert 'tensorflow' not in sys.modules\n", encoding="utf-8"
+    )
+    with Workers(tensorflow=False) as light:
+        (result,) = learner.check_file(path, load(teacher), light)
+    assert result.status == "pass", result.message
+    path.write_text("import tensorflow as tf\n" + RIGHT, encoding="utf-8")
+    assert learner.needs_tensorflow(path, teacher)
+
+
 def test_no_answer_is_ever_lost(kerasbook, teacher, tmp_path):
     path = tmp_path / "desk/exercises/chapter1.py"
     notebook_path = tmp_path / "desk/chapter1_exercises.ipynb"

@@ -803,3 +803,17 @@ plotting.plot_lines({"a": [1, 2]}, x_label="x", y_label="y").figure.canvas.draw(
     hidden = {"DISPLAY", "WAYLAND_DISPLAY", "MPLBACKEND"}
     environment = {key: value for key, value in os.environ.items() if key not in hidden}
     subprocess.run([sys.executable, "-c", program], env=environment, check=True, timeout=60)
+
+
+def test_a_live_notebook_shows_pictures_and_no_axes(monkeypatch):
+    from kerasbook.plotting import page
+
+    from IPython.core.formatters import DisplayFormatter
+
+    shell = SimpleNamespace(display_formatter=DisplayFormatter())
+    monkeypatch.setattr(page, "kernel", lambda: SimpleNamespace(shell=shell))
+    axes = page.new_axes(2, 2, 4, 4)
+    for drawn in (axes, axes[0], axes[0, 0], axes.ravel(), page.given_axes(list(axes.flat), 2)):
+        assert shell.display_formatter.format(drawn) == ({}, {})
+    assert shell.display_formatter.format(np.zeros(2))[0]["text/plain"] == "array([0., 0.])"
+    plt.close(axes[0, 0].figure)

@@ -3,7 +3,7 @@
 import importlib.util
 
 from kerasbook.chapter1 import make_model as make_linear
-from kerasbook.chapter2 import make_model as make_deep
+from kerasbook.chapter2_deep_network import make_model as make_deep
 from kerasbook.chapter6 import sinusoids
 from kerasbook.chapter6_encoder_decoder import LETTERS, make_pronouncer
 from kerasbook.pages import porting

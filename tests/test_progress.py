@@ -103,7 +103,8 @@ def train(drawn, seconds):
 
 def test_the_plot_is_drawn_at_most_twice_a_second(drawn):
     train(drawn, 10)
-    *in_training, _ = drawn.at  # the last one is drawn at the end, whenever that is
+    # The first says that it compiles; the last is drawn at the end, whenever that is.
+    _, *in_training, _ = drawn.at
     assert 17 <= len(in_training) <= 20
     assert np.diff(in_training).min() >= 0.5
 
@@ -112,7 +113,7 @@ def test_the_plot_is_drawn_at_most_twice_a_second(drawn):
 def test_slow_drawings_come_less_often_and_never_take_two_percent(drawn, cost):
     drawn.cost = cost
     train(drawn, 300)
-    assert len(drawn.at) * cost <= 0.01 * 300 + 2 * cost
+    assert len(drawn.at) * cost <= 0.01 * 300 + 3 * cost  # the first says that it compiles
 
 
 def test_the_plot_shows_both_losses_the_scores_and_how_far_it_is(drawn):
@@ -122,7 +123,8 @@ def test_the_plot_shows_both_losses_the_scores_and_how_far_it_is(drawn):
         drawn.plot.epoch_end(0, {"loss": 2.0, "val_loss": 2.5})
         drawn.clock.now += 0.2
         drawn.plot.update(1, 500, {"loss": math.nan})
-    first, second, last = drawn.pages
+    waiting, first, second, last = drawn.pages
+    assert waiting == "<pre>compiling …</pre>"
     assert 'value="0.500" max="2"' in first
     assert "loss 3  accuracy 0.2" in first
     assert "validation" not in first
@@ -148,3 +150,23 @@ def test_none_prints_nothing(capsys):
         shown.update(0, 1, {"loss": 1.0})
         shown.epoch_end(0, {"loss": 1.0})
     assert capsys.readouterr().out == ""
+
+
+def test_until_the_first_step_a_bar_says_that_it_compiles(capsys):
+    with progress._Bar(2, 10) as bar:
+        assert bar.bar.tasks[0].fields["scores"] == "compiling …"
+        bar.update(0, 1, {"loss": 0.5})
+        assert bar.bar.tasks[0].fields["scores"] == "loss 0.5"
+
+
+def test_scores_are_shown_rounded_and_kept_whole():
+    from kerasbook.runner import Result
+    from kerasbook.training.history import History, Scores
+
+    scores = Scores(loss=0.123456789, mae=2)
+    assert repr(scores) == "{'loss': 0.1235, 'mae': 2}"
+    assert scores == {"loss": 0.123456789, "mae": 2}
+    history = History({"loss": [1.0, 0.123456789]}, [0, 1])
+    assert repr(history) == "History(2 epochs, last: {'loss': 0.1235})"
+    result = Result(None, None, history, {"test": scores, "validation": scores})
+    assert repr(result) == "test: loss 0.1235  mae 2\nvalidation: loss 0.1235  mae 2"

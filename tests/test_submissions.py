@@ -435,7 +435,7 @@ take_in_truly, intake.take_in = intake.take_in, take_in
 def nothing_below(number):
     """Whether a process has no children left, soon; on Linux, which tells."""
     children = Path(f"/proc/{number}/task/{number}/children")
-    ends = time.monotonic() + 5
+    ends = time.monotonic() + 60
     while children.exists() and children.read_text() and time.monotonic() < ends:
         time.sleep(0.02)
     return not children.exists() or not children.read_text()
@@ -446,9 +446,9 @@ def test_what_the_reader_does_not_survive_is_a_note(anna, monkeypatch, readers):
     monkeypatch.setattr(intake, "SECONDS", 1)
     server = readers(ENDS)
     ends = {"killed": "ended", "full": "memory", "busy": "more than 1 s of the processor"}
-    for name, word in {**ends, "slow": "more than 2 s"}.items():
-        if name == "slow":
-            monkeypatch.setattr(intake, "WAIT", 2)
+    for name, word in {**ends, "slow": "more than 4 s"}.items():
+        # A second of the processor may be many by the clock, on a busy machine.
+        monkeypatch.setattr(intake, "WAIT", 4 if name == "slow" else 300)
         submission = take_in_apart(anna.parent / name, ["mean"])
         assert submission.digest == ""
         assert noted(submission, "cannot be read", word)

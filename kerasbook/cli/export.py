@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 from kerasbook.cli.verbs import Chapter, Folder, Questions, chosen, verb
+from kerasbook.program import many
 
 import typer
 
@@ -163,7 +164,7 @@ def export_table(made, out: Path, file: Path, assignment: str, roster: Path | No
     known = gradebooks.read_roster(roster) if roster else None
     write_private(file, made(records, assignment, known).encode())
     missing = gradebooks.left_out(records, known)
-    print(f"{file}: {len(records) - len(missing)} learners")
+    print(f"{file}: {many(len(records) - len(missing), 'learner')}")
     there = {record["learner"] for record in records}
     for learner in (name for name in known or () if name not in there):
         print(f"handed in nothing: {one_line(learner)}")

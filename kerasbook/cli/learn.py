@@ -6,7 +6,8 @@ import contextlib
 from pathlib import Path
 from typing import Annotated
 
-from kerasbook.cli.verbs import Folder, Level, chosen, many, verb
+from kerasbook.cli.verbs import Folder, Level, chosen, described, verb
+from kerasbook.program import many
 
 import typer
 
@@ -47,8 +48,8 @@ def check(
     from rich.console import Console
 
     console = Console()
-    # The workers import TensorFlow while this process does.
-    with Workers(level) as workers:
+    # The workers import TensorFlow, if it is needed, while this process does.
+    with Workers(level, tensorflow=learner.needs_tensorflow(file, exercises)) as workers:
         with console.status("loading the exercises"):
             found = learner.exercises_of(file, exercises)
 
@@ -92,10 +93,16 @@ def watch(
 
 def hint(name: str, exercises: Folder = None):
     """Show the next hint to an exercise; there are three."""
-    from kerasbook.learner import learner
+    from kerasbook.exercises import cards
+    from kerasbook.learner.progress import Progress, next_hint
 
-    one = learner.named(name, exercises)
-    number, text = learner.next_hint(one, learner.Progress.of(Path.cwd()))
+    try:
+        one = cards.named(name, exercises)
+    except cards.NoCard:
+        from kerasbook.learner import learner
+
+        one = learner.named(name, exercises)
+    number, text = next_hint(one, Progress.of(Path.cwd()))
     print(f"hint {number} of {len(one.hints)} to {one.name}\n\n{text}")
 
 
@@ -113,14 +120,14 @@ def solution(
 
 def progress(exercises: Folder = None):
     """Show which exercises were passed, with points and hints; in the folder of your answers."""
-    from kerasbook.exercises.exercise import stars
-    from kerasbook.learner import learner
+    from kerasbook.exercises.cards import stars
+    from kerasbook.learner.progress import Progress
 
     from rich.console import Console
     from rich.table import Table
 
-    found = chosen(exercises)
-    kept = learner.Progress.of(Path.cwd())
+    found = described(exercises)
+    kept = Progress.of(Path.cwd())
     table = Table("", "exercise", "chapter", "", "points", "checked", "hints", box=None)
     for one in found.values():
         entry = kept.entry(one.name)

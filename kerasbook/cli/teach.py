@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Annotated
 
 from kerasbook import contents
-from kerasbook.cli.verbs import Chapter, Folder, Level, Questions, chosen, many, verb
-from kerasbook.program import fail
+from kerasbook.cli.verbs import Chapter, Folder, Level, Questions, chosen, described, verb
+from kerasbook.program import fail, many
 
 import typer
 
@@ -145,9 +145,9 @@ def tell_end(made: list[dict], out: Path, part: str, absent: list[str]) -> None:
 
 def list_exercises(folder: Folder = None):
     """Show all exercises with difficulty, minutes and points."""
-    from kerasbook.exercises.exercise import head
+    from kerasbook.exercises.cards import head
 
-    found = chosen(folder)
+    found = described(folder)
     for one in found.values():
         print(f"{one.chapter}  {one.name}: {head(one)}")
     minutes, points = (

@@ -83,6 +83,11 @@ def chosen(folder: Path | None, chapter: int | str | None = None, questions: str
         return load_named(names, folder, chapter)
 
 
-def many(count: int, what: str) -> str:
-    """Returns the count with its word: `1 question`, `2 questions`."""
-    return f"{count} {what}" + ("" if count == 1 else "s")
+def described(folder: Path | None) -> dict[str, Any]:
+    """Returns what exercises say of themselves, without running their files where that will do."""
+    from kerasbook.exercises import cards
+
+    try:
+        return cards.cards(folder)
+    except cards.NoCard:
+        return chosen(folder)

@@ -50,20 +50,17 @@ from pathlib import Path
 from typing import Any
 
 from kerasbook.contents import key_of, name_of, place_of
+from kerasbook.exercises.cards import ExerciseError, files_of, head, stars, stub_files
 from kerasbook.files import atomic_path
-from kerasbook.program import UserError
 
 import numpy as np
+
+__all__ = ["Case", "Exercise", "ExerciseError", "files_of", "head", "load", "stars", "stub_files"]
 
 Inputs = Mapping[str, Any]
 Outputs = dict[str, np.ndarray]
 PUBLIC_SEED = 20_260
-STUB = re.compile(r"^@exercise\.stub\n(?:def|class) (\w+)", re.MULTILINE)
 FEWEST_WRONG, FEWEST_MESSAGES, FEWEST_RIGHT = 8, 3, 3
-
-
-class ExerciseError(UserError):
-    """An exercise file that cannot be used, and why."""
 
 
 @dataclass(frozen=True)
@@ -167,8 +164,9 @@ class Exercise:
     def stub(self, function: Callable) -> Callable:
         """Registers what the learner gets; its docstring is the whole specification."""
         self.name = function.__name__
-        self.specification = inspect.cleandoc(function.__doc__ or "")
         self.stub_source = source_of(function)
+        definition = ast.parse(self.stub_source).body[0]  # python -OO takes __doc__ away
+        self.specification = ast.get_docstring(definition) or ""
         return function
 
     def reference(self, function: Callable) -> Callable:
@@ -269,17 +267,6 @@ class Exercise:
             yield "difficulty must be 1, 2 or 3; points and minutes above 0"
 
 
-def stars(exercise: Exercise) -> str:
-    """Returns the difficulty: ★☆☆ to ★★★."""
-    return "★" * exercise.difficulty + "☆" * (3 - exercise.difficulty)
-
-
-def head(exercise: Exercise) -> str:
-    """Returns title, difficulty, minutes, points in a line."""
-    points = f"{exercise.points:g} point{'s' if exercise.points != 1 else ''}"
-    return f"{exercise.title} · {stars(exercise)} · {exercise.minutes} minutes · {points}"
-
-
 def imports_of(tree: ast.Module, text: str) -> Iterator[str]:
     """Yields the import lines of a file, but those of this package, which learners do not have."""
     for node in tree.body:
@@ -324,29 +311,6 @@ def load_file(path: Path) -> Exercise:
     if first := next(exercise.problems(), None):
         raise ExerciseError(f"{path}: {first}")
     return exercise
-
-
-def files_of(folder: Path | None = None) -> list[Path]:
-    """Returns the exercise files of a folder, or the book's; names beginning with "_" are none."""
-    root, pattern = (folder, "**/*.py") if folder else (Path(__file__).parent, "chapter*/*.py")
-    return [path for path in sorted(root.glob(pattern)) if not path.name.startswith("_")]
-
-
-def stub_files(folder: Path | None = None) -> dict[str, Path]:
-    """Returns the file of each exercise by its name, without importing any.
-
-    Raises:
-        ExerciseError: no exercise, or two with one name.
-    """
-    found: dict[str, Path] = {}
-    for path in files_of(folder):
-        for name in STUB.findall(path.read_text(encoding="utf-8")):
-            if name in found:
-                raise ExerciseError(f"{path}: {found[name]} has {name} too")
-            found[name] = path
-    if not found:
-        raise ExerciseError(f"no exercise in {folder or Path(__file__).parent}")
-    return found
 
 
 def load(folder: Path | None = None, chapter: int | str | None = None) -> dict[str, Exercise]:

@@ -27,7 +27,7 @@ LEVELS = {
 }
 START = (
     "import sys; sys.path.insert(0, sys.argv[1]); from worker import server; del sys.path[0]; "
-    "server.start(int(sys.argv[2]))"
+    "server.start(int(sys.argv[2]), sys.argv[3:])"
 )
 
 
@@ -42,18 +42,27 @@ class Workers:
         level: of isolation; None takes the strongest that this machine gives.
         hidden: folders that no worker may read; the book itself is always one of them.
         memory: bytes that a worker may hold.
+        tensorflow: whether the server imports TensorFlow and Keras, once for all workers; without,
+            it is there in a tenth of the time, and an answer that imports them has to wait.
 
     Raises:
         WorkersError: no fork on this machine, no such level, TensorFlow cannot be imported, or a
             hidden folder holds the libraries.
     """
 
-    def __init__(self, level: int | None = None, hidden: Sequence[Path] = (), memory: int = MEMORY):
+    def __init__(
+        self,
+        level: int | None = None,
+        hidden: Sequence[Path] = (),
+        memory: int = MEMORY,
+        tensorflow: bool = True,
+    ):
         if not hasattr(os, "fork"):
             raise WorkersError("answers are checked on Linux and macOS; on Windows, use WSL")
         if level not in (None, *LEVELS):
             raise WorkersError(f"no level {level} of isolation; there are 1, 2 and 5")
         self.memory = memory
+        self._libraries = ["keras", "tensorflow"] if tensorflow else ["numpy"]
         self._wanted = level
         # Relative paths are made absolute here: the server lives in another folder.
         if folder := holding_libraries(hidden):
@@ -78,7 +87,7 @@ class Workers:
         with theirs, self._log.open("wb") as log:
             self._server = retry(
                 lambda: subprocess.Popen(
-                    [*python, str(folder), str(theirs.fileno())],
+                    [*python, str(folder), str(theirs.fileno()), *self._libraries],
                     pass_fds=[theirs.fileno()],
                     env=environment(self._home),
                     cwd="/",

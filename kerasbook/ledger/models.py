@@ -10,6 +10,8 @@ from types import SimpleNamespace
 from kerasbook import (
     chapter1,
     chapter2,
+    chapter2_deep_network,
+    chapter2_training,
     chapter3,
     chapter4,
     chapter5,
@@ -39,23 +41,22 @@ def _(draw):
     return model_pairs(draw, model, lambda x, w: chapter1.linear(x, *w), x, of_x=True)
 
 
-@claim(2, "whole model: the deep network with its penalty", sources="NK")
+@claim("chapter2_training", "whole model: the deep network with its penalty", sources="NK")
 def _(draw):
     x, classes = draw(9, 4, 3, 1), draw.size()
     y = draw.random.integers(0, classes, 9)
     with precision(draw.dtype):
-        model = chapter2.make_model((4, 3, 1), classes, (6, 5), dropout=0.5, l2=RATE)
+        model = chapter2_training.make_model((4, 3, 1), classes, (6, 5), dropout=0.5, l2=RATE)
         loss_fn = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     weights = [draw(*w.shape) for w in model.weights]
     model.set_weights(weights)
     with tf.GradientTape() as tape:
         logits = model(x, training=False)
         loss = loss_fn(y, logits) + sum(model.losses)
-    outputs = chapter2.forward(chapter2.flat(x), weights)
-    penalty = chapter2.l2_penalty(weights, RATE)
-    gradients = zip(
-        chapter2.backward(y, outputs, weights), chapter2.l2_gradients(weights, RATE), strict=True
-    )
+    outputs = chapter2_deep_network.forward(chapter2_deep_network.flat(x), weights)
+    penalty = chapter2_training.l2_penalty(weights, RATE)
+    of_loss = chapter2_deep_network.backward(y, outputs, weights)
+    gradients = zip(of_loss, chapter2_training.l2_gradients(weights, RATE), strict=True)
     return {
         "values": (outputs[-1], logits),
         "values of the loss": (chapter2.cross_entropy(y, outputs[-1]) + penalty, loss),
@@ -334,10 +335,17 @@ mutant(
     "a bend in the line",
     by="whole model",
 )
-mutant(2, chapter2.make_model, 'units, "relu"', 'units, "gelu"', "another bend", by="whole model")
 mutant(
-    2,
-    chapter2.flat,
+    "chapter2_training",
+    chapter2_training.make_model,
+    'units, "relu"',
+    'units, "gelu"',
+    "another bend",
+    by="whole model",
+)
+mutant(
+    "chapter2_training",
+    chapter2_deep_network.flat,
     "x.reshape(len(x), -1)",
     "x.T.reshape(-1, len(x)).T",
     "columns before rows",

@@ -18,7 +18,8 @@ import math
 import re
 
 from kerasbook.chapter1 import gradient, linear, numerical_gradient
-from kerasbook.chapter2 import double_softmax_floor, double_softmax_loss, l2_gradients
+from kerasbook.chapter2 import double_softmax_floor, double_softmax_loss
+from kerasbook.chapter2_training import l2_gradients
 from kerasbook.chapter3 import (
     conv2d,
     conv_parameters,

@@ -14,7 +14,7 @@ PyTorch is not needed here. The weights come as NumPy arrays by name:
 
 # %%
 from kerasbook.chapter1 import make_model as make_linear
-from kerasbook.chapter2 import make_model as make_deep
+from kerasbook.chapter2_deep_network import make_model as make_deep
 from kerasbook.chapter3 import make_colour_cnn
 from kerasbook.chapter4 import make_article_model
 from kerasbook.chapter5 import make_article_lstm

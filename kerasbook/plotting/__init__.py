@@ -24,6 +24,7 @@ from kerasbook.plotting.diagrams import (
 from kerasbook.plotting.files import save
 from kerasbook.plotting.history import plot_history, plot_lines
 from kerasbook.plotting.images import plot_feature_maps, plot_images, plot_weights
+from kerasbook.plotting.lines import plot_first_lines, plot_fit
 from kerasbook.plotting.predictions import plot_calibration, plot_confusion, plot_predictions
 from kerasbook.plotting.sequences import plot_gates, plot_gradient_norms, plot_state_changes
 from kerasbook.plotting.series import plot_ladder, plot_series
@@ -37,6 +38,8 @@ __all__ = [
     "plot_confusion",
     "plot_encoder_decoder",
     "plot_feature_maps",
+    "plot_first_lines",
+    "plot_fit",
     "plot_gates",
     "plot_gradient_norms",
     "plot_gru_cell",

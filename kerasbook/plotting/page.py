@@ -4,6 +4,8 @@ import textwrap
 from collections.abc import Sequence
 from typing import Any
 
+from kerasbook.program import kernel
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.legend import Legend
@@ -37,10 +39,25 @@ def new_axes(rows: int, columns: int, width: float, height: float) -> np.ndarray
     # the ones that Jupyter displays by itself.
     import matplotlib.pyplot as plt
 
+    say_nothing_of_axes()
     _, axes = plt.subplots(
         rows, columns, figsize=(width, height), squeeze=False, layout="constrained"
     )
-    return axes
+    return axes.view(AxesArray)
+
+
+class AxesArray(np.ndarray):
+    """An array of Axes, of which a notebook shows the picture and not the array."""
+
+    def _ipython_display_(self) -> None:
+        """Shows nothing: Jupyter shows the figure by itself."""
+
+
+def say_nothing_of_axes() -> None:
+    """Lets a notebook whose cell ends with Axes show the picture alone, not `<Axes: >` above it."""
+    if (shell := getattr(kernel(), "shell", None)) is not None:
+        shown = shell.display_formatter.ipython_display_formatter
+        shown.for_type(Axes, lambda axes: None)
 
 
 def one_axes(ax: Axes | None, width: float = PAGE_WIDTH, height: float = 4.2) -> Axes:
@@ -55,6 +72,7 @@ def one_axes(ax: Axes | None, width: float = PAGE_WIDTH, height: float = 4.2) ->
 def given_axes(axes: Any, count: int) -> np.ndarray:
     """Returns the first count of the caller's Axes as a flat array."""
     flat = np.array([axes], dtype=object) if isinstance(axes, Axes) else np.ravel(axes)
+    flat = flat.view(AxesArray)
     if not all(isinstance(ax, Axes) for ax in flat):
         raise ValueError("axes must be a Matplotlib Axes or an array of them")
     if len(flat) < count:

@@ -11,9 +11,11 @@ report.py, output.py.
 import argparse
 import contextlib
 import os
+import shlex
 import sys
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from kerasbook import contents
@@ -25,20 +27,28 @@ from kerasbook.cluster import (
     start_workers,
 )
 from kerasbook.interruption import termination
-from kerasbook.program import ensure_home, fail, kernel
+from kerasbook.program import ensure_home, fail, kernel, output_that_may_go_away
 from kerasbook.runner.flags import moved, parse
-from kerasbook.runner.output import held, nothing_printed, output_that_may_go_away
+from kerasbook.runner.output import held, nothing_printed
 
 
-@dataclass
+@dataclass(repr=False)
 class Result:
-    """What a chapter's `main` returns."""
+    """What a chapter's `main` returns; shown, it is its scores, rounded."""
 
     splits: Any  # kerasbook.data.Splits
     model: Any  # keras.Model
     history: Any  # kerasbook.training.History
     scores: dict[str, dict[str, float]] = field(default_factory=dict)  # validation and test
     figures: dict[str, Any] = field(default_factory=dict)  # file name → Figure or Axes
+
+    def __repr__(self) -> str:
+        """Returns the scores, a line for each part."""
+        lines = [
+            f"{part}: " + "  ".join(f"{name} {value:.4g}" for name, value in values.items())
+            for part, values in self.scores.items()
+        ]
+        return "\n".join(lines) or "Result without scores"
 
 
 def run(module_name: str, arguments: list[str] | None = None) -> None:
@@ -56,6 +66,9 @@ def run(module_name: str, arguments: list[str] | None = None) -> None:
         page = contents.read(module_name)
         page, arguments = follow(page, sys.argv[1:] if arguments is None else arguments)
         flags, common = parse(page, arguments)  # says what is wrong before TensorFlow is imported
+        common.command = f"python -m {page.module} {shlex.join(arguments)}".strip()
+        if common.workers > 1 and common.devices:
+            fail("--workers and --devices both say who shares a batch: take one of them")
         if common.workers > 1 and not os.environ.get(LAUNCHED):
             sys.exit(launch(page, common, arguments))
         end_with_launcher()
@@ -63,9 +76,15 @@ def run(module_name: str, arguments: list[str] | None = None) -> None:
             try:
                 _run(page, flags, common, started)
             except KeyboardInterrupt:
-                message = "interrupted; --resume goes on from what was saved"
-                fail(message, termination.status)
+                fail(f"interrupted; {whether_resumable(common.output)}", termination.status)
     sys.exit(0)
+
+
+def whether_resumable(folder: Path) -> str:
+    """Returns what --resume would do with the folder of an interrupted run."""
+    if any((folder / "checkpoint").glob("[!.]*.npz")):
+        return "--resume goes on from what was saved"
+    return "nothing was saved yet that --resume could go on from"
 
 
 def follow(page: contents.Page, arguments: list[str]) -> tuple[contents.Page, list[str]]:

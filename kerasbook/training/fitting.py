@@ -27,7 +27,7 @@ from kerasbook.training.batches import (
 from kerasbook.training.checkpoint import Checkpoint, CheckpointError, continue_files
 from kerasbook.training.compiling import use_jit, why_not_xla, without_cudnn
 from kerasbook.training.devices import in_scope, strategy_of
-from kerasbook.training.history import History, Interrupted, NonFiniteLoss
+from kerasbook.training.history import History, Interrupted, NonFiniteLoss, Scores
 from kerasbook.training.loops import NonFinite, make_loop
 from kerasbook.training.losses import as_loss, as_optimizer
 from kerasbook.training.progress import make_progress
@@ -104,7 +104,7 @@ def fit(
     else:
         checks.own_step(model, optimizer, loop)
 
-    history = History()
+    history = History(compiled=compiled)
     saved = Checkpoint(checkpoint, model, callbacks, _settings(model, batches, optimizer))
     first_epoch = _restore(saved, history, loop, shown) if resume else saved.forget()
     recorder = _Recorder(history, shown, saved)
@@ -328,7 +328,7 @@ def evaluate(
     data = as_batches(data, "data")
     build(model, data, batch_size)
     *_, (_, scores) = _make_test_loop(model, loss_fn, metrics, data, batch_size).run_epoch()
-    return scores
+    return Scores(scores)
 
 
 def predict(model: keras.Model, x: Any, *, batch_size: int = 256) -> np.ndarray:

@@ -2,22 +2,45 @@
 
 from dataclasses import dataclass, field
 
+from kerasbook.program import many
+
 import keras
 
 
-@dataclass
+class Scores(dict):
+    """Scores by name, shown rounded; the numbers themselves are not."""
+
+    def __repr__(self) -> str:
+        """Returns the scores with four digits: {'loss': 0.4123, 'mae': 2.564}."""
+        parts = [
+            f"{name!r}: {value:.4g}" if isinstance(value, int | float) else f"{name!r}: {value!r}"
+            for name, value in self.items()
+        ]
+        return "{" + ", ".join(parts) + "}"
+
+
+@dataclass(repr=False)
 class History:
-    """What a training run leaves: `history[name][i]` is a score after epoch `epoch[i]`."""
+    """What a training run leaves: `history[name][i]` is a score after epoch `epoch[i]`.
+
+    `compiled` says whether XLA compiled the steps.
+    """
 
     history: dict[str, list[float]] = field(default_factory=dict)
     epoch: list[int] = field(default_factory=list)
     seconds: float = 0.0
+    compiled: bool | None = None
 
     def add(self, epoch: int, logs: dict[str, float]) -> None:
         """Appends one epoch's scores."""
         self.epoch.append(epoch)
         for name, value in logs.items():
             self.history.setdefault(name, []).append(float(value))
+
+    def __repr__(self) -> str:
+        """Returns how many epochs, and the last scores."""
+        last = Scores(self.last()) if self.epoch else {}
+        return f"History({many(len(self.epoch), 'epoch')}, last: {last})"
 
     def last(self) -> dict[str, float]:
         """Returns the scores of the last epoch."""
@@ -36,5 +59,5 @@ class Interrupted(KeyboardInterrupt):
     """Ctrl-C; `.model` has the weights and `.history` the whole epochs so far."""
 
     def __init__(self, model: keras.Model, history: History):
-        super().__init__(f"interrupted after {len(history.epoch)} whole epochs")
+        super().__init__(f"interrupted after {many(len(history.epoch), 'whole epoch')}")
         self.model, self.history = model, history

@@ -455,7 +455,7 @@ inside(
     return Hook()
     """,
 )
-inside("huge_result", ("protocol", "memory"), "return np.broadcast_to(0.0, (2**27,))", seconds=10)
+inside("huge_result", ("protocol", "memory"), "return np.broadcast_to(0.0, (2**27,))", seconds=120)
 inside(
     "changed_inputs",
     "fail",

@@ -12,6 +12,7 @@ Started as `python -I -B -X utf8 -c …`, see kerasbook.grading.workers.
 
 import contextlib
 import gc
+import importlib
 import json
 import os
 import shutil
@@ -122,11 +123,10 @@ def _behind_walls(level: int, box: str, view: dict) -> str:
     return "stands"
 
 
-def start(descriptor: int):
+def start(descriptor: int, libraries: list[str]):
     """Imports what is slow, then serves. The socket is inherited from the grader."""
-    import keras  # noqa: F401
-    import tensorflow  # noqa: F401
-
+    for name in libraries:
+        importlib.import_module(name)
     # What is there now stays: a worker's collector would touch, and so copy, every page of it.
     gc.collect()
     gc.freeze()

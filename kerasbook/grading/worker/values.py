@@ -50,9 +50,13 @@ def as_outputs(value, names) -> dict[str, np.ndarray]:
         return {str(name): as_array(one) for name, one in value.items()}
     if len(names) == 1:
         return {names[0]: as_array(value)}
+    if value is None:
+        wanted = f"expected {len(names)} values ({', '.join(names)})"
+        raise BadValue(f"returned None, {wanted}: is there a `return`?")
     if not isinstance(value, tuple | list) or len(value) != len(names):
         count = len(value) if isinstance(value, tuple | list) else 1
-        raise BadValue(f"returned {count} value(s), expected {len(names)}: {', '.join(names)}")
+        returned = f"returned {count} value{'s' * (count != 1)}"
+        raise BadValue(f"{returned}, expected {len(names)}: {', '.join(names)}")
     return {name: as_array(one) for name, one in zip(names, value, strict=True)}
 
 
