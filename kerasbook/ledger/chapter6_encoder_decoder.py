@@ -20,7 +20,7 @@ def _(draw):
     }
 
 
-def _block_claim(name: str, kind) -> None:
+def _block_claim(name: str, kind: str) -> None:
     @claim(6, f"block of the decoder, {name} = the same of Keras' layers")
     def pairs(draw):
         x, memory = tf.constant(draw(2, draw.size(3, 6), 12)), tf.constant(draw(2, 4, 12))
@@ -29,7 +29,7 @@ def _block_claim(name: str, kind) -> None:
         by_keras = chapter6_encoder_decoder.keras_decoder_block
         return block_pairs(
             draw,
-            lambda: kind(12, 3),
+            lambda: getattr(chapter6_encoder_decoder, kind)(12, 3),
             lambda block, x, memory: block(x, memory, mask, memory_mask),
             lambda block, x, memory: by_keras(block, x, memory, mask, memory_mask),
             x,
@@ -37,8 +37,8 @@ def _block_claim(name: str, kind) -> None:
         )
 
 
-_block_claim("normalised before", chapter6_encoder_decoder.DecoderBlock)
-_block_claim("normalised after", chapter6_encoder_decoder.PostNormDecoderBlock)
+_block_claim("normalised before", "DecoderBlock")
+_block_claim("normalised after", "PostNormDecoderBlock")
 
 
 # --- mistakes to be seen --------------------------------------------------------------------
