@@ -692,7 +692,7 @@ def main(
     return Result(splits, model, history, scores, figures)
 
 
-# %% alt="Loss and accuracy over ten epochs: the training loss falls steadily, the validation loss flattens; the validation accuracy jumps about near 0.87."
+# %% alt="Loss and accuracy over twelve epochs: the training loss falls steadily, the validation loss flattens; the validation accuracy jumps about."
 if __name__ == "__main__":
     result = main()
     plt.close(result.figures["confusion"].figure)  # one such picture is on the page before
