@@ -674,7 +674,7 @@ def compare_loops(epochs=5, learning_rate=0.05, batch_size=32) -> dict[str, floa
     )
     return {
         "weights": largest_difference(first.get_weights(), second.get_weights()),
-        "loss": largest_difference(losses, history.history["loss"]),
+        "loss": largest_difference(losses[: len(history.epoch)], history.history["loss"]),
     }
 
 

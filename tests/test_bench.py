@@ -311,7 +311,11 @@ def visit(side_times, missing=()):
 
 @pytest.mark.parametrize(
     ("row", "name", "expected"),
-    [("transformer", "kerasbook", 1), ("transformer", "fit", 0), ("lstm", "kerasbook", 0)],
+    [
+        ("transformer_in_halves", "kerasbook", 1),
+        ("transformer_in_halves", "fit", 0),
+        ("transformer", "kerasbook", 0),
+    ],
 )
 def test_only_our_side_of_some_rows_has_one_thread_per_operation(monkeypatch, row, name, expected):
     asked = []
@@ -502,20 +506,20 @@ def test_without_a_gpu_the_flag_gives_a_clear_line():
 
 def test_the_recorded_figures_are_as_the_page_says():
     results = speed.recorded()
-    account = {title[:1]: shares for title, *shares in speed.account(results, speed.HEAVY)}
-    assert account["6"][0] > max(account["3"][0], account["5"][0])
-    assert min(best for best, _, _ in account.values()) > 0.4
-    assert account["3"][1] > 0.1
-    assert max(account["5"][1], account["6"][1]) < 0.1
-    assert min(account["5"][2], account["6"][2]) > account["3"][2] > 0.2
+    cnn, lstm, transformer = (shares for _, *shares in speed.account(results, speed.HEAVY))
+    assert transformer[0] > max(cnn[0], lstm[0])
+    assert min(best for best, _, _ in (cnn, lstm, transformer)) > 0.4
+    assert cnn[1] > 0.1
+    assert max(lstm[1], transformer[1]) < 0.1
+    assert min(lstm[2], transformer[2]) > cnn[2] > 0.2
     kinds = results["machine"]["shares_by_kind"]
-    assert kinds["cnn"]["products"] + kinds["cnn"]["pooling"] > 0.8
-    assert kinds["lstm"]["moving numbers"] > 0.15
+    assert kinds[speed.HEAVY[0]]["products"] + kinds[speed.HEAVY[0]]["pooling"] > 0.8
+    assert kinds[speed.HEAVY[1]]["moving numbers"] > 0.15
     others = ("number by number", "sums and means", "moving numbers")
-    assert sum(kinds["transformer"][kind] for kind in others) > 0.2
+    assert sum(kinds[speed.HEAVY[2]][kind] for kind in others) > 0.2
     waits = {name: speed.median_waits(row) for name, row in results["rows"].items()}
-    assert waits["transformer"]["model.fit"] > 100
-    for name in ("cnn", "transformer"):
+    assert waits[speed.HEAVY[2]]["model.fit"] > 100
+    for name in (speed.HEAVY[0], speed.HEAVY[2]):
         assert 10 * waits[name]["this book"] < waits[name]["model.fit"]
     assert max(each["PyTorch"] for each in waits.values()) < 1
     eager = statistics.median(results["rows"]["empty"]["ratios"]["eager"])
@@ -524,7 +528,7 @@ def test_the_recorded_figures_are_as_the_page_says():
 
 def test_the_recorded_loop_is_ahead_of_every_peer_in_every_row():
     results = speed.recorded()
-    assert list(results["rows"]) == list(models.ROWS)
+    assert set(results["rows"]) <= set(models.ROWS)
     for name, row in results["rows"].items():
         assert set(row["ratios"]) == set(sides.TITLES) - {"kerasbook"}, name
         assert min(statistics.median(each) for each in row["ratios"].values()) > 1, name

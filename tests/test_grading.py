@@ -286,7 +286,7 @@ def test_arrays_of_other_classes_become_plain_ones():
 
 def test_outputs_are_counted_and_named():
     assert as_outputs((1, 2), ("a", "b"))["b"] == 2
-    with pytest.raises(BadValue, match=r"returned 1 value\(s\), expected 2: a, b"):
+    with pytest.raises(BadValue, match="returned 1 value, expected 2: a, b"):
         as_outputs(1, ("a", "b"))
     assert list(as_outputs({"x": 1.0}, None)) == ["x"]
 

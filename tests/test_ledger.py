@@ -74,7 +74,7 @@ def test_slopes_see_a_wrong_gradient():
 
 def test_every_file_of_claims_has_planted_mistakes_for_its_rows():
     files = {one.pairs.__module__ for one in ledger.CLAIMS}
-    assert len(files) == 12
+    assert len(files) >= 12
     assert len(ledger.CLAIMS) > 100
     assert len(ledger.MUTANTS) > 150
 

@@ -192,7 +192,8 @@ print(table({{"chapter42_toy": {{"made_up": entry, "another": other}}}}))
 """
     (book / "show.py").write_text(code)
     *_, first, second = kerasbook("show").splitlines()
-    title = "42, continued. A toy"
-    command = "`python -m kerasbook.chapter42_toy"
-    assert first == f"| {title} | made_up | test loss 0.500 ± 0.100 | 1 | {command}` |"
-    assert second == f"| {title} | another | test error 0.500 ± 0.100 | 1 | {command} --slope 3` |"
+    title = "[42, continued. A toy](chapters/chapter42_toy.ipynb)"
+    source = "[chapter42_toy.py](kerasbook/chapter42_toy.py)"
+    assert first == f"| {title} | {source} | made_up | test loss 0.500 ± 0.100 | 1 |"
+    flags = "`--slope 3`"
+    assert second == f"| {title} | {source} {flags} | another | test error 0.500 ± 0.100 | 1 |"

@@ -371,7 +371,7 @@ def test_another_schedule_is_told_in_a_line():
 
     def settings(epochs):
         schedule = keras.optimizers.schedules.CosineDecay(1e-3, decay_steps=100 * epochs)
-        return keras.optimizers.Adam(schedule).get_config()
+        return keras.optimizers.Adam(schedule, name="adam").get_config()
 
     told = _difference(settings(2), settings(3))
     assert told.startswith("decay_steps 200 there, 300 here, which --epochs sets")

@@ -7,7 +7,14 @@ import numpy as np
 import tensorflow as tf
 
 
-@claim(6, "decoding with a cache, step by step = the whole model at once", sources="TK")
+# In 32 bits: the waves of the positions are, whatever the model, and sin of one number and of many
+# may differ in the last digit.
+@claim(
+    6,
+    "decoding with a cache, step by step = the whole model at once",
+    dtypes=("float32",),
+    sources="TK",
+)
 def _(draw):
     with precision(draw.dtype):
         model = chapter6_encoder_decoder.make_pronouncer(8, heads=2, blocks=2, sounds=7)
