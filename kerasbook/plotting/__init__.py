@@ -21,7 +21,7 @@ from kerasbook.plotting.diagrams import (
     plot_unrolled,
 )
 from kerasbook.plotting.files import save
-from kerasbook.plotting.history import plot_history, plot_lines
+from kerasbook.plotting.history import plot_bands, plot_history, plot_lines
 from kerasbook.plotting.images import plot_feature_maps, plot_images, plot_weights
 from kerasbook.plotting.predictions import plot_calibration, plot_confusion, plot_predictions
 from kerasbook.plotting.sequences import plot_gates, plot_gradient_norms, plot_state_changes
@@ -32,6 +32,7 @@ __all__ = [
     "plot_attention",
     "plot_attention_steps",
     "plot_backpropagation",
+    "plot_bands",
     "plot_calibration",
     "plot_confusion",
     "plot_encoder_decoder",

@@ -285,3 +285,32 @@ def plot_lines(
         page.count_from_1(ax)
     page.legend_below(ax, lines)
     return ax
+
+
+def plot_bands(
+    series: Mapping[str, ArrayLike],
+    *,
+    x: ArrayLike | None = None,
+    x_label: str,
+    y_label: str,
+    ax: Axes | None = None,
+) -> Axes:
+    """Return the Axes with one curve per entry of series (runs, n): the mean over the runs.
+
+    The tint around a curve reaches from the lowest to the highest run. `x` (n,) belongs to every
+    curve; without it values are numbered from 1.
+
+    ValueError: an entry that is not (runs, n), or what `plot_lines` refuses.
+    """
+    runs = {name: np.asarray(values, float) for name, values in series.items()}
+    for name, values in runs.items():
+        if values.ndim != 2:
+            raise ValueError(
+                f"series[{name!r}] has shape {values.shape}; it must be (runs, n), a row per run"
+            )
+    means = {name: values.mean(axis=0) for name, values in runs.items()}
+    ax = plot_lines(means, x=x, x_label=x_label, y_label=y_label, ax=ax)
+    for line, values in zip(ax.lines, runs.values(), strict=True):
+        low, high = values.min(axis=0), values.max(axis=0)
+        ax.fill_between(line.get_xdata(), low, high, color=line.get_color(), alpha=0.15, lw=0)
+    return ax
