@@ -12,6 +12,4 @@ __version__ = "0.1.0"
 
 # Keras 3 runs on several backends; the loops of this book are written for TensorFlow.
 os.environ["KERAS_BACKEND"] = "tensorflow"
-if os.path.expanduser("~") == "~":  # no home, as in some containers: else libraries make a folder
-    os.environ["HOME"] = "/nonexistent"  # of the name ~ here
 quiet_tensorflow()

@@ -396,7 +396,15 @@ if __name__ == "__main__":
 # mean absolute error on the test part, in miles per gallon, because a reader can picture it.
 
 
-# %%
+# %% tags=["hide-input"]
+ABOUT = {
+    "datasets": ["auto_mpg"],
+    "headline": ["test", "mae"],
+    "bounds": {"momentum": [0, 1]},
+    "minutes": 1,
+}
+
+
 def main(
     epochs: int = 100,
     batch_size: int = 32,

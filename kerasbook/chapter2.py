@@ -1144,7 +1144,15 @@ if __name__ == "__main__":
 # used for the report only.
 
 
-# %%
+# %% tags=["hide-input"]
+ABOUT = {
+    "datasets": ["fashion", "mnist", "fashion_mnist", "cifar10"],
+    "headline": ["test", "accuracy"],
+    "bounds": {"dropout": [0, 0.999]},
+    "minutes": 1,
+}
+
+
 def main(
     epochs: int = 15,
     batch_size: int = 64,

@@ -769,7 +769,15 @@ def plot_mistakes(splits, predicted, count=15):
     return plotting.plot_images(x[first], y[first], predicted[first], classes=splits.classes)
 
 
-# %%
+# %% tags=["hide-input"]
+ABOUT = {
+    "datasets": ["fashion", "mnist", "fashion_mnist", "cifar10"],
+    "headline": ["test", "accuracy"],
+    "bounds": {"dropout": [0, 0.999]},
+    "minutes": 1,
+}
+
+
 def main(
     epochs: int = 10,
     batch_size: int = 64,

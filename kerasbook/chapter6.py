@@ -1358,6 +1358,15 @@ def task_and_dataset(task, dataset) -> tuple[str, str]:
 
 
 # %%
+ABOUT = {
+    "datasets": ["cmudict", "shakespeare", "verses", "tiny_shakespeare", "ted_hrlr_translate"],
+    "headline": ["test", "beam_phoneme_error"],
+    "bounds": {"dropout": [0, 0.999]},
+    "minutes": 2,
+    "runs": ["", "--task language", "--task translation"],
+}
+
+
 def main(
     task: Literal["pronunciation", "language", "translation"] | None = None,
     epochs: int | None = None,

@@ -1318,7 +1318,15 @@ def check_pieces(loop):
         raise ValueError("micro-batches are for one device and the book's loop: leave one flag out")
 
 
-# %%
+# %% tags=["hide-input"]
+ABOUT = {
+    "datasets": ["fashion", "mnist", "fashion_mnist", "cifar10"],
+    "headline": ["test", "accuracy"],
+    "bounds": {"micro_batches": [1, None]},
+    "minutes": 1,
+}
+
+
 def main(
     epochs: int = 20,
     batch_size: int = 512,

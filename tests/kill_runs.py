@@ -61,6 +61,7 @@ def run_small_chapter(arguments, log, marks=None, prepare=None, config=None):
         os.dup2(opened, number)
     sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115
     from kerasbook import runner
+    from kerasbook.runner import report
     from kerasbook.training import checkpoint, fitting, loops
 
     import small_chapter
@@ -89,7 +90,7 @@ def run_small_chapter(arguments, log, marks=None, prepare=None, config=None):
         recorder.on_epoch_begin = marked(recorder.on_epoch_begin, epoch)
         recorder.on_test_begin = lambda self, logs=None: marks.send("validation")
         saved.save = marked(saved.save, "saving", lambda self, history, *_: "later epoch")
-        runner._save = marked(runner._save, "report")
+        report.save = marked(report.save, "report")
     runner.run("small_chapter", [str(argument) for argument in arguments])
 
 

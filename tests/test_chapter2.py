@@ -14,6 +14,20 @@ matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 
+# Sentences with numbers from results.json, which tests/test_prose.py fills in and looks for.
+SENTENCES = [
+    "the test accuracy was {fashion/test/accuracy/mean:.3f} ± "
+    "{fashion/test/accuracy/sd:.3f}, that of softmax regression "
+    "{fashion/test/softmax_accuracy/mean:.3f} ± {fashion/test/softmax_accuracy/sd:.3f}",
+]
+# Other numbers in the text, and what they are.
+ELSEWHERE = {
+    "0.999": "a decay",
+    "0.001": "a rate",
+    "0.95": "in a diagram",
+    "0.02": "to try",
+}
+
 
 @pytest.fixture(autouse=True)
 def _no_open_figure():

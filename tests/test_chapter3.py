@@ -13,6 +13,11 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
+# Sentences with numbers from results.json, which tests/test_prose.py fills in and looks for.
+SENTENCES = [
+    "the test accuracy was {fashion/test/accuracy/mean:.3f} ± {fashion/test/accuracy/sd:.3f}",
+]
+
 EXACT = 1e-11  # for numbers of 64 bits: a few hundred roundings
 
 

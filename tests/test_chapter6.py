@@ -15,6 +15,19 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+# Sentences with numbers from results.json, which tests/test_prose.py fills in and looks for.
+SENTENCES = [
+    "the phoneme error on the test part was {cmudict/test/phoneme_error/mean:.3f} ± "
+    "{cmudict/test/phoneme_error/sd:.3f}, and {cmudict/test/beam_phoneme_error/mean:.3f} ± "
+    "{cmudict/test/beam_phoneme_error/sd:.3f} with beam search",
+    "there the validation loss was {shakespeare/validation/loss/mean:.3f} ± "
+    "{shakespeare/validation/loss/sd:.3f} nats per character, over five seeds",
+    "the words have {measured/lengths/letters:.1f} letters and "
+    "{measured/lengths/sounds:.1f} sounds on average",
+    "was {measured/translation/chrf:.2f}, where the translation of another verse has "
+    "{measured/translation/chrf_of_another:.2f}",
+]
+
 TOLERANCE = {"float32": 1e-5, "float64": 1e-10}
 SOUNDS = 8
 DTYPES = pytest.mark.parametrize("dtype", ["float32", "float64"])

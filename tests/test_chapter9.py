@@ -4,8 +4,8 @@ import json
 
 from kerasbook import chapter9
 from kerasbook.bench import scaling
+from kerasbook.contents import load_results
 from kerasbook.data import Part, Splits
-from kerasbook.runner import load_results
 from kerasbook.testing.compare import largest_difference
 from kerasbook.training import make_train_step
 
@@ -15,6 +15,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers
+
+# Sentences with numbers from results.json, which tests/test_prose.py fills in and looks for.
+SENTENCES = [
+    "the test accuracy was {fashion/test/accuracy/mean:.3f} ± {fashion/test/accuracy/sd:.3f}",
+]
 
 ROUNDING = 1e-6  # of weights, in 32 bits
 

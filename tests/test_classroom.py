@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from kerasbook.cli import commands
+from kerasbook.cli import export, verbs
 from kerasbook.exercises import Case, Exercise, ExerciseError, load
 from kerasbook.grading import classroom, similarity
 from kerasbook.grading import workers as workers_module
@@ -476,17 +476,17 @@ def mean(x):
 def test_only_the_named_questions_are_imported(exercises, tmp_path):
     (tmp_path / "mean.py").write_text((exercises / "mean.py").read_text())
     (tmp_path / "other.py").write_text("@exercise.stub\ndef other(): ...\nraise SystemExit")
-    assert list(commands.chosen(tmp_path, None, "mean")) == ["mean"]
+    assert list(verbs.chosen(tmp_path, None, "mean")) == ["mean"]
     with pytest.raises(ExerciseError, match="no exercise 'median' among mean, other"):
-        commands.chosen(tmp_path, None, "mean, median")
+        verbs.chosen(tmp_path, None, "mean, median")
     with pytest.raises(ExerciseError, match="mean is of chapter 1, not 2"):
-        commands.chosen(tmp_path, 2, "mean")
+        verbs.chosen(tmp_path, 2, "mean")
 
 
 def test_the_grader_of_numpy_questions_does_not_import_tensorflow(exercises):
     code = (
-        "import sys; from kerasbook.cli import commands; from kerasbook.grading import classroom\n"
-        f"commands.chosen(commands.Path({str(exercises)!r}))\n"
+        "import sys; from kerasbook.cli import verbs; from kerasbook.grading import classroom\n"
+        f"verbs.chosen(verbs.Path({str(exercises)!r}))\n"
         "sys.exit('tensorflow' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=DOCS.parent).returncode == 0
@@ -588,7 +588,7 @@ def test_the_page_names_every_part_of_an_exercise_and_every_export():
     fields = [one for kind in (Exercise, Case) for one in dataclasses.fields(kind)]
     for name in {one.name for one in fields if one.init and one.repr} - {"kind"}:
         assert f"`{name}`" in page, name
-    for one in commands.export.registered_commands:
+    for one in export.group.registered_commands:
         assert f"`kerasbook export {one.name} " in page, one.name
     for name in ("stub", "public", "hidden", "reference", "right", "wrong", "driver", "judge"):
         assert f"`@exercise.{name}" in page, name

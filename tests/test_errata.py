@@ -7,6 +7,9 @@ from kerasbook.pages import errata
 
 import pytest
 
+# Other numbers in the text, and what they are.
+ELSEWHERE = {"1.461": "the least loss, by a formula"}
+
 # number: what the wrong form gives, what the right one gives
 OUTCOMES = {
     1: (r"^16 rows for 9", r"^9 rows for 9"),

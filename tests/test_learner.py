@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 
-from kerasbook.cli import app, commands
+from kerasbook.cli import app
 from kerasbook.exercises import ExerciseError
 from kerasbook.exercises.exercise import load
 from kerasbook.grading.workers import Workers
@@ -224,4 +224,3 @@ def test_text_is_cut_with_a_word_and_has_no_control_characters():
 def test_the_verbs_are_there():
     names = {command.callback.__name__ for command in app.registered_commands}
     assert {"start", "check", "watch", "hint", "solution", "progress", "grade"} <= names
-    assert commands.register

@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import re
 
 from kerasbook import ledger
 from kerasbook.cli import app
@@ -15,7 +16,7 @@ CHAPTERS = sorted({one.chapter for one in ledger.CLAIMS})
 
 
 # Chapter 9 starts processes; tests/test_devices.py has a quick one of them.
-SLOW = {chapter: [pytest.mark.slow] * (chapter == 9) for chapter in CHAPTERS}
+SLOW = {chapter: [pytest.mark.slow] * (chapter == "chapter9") for chapter in CHAPTERS}
 
 
 @pytest.mark.parametrize("chapter", [pytest.param(c, marks=SLOW[c]) for c in CHAPTERS])
@@ -26,7 +27,7 @@ def test_every_claim_of_a_chapter_holds(chapter):
 
 
 def wrong_claim(ours, theirs):
-    return ledger.Claim(1, "wrong", lambda draw: {"values": (ours, theirs)})
+    return ledger.Claim("chapter1", "wrong", lambda draw: {"values": (ours, theirs)})
 
 
 @pytest.mark.parametrize(
@@ -53,11 +54,11 @@ def test_differences_are_measured_against_the_largest_of_their_kind():
 
 def test_slopes_have_a_tolerance_of_their_own_and_name_their_source():
     pairs = {"values": (1.0, 1.0), "slopes of x": (1.0, 1.0 + 1e-8)}
-    row = ledger.verify(ledger.Claim(1, "sloped", lambda draw: pairs), dtypes=("float64",))
+    row = ledger.verify(ledger.Claim("chapter1", "sloped", lambda draw: pairs), dtypes=("float64",))
     assert row["green"] is True
     assert row["sources"] == ["TensorFlow", "Keras", "finite differences"]
     pairs["slopes of x"] = (1.0, 1.0 + 1e-4)
-    assert not ledger.verify(ledger.Claim(1, "sloped", lambda draw: pairs))["green"]
+    assert not ledger.verify(ledger.Claim("chapter1", "sloped", lambda draw: pairs))["green"]
 
 
 def test_slopes_see_a_wrong_gradient():
@@ -78,6 +79,17 @@ def test_every_file_of_claims_has_planted_mistakes_for_its_rows():
     assert len(ledger.MUTANTS) > 150
 
 
+def test_claims_are_found_by_the_number_or_the_key_of_their_chapter():
+    def keys(*names):
+        result = CliRunner().invoke(app, ["verify", *names])
+        return result.exit_code, re.findall(r"(\d+) of (\d+) claims", result.output)
+
+    count = sum(one.chapter == "chapter1" for one in ledger.CLAIMS)
+    assert keys("1") == keys("chapter1") == (0, [(str(count), str(count))])
+    count = sum(one.chapter == "loop" for one in ledger.CLAIMS)
+    assert keys("0") == keys("loop") == (0, [(str(count), str(count))])
+
+
 def test_the_same_seed_draws_the_same_and_another_other_sizes():
     one = next(each for each in ledger.CLAIMS if each.name == "linear layer = Dense")
     shapes = []
@@ -87,7 +99,7 @@ def test_the_same_seed_draws_the_same_and_another_other_sizes():
         return {"values": (0, 0)}
 
     for seed in (0, 0, 1):
-        ledger.verify(ledger.Claim(1, one.name, remember), seed, ("float64",))
+        ledger.verify(ledger.Claim("chapter1", one.name, remember), seed, ("float64",))
     assert shapes[0] == shapes[1] != shapes[2]
 
 

@@ -8,20 +8,20 @@ import json
 import subprocess
 import sys
 
-from kerasbook import notebooks
+from kerasbook import contents, notebooks
 
 import nbformat
 import pytest
 
-SLOW = [pytest.param(page, marks=pytest.mark.slow) for page in ("2", "3", "4", "5", "6", "9")]
+FIRST, *OTHERS = contents.chapters().values()
+SLOW = [pytest.param(page, marks=pytest.mark.slow) for page in OTHERS]
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("page", ["1", *SLOW])
+@pytest.mark.parametrize("page", [FIRST, *SLOW], ids=lambda page: page.key)
 def test_a_notebook_has_the_losses_of_the_program(page, tmp_path, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
-    name = notebooks.pages()[page]
-    command = [sys.executable, "-m", f"kerasbook.{name}", "--quick", "--quiet", "--jit", "off"]
+    command = [sys.executable, "-m", page.module, "--quick", "--quiet", "--jit", "off"]
     with subprocess.Popen([*command, "--output", str(tmp_path)]) as program:
         in_notebook = losses_of_the_notebook(page)
         assert program.wait() == 0
@@ -37,5 +37,5 @@ def losses_of_the_notebook(page) -> dict:
     place = next(i for i, source in enumerate(sources) if "result = main(" in source)
     show = "import json\nprint(json.dumps(result.history.history))"
     notebook.cells.insert(place + 1, nbformat.v4.new_code_cell(show))
-    shown = notebooks.execute(notebook, quick=True).cells[place + 1]
+    shown = notebooks.execute(notebook, quick=page.about).cells[place + 1]
     return json.loads(shown.outputs[0].text)

@@ -4,13 +4,20 @@ import re
 from pathlib import Path
 
 import kerasbook
-from kerasbook import notebooks
+from kerasbook import contents, notebooks
+from kerasbook.contents import About
+from kerasbook.notebooks import checking, conversion, execution
 
 import nbformat
 import pytest
 
 new = nbformat.v4
-PAGES = list(notebooks.pages())
+PAGES = list(contents.pages().values())
+ONE, TWO = contents.find(1), contents.find(2)
+
+
+def by_key(page):
+    return page.key
 
 
 def test_guards_are_removed_and_their_code_moved_to_the_left():
@@ -20,7 +27,7 @@ def test_guards_are_removed_and_their_code_moved_to_the_left():
         "g = 2\n"
         'if __name__ == "__main__":\n    print(g)'
     )
-    assert notebooks.without_guards(source) == (
+    assert conversion.without_guards(source) == (
         "def f():\n    return 1\n\n\n"
         'for i in range(2):\n    print(i)\n\nprint("end")\n'
         "g = 2\n"
@@ -28,44 +35,63 @@ def test_guards_are_removed_and_their_code_moved_to_the_left():
     )
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", PAGES, ids=by_key)
 def test_a_notebook_has_the_page_without_its_script_cell_and_guards(page):
     notebook = notebooks.notebook_of(page)
     nbformat.validate(notebook)
     code = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
-    assert notebook.cells[0].source.startswith(
-        f"# {'Chapter ' * page.isdigit()}{notebooks.title_of(page)}"
-    )
+    assert notebook.cells[0].source.startswith(f"# {page.title}")
     assert "if __name__" not in "".join(code)
     assert "runner import run" not in "".join(code)
     for source in code:
-        compile(source, page, "exec")
+        compile(source, page.key, "exec")
     assert notebook.cells == notebooks.notebook_of(page).cells
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", PAGES, ids=by_key)
 def test_the_first_cell_says_what_for_how_long_and_how_to_run_it(page):
     first = notebooks.notebook_of(page, minutes=7).cells[0].source
     assert re.search(r"\*\*Minutes:\*\* about \d+ to read, 7 to run", first)
     assert f"%pip install kerasbook-{kerasbook.__version__}-py3-none-any.whl" in first
     assert "to run on" not in notebooks.notebook_of(page).cells[0].source
-    if page.isdigit():
+    shown, folded = first.split("<details>")
+    assert "**Minutes:**" not in shown
+    assert folded.endswith("</details>")
+    assert page.path.is_file()
+    assert f"`{page.module.replace('.', '/')}.py`" in folded
+    assert (f"`python -m {page.module}`" in folded) is page.is_chapter
+    if page.is_chapter:
         assert "After this chapter you can\n\n- " in first
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if page.isdigit()])
+@pytest.mark.parametrize("page", [page for page in PAGES if page.is_chapter], ids=by_key)
 def test_the_last_cell_has_the_exercises_and_where_to_go_next(page):
     last = notebooks.notebook_of(page).cells[-1].source
     assert re.findall("^## (.*)", last, re.MULTILINE) == ["Exercises", "Where to go next"]
     assert "kerasbook start DIR" in last
 
 
+def test_a_cell_tagged_hide_input_is_folded_in_jupyterlab_colab_and_on_the_web(tmp_path):
+    file = tmp_path / "chapter42_toy.py"
+    file.write_text(
+        '# %% [markdown]\n"""\n# Toy\n"""\n\n# %% tags=["hide-input"]\nx = 1\n\n# %%\ny = 2\n'
+    )
+    page = contents.Page("kerasbook.chapter42_toy", file)
+    made = conversion.cells_of(page)
+    assert made[1].metadata == {
+        "tags": ["hide-input"],
+        "jupyter": {"source_hidden": True},
+        "cellView": "form",
+    }
+    assert made[2].metadata == {}
+
+
 def test_with_a_repository_there_is_a_link_to_colab(monkeypatch):
-    monkeypatch.setattr(notebooks, "REPOSITORY", "https://github.com/someone/kerasbook")
-    first = notebooks.notebook_of("1").cells[0].source
+    monkeypatch.setattr(conversion, "REPOSITORY", "https://github.com/someone/kerasbook")
+    first = notebooks.notebook_of(ONE).cells[0].source
     assert (
         "(https://colab.research.google.com/github/someone/kerasbook/blob/main/chapters/"
-        "chapter1_linear_regression.ipynb)" in first
+        "chapter1.ipynb)" in first
     )
     assert "%pip install git+https://github.com/someone/kerasbook`" in first
 
@@ -103,7 +129,7 @@ def test_widgets_and_times_are_not_kept():
         ],
         metadata={"widgets": {}},
     )
-    notebooks.clean(notebook)
+    execution.clean(notebook)
     first, drawn, second = notebook.cells
     assert [output.data["text/plain"] for output in drawn.outputs] == ["array([1, 2])"]
     assert [output.text for output in first.outputs] == ["loss 1\n2\n"]
@@ -114,23 +140,27 @@ def test_widgets_and_times_are_not_kept():
 
 @pytest.fixture
 def folder(tmp_path):
-    path = notebooks.path_of("1", tmp_path)
-    nbformat.write(notebooks.notebook_of("1"), path)
+    path = notebooks.path_of(ONE, tmp_path)
+    nbformat.write(notebooks.notebook_of(ONE), path)
     return tmp_path
 
 
+def last_cell(notebook):
+    return [each for each in notebook.cells if each.cell_type == "code"][-1]
+
+
 def change(folder, edit):
-    path = notebooks.path_of("1", folder)
+    path = notebooks.path_of(ONE, folder)
     notebook = nbformat.read(path, as_version=4)
     edit(notebook)
     nbformat.write(notebook, path)
-    return notebooks.check(["1"], folder)
+    return notebooks.check([ONE], folder)
 
 
 def test_a_notebook_like_its_source_passes_and_a_missing_one_does_not(folder):
-    assert notebooks.check(["1"], folder) == []
-    (problem,) = notebooks.check(["2"], folder)
-    assert "kerasbook notebooks build 2" in problem
+    assert notebooks.check([ONE], folder) == []
+    (problem,) = notebooks.check([TWO], folder)
+    assert "kerasbook notebooks build chapter2" in problem
 
 
 @pytest.mark.parametrize(
@@ -140,15 +170,12 @@ def test_a_notebook_like_its_source_passes_and_a_missing_one_does_not(folder):
         lambda notebook: notebook.cells.pop(),
         lambda notebook: notebook.cells.append(new.new_markdown_cell("more")),
         lambda notebook: notebook.cells[4].update(cell_type="raw"),
+        lambda notebook: last_cell(notebook).metadata.update(tags=["hide-input"]),
     ],
 )
 def test_an_edited_cell_is_noticed(folder, edit):
     (problem,) = change(folder, edit)
     assert "differ, first in cell" in problem
-
-
-def last_cell(notebook):
-    return [each for each in notebook.cells if each.cell_type == "code"][-1]
 
 
 @pytest.mark.parametrize(
@@ -168,11 +195,11 @@ def test_complaints_and_paths_in_outputs_are_noticed(folder, output, problem):
 def test_scores_must_lie_in_their_bands(monkeypatch):
     scores = {"test": {"mae": {"band": [2.5, 2.6]}}, "validation": {"mae": {"band": [2.2, 2.4]}}}
     monkeypatch.setattr(
-        notebooks, "load_results", lambda: {"chapter1": {"auto_mpg": {"scores": scores}}}
+        checking, "load_results", lambda: {"chapter1": {"auto_mpg": {"scores": scores}}}
     )
-    assert notebooks.out_of_band("1", "{'mae': 2.55, 'other': 9.0}") == []
-    assert notebooks.out_of_band("1", "{'mae': 2.3}") == []
-    (problem,) = notebooks.out_of_band("1", "{'mae': 2.45}")
+    assert checking.out_of_band(ONE, "{'mae': 2.55, 'other': 9.0}") == []
+    assert checking.out_of_band(ONE, "{'mae': 2.3}") == []
+    (problem,) = checking.out_of_band(ONE, "{'mae': 2.45}")
     assert "mae 2.45" in problem
 
 
@@ -197,7 +224,7 @@ def test_cells_run_in_quick_mode_and_a_failing_one_is_named():
         cells=[cell(source) for source in QUICK_CELLS],
         metadata={"kerasbook": {"source": "kerasbook/chapter1.py"}},
     )
-    notebooks.execute(notebook, quick=True)
+    notebooks.execute(notebook, quick=About())
     assert notebook.cells[1].outputs[0].text == "('a', 1, 512) ('b', 1, 512)\n"
     (output,) = notebook.cells[2].outputs  # a line, and no plot: nobody watches
     assert re.fullmatch(r"512\nepoch 1/1  loss \S+\n", output.text)
@@ -208,24 +235,25 @@ def test_cells_run_in_quick_mode_and_a_failing_one_is_named():
 
 def test_pages_are_run_quickly_and_what_they_complain_of_is_told(monkeypatch):
     complaint = new.new_notebook(cells=[cell("1", stream("a warning", "stderr"))])
-    made = {"1": new.new_notebook(cells=[]), "2": complaint}
-    monkeypatch.setattr(notebooks, "notebook_of", lambda page: made[page])
-    monkeypatch.setattr(notebooks, "execute", lambda notebook, quick: notebook)
-    assert [page for page, _ in notebooks.run_quickly(["1"])] == ["1"]
+    made = {"chapter1": new.new_notebook(cells=[]), "chapter2": complaint}
+    monkeypatch.setattr(execution, "notebook_of", lambda page: made[page.key])
+    monkeypatch.setattr(execution, "execute", lambda notebook, quick: notebook)
+    assert [page for page, _ in notebooks.run_quickly([ONE])] == [ONE]
     with pytest.raises(notebooks.NotebookError, match="chapter2: cell 1 complains: a warning"):
-        list(notebooks.run_quickly(["1", "2"]))
+        list(notebooks.run_quickly([ONE, TWO]))
 
 
 def test_the_index_shows_every_notebook_with_its_cover(tmp_path):
     picture = new.new_output("display_data", {"image/png": "aGVsbG8="})
     other = new.new_output("display_data", {"image/png": "b3RoZXI="})
     notebook = new.new_notebook(cells=[cell("1", other), cell("2", picture, tags=["cover"])])
-    nbformat.write(notebook, notebooks.path_of("1", tmp_path))
+    nbformat.write(notebook, notebooks.path_of(ONE, tmp_path))
     notebooks.write_index(tmp_path)
     assert (tmp_path / "pictures" / "chapter1.png").read_bytes() == b"hello"
     text = (tmp_path / "README.md").read_text()
-    assert "[1. Linear regression](chapter1_linear_regression.ipynb)" in text
-    assert "Chapter 2" not in text
+    assert "[1. Linear regression](chapter1.ipynb)" in text
+    assert "`python -m kerasbook.chapter1`, about 1 min, test mae 2.564 ± 0.007" in text
+    assert "chapter2" not in text
 
 
 def test_the_notebooks_that_are_committed_are_those_of_their_sources():
@@ -237,7 +265,7 @@ def test_the_notebooks_that_are_committed_are_those_of_their_sources():
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", PAGES, ids=by_key)
 def test_at_full_size_all_cells_run_and_the_scores_lie_in_their_bands(page):
     notebook = notebooks.execute(notebooks.notebook_of(page))
     assert notebooks.problems_of(page, notebook) == []

@@ -12,6 +12,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+# Other numbers in the text, and what they are.
+ELSEWHERE = {
+    "0.001": "",
+    "0.01": "",
+    "0.05": "",
+    "0.004": "defaults of the two libraries",
+}
+
 DEEP = {"fc1.weight": (6, 4), "fc1.bias": (6,), "fc2.weight": (3, 6), "fc2.bias": (3,)}
 
 

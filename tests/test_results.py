@@ -39,11 +39,12 @@ def test_the_ledgers_summary_counts_claims_and_keeps_the_largest_differences(too
         kinds = {"values": {"relative": relative}, "slopes": {"relative": 10 * relative}}
         return {"chapter": chapter, "green": green, "float64": kinds}
 
-    mutants = {chapter: {"planted": 3, "caught": 2} for chapter in ("0", "1")}
-    rows = [row(1, True, 1e-12), row(1, False, 1e-3), row(0, True, 0.0)]
+    mutants = {chapter: {"planted": 3, "caught": 2} for chapter in ("loop", "chapter1")}
+    rows = [row("chapter1", True, 1e-12), row("chapter1", False, 1e-3)]
+    rows.append(row("loop", True, 0.0))
     tool = tools["make_ledger_summary"]
     found = tool.summary(rows, mutants)
-    assert found["1"] == {
+    assert found["chapter1"] == {
         **{"claims": 2, "green": 1, "float64": 1e-3, "slopes": 1e-2},
         **{"planted": 3, "caught": 2},
     }

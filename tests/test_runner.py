@@ -1,17 +1,17 @@
 """A chapter as a program: flags, errors in one line, and the files that it leaves."""
 
-import importlib
-import inspect
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from typing import Literal, get_origin
+from types import SimpleNamespace
+from typing import Literal
 
-from kerasbook import chapter1, runner
+from kerasbook import chapter1, contents, runner
 from kerasbook.data import DataError
+from kerasbook.runner import flags, report
 
 import keras
 import numpy as np
@@ -51,8 +51,8 @@ def test_a_run_leaves_its_files_and_says_so(tmp_path, capsys):
 
 
 def test_the_same_seed_gives_the_same_scores_and_loop_fit_too(tmp_path):
-    for name, flags in {"a": [], "fit": ["--loop", "fit"], "c": ["--seed", 5]}.items():
-        call("--epochs", 2, "--jit", "off", "--quiet", "--output", tmp_path / name, *flags)
+    for name, more in {"a": [], "fit": ["--loop", "fit"], "c": ["--seed", 5]}.items():
+        call("--epochs", 2, "--jit", "off", "--quiet", "--output", tmp_path / name, *more)
     scores = {
         name: json.loads((tmp_path / name / "report.json").read_text())["scores"]
         for name in ("a", "fit", "c")
@@ -87,10 +87,21 @@ def _stop(error):
     raise error
 
 
-@pytest.mark.parametrize("number", [1, 2, 3, 4])
-def test_a_chapter_names_the_data_sets_that_suit_it(number):
-    main = importlib.import_module(f"kerasbook.chapter{number}").main
-    assert get_origin(inspect.signature(main).parameters["dataset"].annotation) is Literal
+@pytest.mark.parametrize("key", contents.chapters())
+def test_what_a_chapter_tells_of_itself_is_what_its_main_has(key):
+    page = contents.find(key)
+    known = {flag.name: flag for flag in flags.flags_of(page)}
+    assert page.about.datasets
+    assert page.about.headline
+    assert page.about.minutes
+    assert set(page.about.bounds) <= set(known)
+    assert set(page.about.quick) <= set(known)
+    if "dataset" in known:
+        assert set(known["dataset"].choices) <= set(page.about.datasets)
+    for words in page.about.runs:
+        flags.parse(page, words.split())
+    for other in page.about.old_flags.values():
+        assert contents.find(other).is_chapter
 
 
 @pytest.mark.parametrize(
@@ -99,12 +110,13 @@ def test_a_chapter_names_the_data_sets_that_suit_it(number):
      (Literal["a", "b"] | None, Literal["a", "b"])],
 )  # fmt: skip
 def test_a_flag_that_may_be_none_is_of_the_other_kind(annotation, kind):
-    assert runner._without_none(annotation) == kind
+    choices = getattr(kind, "__args__", None)
+    assert flags.kind_of(annotation) == (str if choices else kind, choices)
 
 
 def test_a_data_set_of_another_task_is_one_line(tmp_path, capsys):
-    flags = ["--task", "language", "--dataset", "verses", "--output", tmp_path]
-    assert call(*flags, module="kerasbook.chapter6") == 2
+    more = ["--task", "language", "--dataset", "verses", "--output", tmp_path]
+    assert call(*more, module="kerasbook.chapter6") == 2
     message = "error: the task language takes the data set shakespeare or tiny_shakespeare, not"
     assert capsys.readouterr().err == f"{message} verses\n"
     assert call("--dataset", "fashion", module="kerasbook.chapter6") == 2
@@ -117,7 +129,7 @@ def test_quiet_prints_nothing(tmp_path, capfd):
 
 
 @pytest.mark.parametrize(
-    ("flags", "message"),
+    ("more", "message"),
     [
         (["--epoch", "3"], "unrecognized arguments: --epoch"),
         (["--epochs", "three"], "argument --epochs: invalid int value: 'three'"),
@@ -133,9 +145,9 @@ def test_quiet_prints_nothing(tmp_path, capfd):
         (["--output", "/dev/null/x"], "cannot write into"),
     ],
 )
-def test_bad_flags_are_one_line_and_exit_2(flags, message, tmp_path, capsys):
-    output = [] if "--output" in flags else ["--output", tmp_path]
-    assert call(*output, *flags) == 2
+def test_bad_flags_are_one_line_and_exit_2(more, message, tmp_path, capsys):
+    output = [] if "--output" in more else ["--output", tmp_path]
+    assert call(*output, *more) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert error.startswith("error: ")
@@ -150,12 +162,12 @@ def test_help_shows_the_flags_of_main(capsys):
 
 
 def test_resume_with_other_flags_is_refused_and_with_nothing_starts_anew(tmp_path, capsys):
-    flags = ["--output", tmp_path, "--jit", "off", "--epochs", 1]
-    assert call(*flags, "--resume") == 0
+    more = ["--output", tmp_path, "--jit", "off", "--epochs", 1]
+    assert call(*more, "--resume") == 0
     assert "nothing to resume" in capsys.readouterr().out
-    assert call(*flags, "--resume", "--examples", 100) == 2
+    assert call(*more, "--resume", "--examples", 100) == 2
     assert "holds a run with --examples None, not 100" in capsys.readouterr().err
-    assert call(*flags, "--resume", "--epochs", 2, "--quiet") == 0
+    assert call(*more, "--resume", "--epochs", 2, "--quiet") == 0
     assert json.loads((tmp_path / "report.json").read_text())["epochs"] == 2
 
 
@@ -170,9 +182,9 @@ def test_without_a_gpu_the_flag_gives_one_line(tmp_path, capsys):
 
 
 def test_mixed_precision_and_tensorboard(tmp_path):
-    flags = ["--output", tmp_path, "--epochs", 1, "--jit", "off", "--quiet", "--tensorboard"]
+    more = ["--output", tmp_path, "--epochs", 1, "--jit", "off", "--quiet", "--tensorboard"]
     try:
-        assert call(*flags, "--mixed-precision", "float16") == 0
+        assert call(*more, "--mixed-precision", "float16") == 0
     finally:
         keras.config.set_dtype_policy("float32")
     assert json.loads((tmp_path / "report.json").read_text())["mixed_precision"] == "float16"
@@ -180,8 +192,8 @@ def test_mixed_precision_and_tensorboard(tmp_path):
 
 
 def test_a_diverging_run_exits_1_and_keeps_the_history(tmp_path, capsys):
-    flags = ["--learning-rate", 1.05, "--momentum", 0, "--batch-size", 236, "--jit", "off"]
-    assert call("--output", tmp_path, "--epochs", 500, *flags) == 1
+    more = ["--learning-rate", 1.05, "--momentum", 0, "--batch-size", 236, "--jit", "off"]
+    assert call("--output", tmp_path, "--epochs", 500, *more) == 1
     assert "the loss became NaN or infinite at step" in capsys.readouterr().err
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["finished"] is False
@@ -191,21 +203,156 @@ def test_a_diverging_run_exits_1_and_keeps_the_history(tmp_path, capsys):
 def test_scores_are_compared_with_their_band(monkeypatch):
     band = {"values": [1, 2, 3], "mean": 2.0, "sd": 1.0, "band": [1.0, 3.0]}
     results = {"chapter1": {"auto_mpg": {"scores": {"test": {"mae": band}}}}}
-    monkeypatch.setattr(runner, "load_results", lambda: results)
+    monkeypatch.setattr(report, "load_results", lambda: results)
+    page = contents.find(1)
+    entry = report.entry_of(page, "auto_mpg")
+    assert report.entry_of(page, "mnist") == report.entry_of(contents.find(2), "auto_mpg") == {}
 
     def line(value, is_default=True):
-        return runner._score_lines("chapter1", "auto_mpg", {"test": {"mae": value}}, is_default)
+        return report.score_lines({"test": {"mae": value}}, entry, is_default)
 
     assert line(2.5) == "test mae 2.5  (inside the band 1 to 3 of 3 seeds)"
     assert "OUTSIDE the band" in line(3.5)
     assert line(3.5, is_default=False) == "test mae 3.5  (default settings: 2 ± 1)"
 
 
-def program(folder, *flags):
+def test_a_band_is_of_the_flags_that_its_runs_had(page):
+    defaults, _ = flags.parse(page, [])
+    long, _ = flags.parse(page, ["--length", "9", "--seed", "3"])
+    assert report.has_kept_settings(page, {"flags": ""}, defaults | {"seed": 5})
+    assert not report.has_kept_settings(page, {"flags": ""}, long)
+    assert report.has_kept_settings(page, {"flags": "--length 9"}, long)
+    assert not report.has_kept_settings(page, {"flags": "--length 9"}, defaults)
+    assert not report.has_kept_settings(page, {}, defaults)
+
+
+# --- flags, read without importing the chapter --------------------------------------------
+
+CHAPTER = '''
+import a_module_that_is_not_there
+
+Kind = Literal["soft", "hard"]
+RATE = 0.5
+ABOUT = {
+    "bounds": {"rate": [0, 1], "length": [2, None]},
+    "quick": {"length": 3},
+    "old_flags": {"--kind dense": "chapter2", "--sparse": "chapter3"},
+}
+
+
+def main(length: int = 5, rate: float = RATE, kind: Kind | None = None, seed: int = 0, **fit):
+    """Does nothing.
+
+    Args:
+        length: in steps
+    """
+'''
+
+
+@pytest.fixture
+def page(tmp_path):
+    file = tmp_path / "chapter42_toy.py"
+    file.write_text(CHAPTER)
+    return contents.Page("kerasbook.chapter42_toy", file)
+
+
+def test_flags_are_read_without_importing_the_chapter(page):
+    assert [(f.name, f.kind, f.choices, f.default) for f in flags.flags_of(page)] == [
+        ("length", int, None, 5),
+        ("rate", float, None, 0.5),
+        ("kind", str, ("soft", "hard"), None),
+        ("seed", int, None, 0),
+    ]
+    own, common = flags.parse(page, ["--kind", "hard", "--quiet"])
+    assert own == {"length": 5, "rate": 0.5, "kind": "hard", "seed": 0}
+    assert common.quiet
+    assert str(common.output) == "runs/chapter42_toy"
+    assert flags.parse(page, ["--quick"])[0]["length"] == 3
+    assert flags.parse(page, ["--quick", "--length", "8"])[0]["length"] == 8
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [(["--rate", "1.5"], "from 0 to 1, not 1.5"), (["--length", "1"], "from 2 to inf, not 1")],
+)
+def test_bounds_are_the_chapters_own(page, arguments, message, capsys):
+    with pytest.raises(SystemExit):
+        flags.parse(page, arguments)
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("main", "message"),
+    [
+        ("def main(x: list = []):\n    pass", "list cannot be a flag"),
+        ("def main(x: int):\n    pass", "every argument a type and a default"),
+        ("def main(x=1):\n    pass", "every argument a type and a default"),
+        ("x = 1", "has no main"),
+        ("ABOUT = {'minute': 1}\ndef main():\n    pass", "unexpected keyword argument 'minute'"),
+        ("ABOUT = {'minutes': 2 * n}\ndef main():\n    pass", "ABOUT in chapter42_toy.py"),
+    ],
+)
+def test_a_main_or_an_about_that_cannot_be_used_says_why(page, main, message):
+    page.path.write_text(main)
+    with pytest.raises(ValueError, match=message):
+        flags.make_parser(page)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "found"),
+    [
+        (["--kind", "dense", "--epochs", "2"], ("chapter2", ["--epochs", "2"])),
+        (["--epochs", "2", "--kind=dense"], ("chapter2", ["--epochs", "2"])),
+        (["--sparse"], ("chapter3", [])),
+        (["--kind", "soft", "dense"], None),
+    ],
+)
+def test_old_flags_stand_for_another_chapter(page, arguments, found):
+    assert flags.moved(page, arguments) == found
+
+
+def test_old_flags_print_the_new_command_and_run_it(page, monkeypatch, capsys):
+    monkeypatch.setattr(contents, "read", lambda module: page)
+    assert call("--sparse", "--loop", "keras") == 2
+    first, second = capsys.readouterr().err.splitlines()
+    assert first == "this is now: python -m kerasbook.chapter3 --loop keras"
+    assert second.startswith("error: argument --loop: invalid choice")
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--epochs", "0"]])
+def test_help_and_wrong_flags_import_nothing_heavy(arguments):
+    heavy = "{'tensorflow', 'keras', 'numpy', 'matplotlib'}"
+    code = f"""
+import sys, runpy
+sys.argv = ["chapter3", *{arguments}]
+try:
+    runpy.run_module("kerasbook.chapter3", run_name="__main__")
+finally:
+    print(sorted({heavy} & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == (0 if arguments == ["--help"] else 2)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_in_a_kernel_run_does_nothing(monkeypatch):
+    shell = SimpleNamespace(kernel=object())
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
+    monkeypatch.setattr(sys, "argv", ["ipykernel_launcher.py", "-f", "kernel.json"])
+    assert runner.run("kerasbook.chapter1") is None
+    shell.kernel = None  # IPython in a terminal is no kernel
+    with pytest.raises(SystemExit):
+        runner.run("kerasbook.chapter1")
+
+
+# --- interrupted --------------------------------------------------------------------------
+
+
+def program(folder, *more):
     """The chapter as a reader starts it."""
     command = [sys.executable, "-m", "kerasbook.chapter1", "--output", str(folder), "--jit", "off"]
     return subprocess.Popen(
-        [*command, *map(str, flags)],
+        [*command, *map(str, more)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -229,9 +376,9 @@ def test_ctrl_c_saves_and_resume_goes_on_to_the_same_scores(tmp_path):
     assert report["finished"] is False
     assert keras.models.load_model(tmp_path / "run" / "model.keras")
 
-    flags = ["--epochs", report["epochs"] + 10, "--quiet"]
-    assert call(*flags, "--jit", "off", "--resume", "--output", tmp_path / "run") == 0
-    assert call(*flags, "--jit", "off", "--output", tmp_path / "whole") == 0
+    more = ["--epochs", report["epochs"] + 10, "--quiet"]
+    assert call(*more, "--jit", "off", "--resume", "--output", tmp_path / "run") == 0
+    assert call(*more, "--jit", "off", "--output", tmp_path / "whole") == 0
     histories = [
         json.loads((tmp_path / name / "report.json").read_text())["history"]["val_loss"]
         for name in ("run", "whole")

@@ -326,7 +326,14 @@ def test_two_runs_in_one_folder(tmp_path, capsys):
     assert os.listdir(tmp_path) == [".unfinished-1-model.keras"]
 
 
-def test_without_a_home_no_library_makes_a_folder_of_the_name_of_a_tilde():
+@pytest.mark.parametrize(
+    "command",
+    [
+        "from kerasbook.runner import run; run('kerasbook.chapter1', ['--help'])",
+        "from kerasbook.cli import app; app(['list'])",
+    ],
+)
+def test_without_a_home_a_program_makes_no_folder_of_the_name_of_a_tilde(command, tmp_path):
     lines = """
         import os, pwd
         def nobody(number): raise KeyError(number)
@@ -334,11 +341,18 @@ def test_without_a_home_no_library_makes_a_folder_of_the_name_of_a_tilde():
         os.environ.pop("HOME", None)
         assert os.path.expanduser("~/.keras") == "~/.keras"
         import kerasbook
-        print(os.path.expanduser("~/.keras"))
+        print(os.environ.get("HOME"))
+        try:
+            {command}
+        except SystemExit:
+            print(os.path.expanduser("~/.keras"))
     """
-    program = [sys.executable, "-c", textwrap.dedent(lines)]
-    printed = subprocess.run(program, stdout=subprocess.PIPE, text=True, check=True).stdout
-    assert printed == "/nonexistent/.keras\n"
+    lines = textwrap.dedent(lines).format(command=command)
+    program = [sys.executable, "-c", lines]
+    done = subprocess.run(program, stdout=subprocess.PIPE, text=True, check=True, cwd=tmp_path)
+    first, *_, last = done.stdout.splitlines()
+    assert first == "None"  # importing the library changes nothing
+    assert last == "/nonexistent/.keras"
 
 
 def test_flags_that_are_damaged_are_one_line(tmp_path, capsys):

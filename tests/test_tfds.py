@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 from kerasbook import data
+from kerasbook.cli import app
 from kerasbook.data import builders, fashion, verses
 from kerasbook.data import tfds as online
 
@@ -23,6 +24,7 @@ import requests
 import rich
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core.download import downloader
+from typer.testing import CliRunner
 
 needs_debian = pytest.mark.skipif(
     not online.DEBIAN_FOLDER.is_dir(), reason="the Debian package dataset-fashion-mnist is missing"
@@ -109,7 +111,7 @@ def test_without_a_network_the_error_says_what_to_do(name, tmp_path, monkeypatch
     with pytest.raises(data.DataError) as caught:
         data.load(name, data_dir=tmp_path)
     message = str(caught.value)
-    assert f"python -m kerasbook.data.tfds prepare {name}" in message
+    assert f"kerasbook data prepare {name}" in message
     assert f"--dataset {online.CHOICES[name].instead}," in message
     assert str(tmp_path / name) in message
     assert "TFDS_DATA_DIR" in message
@@ -263,14 +265,17 @@ def test_the_progress_bar_is_for_those_who_look(monkeypatch):
 
 
 @pytest.mark.usefixtures("no_network")
-def test_the_command_ends_with_the_error_and_no_traceback(proxy, tmp_path, capsys):
+def test_the_command_ends_with_the_error_and_no_traceback(proxy, tmp_path):
+    done = CliRunner().invoke(app, ["data", "prepare", "mnist", "--data-dir", str(tmp_path)])
+    assert done.exit_code == 2
+    assert done.stderr.startswith("error: mnist could not be prepared")
+    assert done.stderr.count("\n") == 1
     with pytest.raises(SystemExit) as caught:
         online.main(["prepare", "fashion_mnist", "--data-dir", str(tmp_path)])
     assert str(caught.value).startswith("error: fashion_mnist could not be prepared")
     with pytest.raises(SystemExit) as caught:
         online.main(["prepare", "cifar10", "--from", str(tmp_path)])
-    assert caught.value.code == 2
-    assert "--from goes with fashion_mnist only" in capsys.readouterr().err
+    assert "--from goes with fashion_mnist only" in str(caught.value)
 
 
 # The embedded data as TensorFlow Datasets

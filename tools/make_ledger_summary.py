@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from kerasbook.cli import chapter_titles
+from kerasbook import contents
 from kerasbook.files import atomic_path
 
 from make_results import ROOT, replace_in_readme
@@ -33,7 +33,7 @@ def summary(rows: list[dict], mutants: dict) -> dict:
     """Returns the figures of each chapter: claims, largest relative differences, mutants."""
     found = {}
     for row in rows:
-        chapter = found.setdefault(str(row["chapter"]), {"claims": 0, "green": 0})
+        chapter = found.setdefault(row["chapter"], {"claims": 0, "green": 0})
         chapter["claims"] += 1
         chapter["green"] += bool(row["green"])
         for dtype in ("float32", "float64"):
@@ -45,15 +45,14 @@ def summary(rows: list[dict], mutants: dict) -> dict:
 
 def table(results: dict) -> str:
     """The summary in Markdown: a line per chapter, the loop last."""
-    titles = chapter_titles()
     lines = [
         "| chapter | claims that hold | largest difference, 32 bits | 64 bits | slopes "
         "| planted mistakes seen |",
         "|---|---|---|---|---|---|",
     ]
-    for chapter in sorted(results, key=lambda number: int(number) or len(titles) + 1):
-        row = results[chapter]
-        title = titles[int(chapter)].removeprefix("Chapter ") if int(chapter) else "the loop"
+    for key in sorted(results, key=contents.place_of):
+        row = results[key]
+        title = "the loop" if key == contents.LOOP else contents.find(key).short_title
         cells = [title, f"{row['green']} of {row['claims']}"]
         kinds = ("float32", "float64", "slopes")
         cells += [f"{row[kind]:.0e}" if kind in row else "–" for kind in kinds]

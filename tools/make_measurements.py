@@ -15,6 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from kerasbook import contents
 from kerasbook.files import atomic_path
 
 import numpy as np
@@ -22,10 +23,10 @@ import numpy as np
 RESULTS = Path(__file__).resolve().parent.parent / "kerasbook" / "results.json"
 
 
-def run(chapter: int, flags: str) -> dict:
+def run(key: str, flags: str = "") -> dict:
     """Returns the scores of a run of the chapter with these flags."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", f"kerasbook.chapter{chapter}", "--quiet", *flags.split()]
+        command = [sys.executable, "-m", f"kerasbook.{key}", "--quiet", *flags.split()]
         subprocess.run([*command, "--output", folder], check=True)
         return json.loads((Path(folder) / "report.json").read_text())["scores"]
 
@@ -34,7 +35,7 @@ def members() -> dict:
     """Chapter 4: the accuracy of each member of the ensemble, trained alone with seed 0."""
     found = {}
     for name in ("bidirectional", "gru --epochs 6", "bag", "linear"):
-        scores = run(4, f"--variant {name}")
+        scores = run("chapter4", f"--variant {name}")
         found[name.split()[0]] = {part: values["accuracy"] for part, values in scores.items()}
     return found
 
@@ -115,38 +116,43 @@ def lengths_of_words() -> dict:
 
 def translation() -> dict:
     """Chapter 6: the scores of `--task translation` on the test part, with seed 0."""
-    return run(6, "--task translation")["test"]
+    return run("chapter6", "--task translation")["test"]
 
 
 CHAPTERS = {
-    4: {"members": members, "tf-idf": tf_idf},
-    5: {"first sign": first_sign, "reach": reach_of_the_simple_rnn},
-    6: {"lengths": lengths_of_words, "translation": translation},
+    "chapter4": {"members": members, "tf-idf": tf_idf},
+    "chapter5": {"first sign": first_sign, "reach": reach_of_the_simple_rnn},
+    "chapter6": {"lengths": lengths_of_words, "translation": translation},
 }
 
 
 def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("chapters", nargs="*", type=int, help=f"of {', '.join(map(str, CHAPTERS))}")
+    parser.add_argument("chapters", nargs="*", help=f"numbers or keys of {', '.join(CHAPTERS)}")
     parser.add_argument("--only", help="the measurement of this name")
     options = parser.parse_args()
-    if unknown := set(options.chapters) - set(CHAPTERS):
-        parser.error(f"nothing is measured for chapter {min(unknown)}")
-    for chapter in options.chapters or CHAPTERS:
-        for name, measure in CHAPTERS[chapter].items():
+    keys = [contents.key_of(name) for name in options.chapters] or list(CHAPTERS)
+    if unknown := set(keys) - set(CHAPTERS):
+        parser.error(f"nothing is measured for {min(unknown)}")
+    for key in keys:
+        for name, measure in CHAPTERS[key].items():
             if options.only not in (None, name):
                 continue
             if name == "tf-idf" and importlib.util.find_spec("sklearn") is None:
                 print("scikit-learn is not installed: tf-idf is left as it was")
                 continue
             found = measure()
-            print(f"chapter {chapter}, {name}: {found}", flush=True)
-            results = json.loads(RESULTS.read_text())
-            entry = results.setdefault("measurements", {}).setdefault(f"chapter{chapter}", {})
-            entry[name] = found
-            with atomic_path(RESULTS) as temporary:
-                temporary.write_text(json.dumps(dict(sorted(results.items())), indent=1) + "\n")
+            print(f"{key}, {name}: {found}", flush=True)
+            keep(key, name, found)
+
+
+def keep(key: str, name: str, found: dict) -> None:
+    """Puts a measurement into results.json."""
+    results = json.loads(RESULTS.read_text())
+    results.setdefault("measurements", {}).setdefault(key, {})[name] = found
+    with atomic_path(RESULTS) as temporary:
+        temporary.write_text(json.dumps(dict(sorted(results.items())), indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import time
 
 from kerasbook.bench import turns
 from kerasbook.bench.turns import BenchError
-from kerasbook.runner import load_results
+from kerasbook.contents import load_results
 
 from rich.table import Table
 

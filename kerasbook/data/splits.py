@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, NamedTuple
 
+from kerasbook.program import UserError
+
 import numpy as np
 
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 
-class DataError(Exception):
+class DataError(UserError):
     """A data set cannot be had; the message says why, and what to do about it."""
 
 

@@ -7,8 +7,8 @@ A data set is downloaded and prepared once, into ~/tensorflow_datasets or TFDS_D
 network, load_tfds says so within three seconds. Where it lies prepared, no network is needed, so
 its folder can be copied from one machine to another. From a shell:
 
-    python -m kerasbook.data.tfds prepare mnist
-    python -m kerasbook.data.tfds prepare fashion_mnist --from /usr/share/datasets/fashion-mnist
+    kerasbook data prepare mnist
+    kerasbook data prepare fashion_mnist --from /usr/share/datasets/fashion-mnist
 
 The second takes the files of Debian's package dataset-fashion-mnist and needs no network.
 Importing this module also registers the embedded data sets (see kerasbook.data.builders).
@@ -48,7 +48,7 @@ from tensorflow_datasets.core.download.download_manager import NonMatchingChecks
 PROBE_SECONDS = 2.0
 RETRIES = 2  # TFDS tries ten times, which takes minutes
 DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")  # of the package dataset-fashion-mnist
-COMMAND = "python -m kerasbook.data.tfds prepare"
+COMMAND = "kerasbook data prepare"
 
 
 class Choice(NamedTuple):
@@ -394,31 +394,41 @@ def original_gzip(path: Path) -> bytes:
     return header + path.stem.encode() + b"\0" + content[10:]
 
 
+def prepare(name: str, data_dir: Path | None = None, source: Path | None = None) -> str:
+    """Download a data set, or make fashion_mnist from its files; return where it lies prepared.
+
+    Raises:
+        DataError: the name is unknown, or `source` goes with another data set than fashion_mnist.
+    """
+    if source and name != "fashion_mnist":
+        raise DataError("--from goes with fashion_mnist only")
+    if source:
+        prepare_fashion_mnist_from(source, data_dir)
+    _, builder = find(name, data_dir)
+    if not is_prepared(builder):
+        download(builder)
+    return str(builder.data_dir)
+
+
 def main(arguments: list[str] | None = None) -> None:
-    """Prepare a data set from the command line."""
+    """`python -m kerasbook.data.tfds prepare NAME`, which is `kerasbook data prepare NAME`."""
     parser = argparse.ArgumentParser(prog="python -m kerasbook.data.tfds", description=main.__doc__)
     verbs = parser.add_subparsers(dest="verb", required=True)
-    prepare = verbs.add_parser("prepare", help="download a data set and store it, ready to read")
-    prepare.add_argument("name", choices=CHOICES)
-    prepare.add_argument("--data-dir", help="where to store it (else TFDS_DATA_DIR, or ~)")
-    prepare.add_argument(
+    verb = verbs.add_parser("prepare", help="download a data set and store it, ready to read")
+    verb.add_argument("name", choices=CHOICES)
+    verb.add_argument("--data-dir", help="where to store it (else TFDS_DATA_DIR, or ~)")
+    verb.add_argument(
         "--from",
         dest="folder",
         type=Path,
         help=f"fashion_mnist only: the folder of its four .gz files, such as {DEBIAN_FOLDER}",
     )
     options = parser.parse_args(arguments)
-    if options.folder and options.name != "fashion_mnist":
-        parser.error("--from goes with fashion_mnist only")
     try:
-        if options.folder:
-            prepare_fashion_mnist_from(options.folder, options.data_dir)
-        _, builder = find(options.name, options.data_dir)
-        if not is_prepared(builder):
-            download(builder)
+        folder = prepare(options.name, options.data_dir, options.folder)
     except DataError as error:
         sys.exit(f"error: {error}")
-    print(f"{options.name} lies prepared in {builder.data_dir}")
+    print(f"{options.name} lies prepared in {folder}")
 
 
 if __name__ == "__main__":

@@ -48,6 +48,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from kerasbook.contents import key_of, name_of, place_of
+from kerasbook.program import UserError
+
 import numpy as np
 
 Inputs = Mapping[str, Any]
@@ -57,7 +60,7 @@ STUB = re.compile(r"^@exercise\.stub\n(?:def|class) (\w+)", re.MULTILINE)
 FEWEST_WRONG, FEWEST_MESSAGES, FEWEST_RIGHT = 8, 3, 3
 
 
-class ExerciseError(Exception):
+class ExerciseError(UserError):
     """An exercise file that cannot be used, and why."""
 
 
@@ -109,7 +112,7 @@ class Exercise:
     """An exercise; its functions are registered by its decorators.
 
     Attributes:
-        chapter: the chapter it belongs to.
+        chapter: the number or key of the chapter it belongs to, as 6 or "chapter6_translation".
         minutes, difficulty, points: for the learner; difficulty 1 to 3.
         hints: three, of rising help.
         outputs: names of the arrays that a solution returns; more than one: a tuple in this order.
@@ -123,7 +126,7 @@ class Exercise:
         kind: "function", "gradient", "layer", "training step" or "trained model".
     """
 
-    chapter: int
+    chapter: int | str
     minutes: int
     difficulty: int
     points: float
@@ -216,6 +219,11 @@ class Exercise:
     def _variant(self, function: Callable, message: str = "") -> Variant:
         body = source_of(function, self.name)
         return Variant(function.__name__, function, f"{self.imports}\n\n{body}", message)
+
+    @property
+    def key(self) -> str:
+        """The key of its chapter: `chapter6`, `chapter6_translation`."""
+        return key_of(self.chapter)
 
     @property
     def blank_source(self) -> str:
@@ -327,21 +335,43 @@ def stub_files(folder: Path | None = None) -> dict[str, Path]:
     return found
 
 
-def load(folder: Path | None = None, chapter: int | None = None) -> dict[str, Exercise]:
+def load(folder: Path | None = None, chapter: int | str | None = None) -> dict[str, Exercise]:
     """The exercises of a folder, name → Exercise; without a folder, the book's.
 
     Args:
         folder: has exercise files, in folders or not.
-        chapter: only those of this chapter; of the book, only that chapter's files are imported.
+        chapter: only those of this chapter, by number or key; of the book, only that chapter's
+            files are imported.
 
     Raises:
         ExerciseError: no exercise, a broken one, or two with one name.
     """
     paths = stub_files(folder).values()
-    if folder is None and chapter is not None:
-        paths = [path for path in paths if path.parent.name == f"chapter{chapter}"]
+    key = None if chapter is None else key_of(chapter)
+    if folder is None and key is not None:
+        paths = [path for path in paths if path.parent.name == key]
     found = [load_file(path) for path in paths]
-    chosen = [one for one in found if chapter in (None, one.chapter)]
+    chosen = [one for one in found if key in (None, one.key)]
     if not chosen:
-        raise ExerciseError(f"no exercise of chapter {chapter}")
-    return {one.name: one for one in sorted(chosen, key=lambda one: (one.chapter, one.difficulty))}
+        raise ExerciseError(f"no exercise of {name_of(str(key))}")
+    return {one.name: one for one in sorted(chosen, key=lambda o: (place_of(o.key), o.difficulty))}
+
+
+def load_named(
+    names: Sequence[str], folder: Path | None = None, chapter: int | str | None = None
+) -> dict[str, Exercise]:
+    """The exercises of these names; only their own files are imported.
+
+    Raises:
+        ExerciseError: one is not there, is broken, or is of another chapter.
+    """
+    files = stub_files(folder)
+    for name in names:
+        if name not in files:
+            raise ExerciseError(f"there is no exercise {name!r} among {', '.join(files)}")
+    found = {name: load_file(files[name]) for name in names}
+    for name, one in found.items():
+        if chapter is not None and key_of(chapter) != one.key:
+            here, asked = name_of(one.key), name_of(key_of(chapter))
+            raise ExerciseError(f"{name} is of {here}, not {asked}")
+    return found

@@ -33,6 +33,7 @@ from kerasbook.grading.intake import take_in_apart
 from kerasbook.grading.question import QuestionResult, grade, secret_seed
 from kerasbook.grading.submissions import ENDINGS, Submission, learner_of
 from kerasbook.grading.workers import Solution, Workers
+from kerasbook.program import UserError
 
 import numpy as np
 
@@ -40,7 +41,7 @@ ADDRESS = re.compile(r"0x[0-9a-f]{6,}")
 LONGEST_NAME = 100  # bytes; a file name may have 255
 
 
-class GradingError(Exception):
+class GradingError(UserError):
     """A class cannot be graded; the message has the remedy."""
 
 

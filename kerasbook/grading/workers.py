@@ -20,6 +20,7 @@ from kerasbook.exercises.exercise import Exercise, Inputs
 from kerasbook.grading.question import Reply
 from kerasbook.grading.worker.values import split_inputs
 from kerasbook.grading.worker.wire import ProtocolError, needed, pack, parse
+from kerasbook.program import UserError
 
 import numpy as np
 
@@ -40,7 +41,7 @@ START = (
 )
 
 
-class WorkersError(Exception):
+class WorkersError(UserError):
     """The workers cannot be had, and why."""
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 
+from kerasbook.contents import name_of, place_of
 from kerasbook.exercises.exercise import (
     Exercise,
     ExerciseError,
@@ -22,11 +23,12 @@ from kerasbook.files import atomic_path
 from kerasbook.grading.question import QuestionResult, grade
 from kerasbook.grading.workers import Solution, Workers
 from kerasbook.learner.feedback import head
+from kerasbook.program import UserError
 
 STATE = ".kerasbook.json"
 
 
-class LearnerError(Exception):
+class LearnerError(UserError):
     """What a learner asked for cannot be done; the message has the remedy."""
 
 
@@ -47,11 +49,8 @@ def start(
         The files written, and those that were there and were left alone.
     """
     texts = {Path("notebooks", name): text for name, text in notebooks().items()}
-    by_chapter: dict[int, list[Exercise]] = {}
-    for exercise in exercises:
-        by_chapter.setdefault(exercise.chapter, []).append(exercise)
-    for chapter, its in by_chapter.items():
-        texts[Path("exercises", f"chapter{chapter}.py")] = stubs(chapter, its).encode()
+    for key, found in by_chapter(exercises).items():
+        texts[Path("exercises", f"{key}.py")] = stubs(key, found).encode()
     written, kept = [], []
     for name, text in texts.items():
         path = folder / name
@@ -82,14 +81,22 @@ def notebooks() -> dict[str, bytes]:
     return {}
 
 
-def stubs(chapter: int, exercises: Iterable[Exercise]) -> str:
+def by_chapter(exercises: Iterable[Exercise]) -> dict[str, list[Exercise]]:
+    """The exercises of each chapter, by its key, in the book's order."""
+    found: dict[str, list[Exercise]] = {}
+    for exercise in exercises:
+        found.setdefault(exercise.key, []).append(exercise)
+    return dict(sorted(found.items(), key=lambda item: place_of(item[0])))
+
+
+def stubs(key: str, exercises: Iterable[Exercise]) -> str:
     """A learner's file: the imports, then each stub below a line with its title."""
     exercises = list(exercises)
     imports = sorted({line for one in exercises for line in one.imports.splitlines() if line})
     parts = [
-        f'"""Exercises of chapter {chapter}.\n\n'
+        f'"""Exercises of {name_of(key)}.\n\n'
         f"Write each function's body in place of its last line, save, and check:\n\n"
-        f"    kerasbook check chapter{chapter}.py\n"
+        f"    kerasbook check {key}.py\n"
         f"    kerasbook watch .                  checks at every save\n"
         f"    kerasbook hint {exercises[0].name}\n"
         '"""\n\n' + "\n".join(imports) + "\n"

@@ -9,6 +9,7 @@ import types
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from kerasbook.contents import name_of
 from kerasbook.exercises.exercise import Exercise, ExerciseError
 from kerasbook.grading.question import QuestionResult
 from kerasbook.grading.workers import Workers
@@ -102,7 +103,7 @@ def _names(text: str) -> list[str]:
 # The notebooks
 
 
-def exercise_notebook(chapter: int, exercises: Iterable[Exercise]) -> str:
+def exercise_notebook(key: str, exercises: Iterable[Exercise]) -> str:
     """The text of a notebook with a chapter's stubs, each with its specification and a check."""
     exercises = list(exercises)
     imports = sorted({line for one in exercises for line in one.imports.splitlines() if line})
@@ -111,7 +112,7 @@ def exercise_notebook(chapter: int, exercises: Iterable[Exercise]) -> str:
         _cell(
             "title",
             "markdown",
-            f"# Exercises of chapter {chapter}\n\nWrite each function's body in place of its last "
+            f"# Exercises of {name_of(key)}\n\nWrite each function's body in place of its last "
             "line and run the cell, then the one below it. A check that fails shows the first "
             "case, what was got and what was expected. `kerasbook hint NAME` in a terminal gives "
             "a hint.",
@@ -145,13 +146,10 @@ def _cell(name: str, kind: str, text: str, question: str = "") -> dict:
 
 
 def write_notebooks(folder: Path, exercises: Iterable[Exercise]) -> list[Path]:
-    """Write chapterN_exercises.ipynb for every chapter that has exercises; the files."""
-    by_chapter: dict[int, list[Exercise]] = {}
-    for one in exercises:
-        by_chapter.setdefault(one.chapter, []).append(one)
+    """Write <key>_exercises.ipynb for every chapter that has exercises; the files."""
     paths = []
-    for chapter, its in sorted(by_chapter.items()):
-        path = folder / f"chapter{chapter}_exercises.ipynb"
-        path.write_text(exercise_notebook(chapter, its), encoding="utf-8")
+    for key, found in learner.by_chapter(exercises).items():
+        path = folder / f"{key}_exercises.ipynb"
+        path.write_text(exercise_notebook(key, found), encoding="utf-8")
         paths.append(path)
     return paths

@@ -11,37 +11,27 @@ training are told apart by the pair's name; a difference is measured against the
 its kind in the claim, for a gradient that is zero by nature, such as that of the keys' bias in
 attention, is rounding only.
 
-The claims of a chapter, and the mistakes that are planted into it, stand in a file of their own;
-`by_hand` has the formulas that no chapter writes out.
+The claims of a chapter, and the mistakes that are planted into it, stand in a file of their own,
+named as the chapter is; every file of this folder is read. `by_hand` has the formulas that no
+chapter writes out.
 """
 
 from __future__ import annotations
 
 import contextlib
+import importlib
 import inspect
 import json
 import os
+import pkgutil
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from kerasbook.contents import place_of
 from kerasbook.files import atomic_path
-from kerasbook.ledger import (  # noqa: F401  # noqa: F401
-    chapter1,
-    chapter2,
-    chapter3,
-    chapter4,
-    chapter5,
-    chapter6,
-    chapter9,
-    devices,
-    loop,
-    losses,
-    models,
-    optimisers,
-)
 from kerasbook.ledger.core import CLAIMS, MUTANTS, Claim, Draw, Mutant, Pairs
 from kerasbook.training.devices import logical_devices
 
@@ -58,6 +48,9 @@ SLOPES_TOLERANCE = 1e-6  # finite differences have no more digits
 KINDS = ("values", "gradients", "slopes", "weights")
 SOURCES = {"N": "NumPy", "T": "TensorFlow", "K": "Keras", "Δ": "finite differences"}
 PLANTED = "KERASBOOK_PLANTED"
+for _, name, _ in sorted(pkgutil.iter_modules(__path__), key=lambda found: found.name):
+    importlib.import_module(f"{__name__}.{name}")
+
 __all__ = ["CLAIMS", "MUTANTS", "Claim", "Mutant", "run", "verify"]
 
 
@@ -107,11 +100,16 @@ def worst_of(pairs: Pairs, dtype: str) -> dict:
     return {"absolute": absolute, "relative": relative, "ulps": absolute / ulp, "pair": worst}
 
 
-def verify_all(chapters: list[int] | None = None, seed: int = 0) -> Iterator[dict]:
-    """Yields the row of every claim of the chapters, and of the loop (chapter 0), in order."""
-    for one in sorted(CLAIMS, key=lambda each: each.chapter):
-        if not chapters or one.chapter in chapters:
-            yield verify(one, seed)
+def of_chapters(rows: list, chapters: list[str] | None) -> list:
+    """Returns the claims or mutants of the chapters, or all, in the book's order; the loop last."""
+    found = [one for one in rows if not chapters or one.chapter in chapters]
+    return sorted(found, key=lambda one: place_of(one.chapter))
+
+
+def verify_all(chapters: list[str] | None = None, seed: int = 0) -> Iterator[dict]:
+    """Yields the row of every claim of the chapters, by their keys, or of all."""
+    for one in of_chapters(CLAIMS, chapters):
+        yield verify(one, seed)
 
 
 def table_of(rows: list[dict]) -> Table:
@@ -129,7 +127,7 @@ def table_of(rows: list[dict]) -> Table:
         table.add_column(heading)
     for row in rows:
         mark = "[green]✓[/green]" if row["green"] else "[red]✗[/red]"
-        where = str(row["chapter"]) if row["chapter"] else "loop"
+        where = row["chapter"].removeprefix("chapter")
         cells = [_cell(row, kind) for kind in KINDS]
         letters = "".join(letter for letter, name in SOURCES.items() if name in row["sources"])
         table.add_row(mark, where, row["claim"], letters, *cells)
@@ -190,40 +188,43 @@ def is_seen_by(mutant: Mutant, one: Claim, seed: int = 0) -> bool:
 # --- the command --------------------------------------------------------------------------
 
 
-def run(chapters: list[int] | None, seed: int, json_file: Path | None, mutants: bool) -> bool:
+def run(chapters: list[str] | None, seed: int, json_file: Path | None, mutants: bool) -> bool:
     """Prints the ledger, or what it catches of the mutants; returns whether all is well."""
-    console, started = Console(), time.perf_counter()
-    if not chapters or 9 in chapters:
-        logical_devices(4, "CPU")  # before anything is computed
-    if mutants:
-        chosen = [m for m in MUTANTS if not chapters or m.chapter in chapters]
-        counts: dict[int, dict[str, int]] = {}
-        missed = []
-        for mutant in track(chosen, "planting", console=console, transient=True):
-            count = counts.setdefault(mutant.chapter, {"planted": 0, "caught": 0})
-            count["planted"] += 1
-            if is_caught(mutant, seed):
-                count["caught"] += 1
-            else:
-                missed.append(mutant)
-        for mutant in missed:
-            console.print(f"[red]missed[/red] {mutant.function}: {mutant.what}")
-        console.print(f"{len(chosen) - len(missed)} of {len(chosen)} planted mistakes caught")
-        result: dict[str, Any] = {"planted": len(chosen), "caught": len(chosen) - len(missed)}
-        result["chapters"] = counts
-        well = not missed
-    else:
-        number = sum(not chapters or one.chapter in chapters for one in CLAIMS)
-        rows = list(
-            track(verify_all(chapters, seed), "comparing", number, console=console, transient=True)
-        )
-        console.print(table_of(rows))
-        red = [row for row in rows if not row["green"]]
-        seconds = time.perf_counter() - started
-        console.print(f"{len(rows) - len(red)} of {len(rows)} claims hold ({seconds:.0f} s)")
-        result = {"seed": seed, "tolerance": TOLERANCE, "seconds": seconds, "rows": rows}
-        well = not red
+    logical_devices(4, "CPU")  # before anything is computed; some claims are about several
+    result, well = (catch if mutants else compare)(chapters, seed)
     if json_file:
         with atomic_path(json_file) as temporary:
             temporary.write_text(json.dumps(result, indent=1, default=str) + "\n")
     return well
+
+
+def compare(chapters: list[str] | None, seed: int) -> tuple[dict, bool]:
+    """Prints the chapters' rows; returns them, and whether all are green."""
+    console, started = Console(), time.perf_counter()
+    number = len(of_chapters(CLAIMS, chapters))
+    rows = verify_all(chapters, seed)
+    rows = list(track(rows, "comparing", number, console=console, transient=True))
+    console.print(table_of(rows))
+    green = sum(row["green"] for row in rows)
+    seconds = time.perf_counter() - started
+    console.print(f"{green} of {len(rows)} claims hold ({seconds:.0f} s)")
+    result = {"seed": seed, "tolerance": TOLERANCE, "seconds": seconds, "rows": rows}
+    return result, green == len(rows)
+
+
+def catch(chapters: list[str] | None, seed: int) -> tuple[dict, bool]:
+    """Prints the planted mistakes that were missed; returns the counts, and whether none was."""
+    console, counts, missed = Console(), {}, []
+    chosen = of_chapters(MUTANTS, chapters)
+    for mutant in track(chosen, "planting", console=console, transient=True):
+        count = counts.setdefault(mutant.chapter, {"planted": 0, "caught": 0})
+        count["planted"] += 1
+        if is_caught(mutant, seed):
+            count["caught"] += 1
+        else:
+            missed.append(mutant)
+    for mutant in missed:
+        console.print(f"[red]missed[/red] {mutant.function}: {mutant.what}")
+    caught = len(chosen) - len(missed)
+    console.print(f"{caught} of {len(chosen)} planted mistakes caught")
+    return {"planted": len(chosen), "caught": caught, "chapters": counts}, not missed

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from kerasbook.contents import key_of
 from kerasbook.testing.compare import as_function, outputs_and_gradients
 
 import keras
@@ -26,10 +27,11 @@ Pairs = dict[str, tuple[Any, Any]]
 class Claim:
     """One row of the ledger.
 
+    chapter: the key of the chapter that it belongs to; `loop` for the training loop.
     sources: what is compared. N: NumPy by hand, T: TensorFlow's operations, K: Keras.
     """
 
-    chapter: int
+    chapter: str
     name: str
     pairs: Callable[[Draw], Pairs]
     dtypes: tuple[str, ...] = ("float32", "float64")
@@ -66,11 +68,11 @@ class Draw:
 CLAIMS: list[Claim] = []
 
 
-def claim(chapter: int, name: str, **options: Any) -> Callable:
-    """Adds the decorated function to the ledger."""
+def claim(chapter: int | str, name: str, **options: Any) -> Callable:
+    """Adds the decorated function to the ledger, under a chapter's number or key; 0 is the loop."""
 
     def add(function):
-        CLAIMS.append(Claim(chapter, name, function, **options))
+        CLAIMS.append(Claim(key_of(chapter), name, function, **options))
         return function
 
     return add
@@ -171,7 +173,7 @@ class Mutant:
     by: a word of the claims that are asked first, so that the search is short.
     """
 
-    chapter: int
+    chapter: str
     module_name: str
     function: str
     old: str
@@ -188,7 +190,7 @@ class Mutant:
 MUTANTS: list[Mutant] = []
 
 
-def mutant(chapter: int, function: Any, old: str, new: str, what: str, by: str = "") -> None:
+def mutant(chapter: int | str, function: Any, old: str, new: str, what: str, by: str = "") -> None:
     """Adds the mistake that has `new` in place of the first `old` in a function or class."""
     place = function.__module__, function.__name__
-    MUTANTS.append(Mutant(chapter, *place, old, new, what, by))
+    MUTANTS.append(Mutant(key_of(chapter), *place, old, new, what, by))

@@ -3,7 +3,7 @@
 The chapters take their names from here. Behind them, each in a file of its own: the loop of
 epochs (fitting.py), many steps in one compiled call (loops.py), the data in batches (batches.py),
 what is asked of arguments (checks.py), XLA (compiling.py), several devices (devices.py,
-replicas.py), saving and going on (checkpoint.py, interruption.py), the bar (progress.py).
+replicas.py), saving and going on (checkpoint.py), the bar (progress.py).
 """
 
 import keras

@@ -13,7 +13,7 @@ import zipfile
 from pathlib import Path
 
 from kerasbook.files import atomic_path
-from kerasbook.training.interruption import termination
+from kerasbook.interruption import termination
 
 import keras
 import numpy as np

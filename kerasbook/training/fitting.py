@@ -13,13 +13,13 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from kerasbook.interruption import termination
 from kerasbook.training import checks, replicas
 from kerasbook.training.batches import Batches, as_batches, as_dataset, as_tensors, build, examples
 from kerasbook.training.checkpoint import Checkpoint, CheckpointError, continue_files
 from kerasbook.training.compiling import use_jit, without_cudnn
 from kerasbook.training.devices import in_scope, strategy_of
 from kerasbook.training.history import History, Interrupted, NonFiniteLoss
-from kerasbook.training.interruption import termination
 from kerasbook.training.loops import NonFinite, make_loop
 from kerasbook.training.progress import make_progress
 from kerasbook.training.step import make_test_step, make_train_step

@@ -7,6 +7,7 @@ import html
 import sys
 import time
 
+from kerasbook.program import kernel
 from kerasbook.training.checks import one_of
 
 from rich.console import Console
@@ -21,19 +22,12 @@ def make_progress(kind: str, epochs: int, steps: int | None):
     where someone can watch it, lines where the output goes into a file.
     """
     one_of("progress", kind, ("auto", "bar", "lines", "none"))
-    kernel = _kernel()
+    running = kernel()
     if kind == "auto":
-        watched = Console().is_terminal if kernel is None else _is_watched(kernel)
+        watched = Console().is_terminal if running is None else _is_watched(running)
         kind = "bar" if watched else "lines"
-    bar = _Bar if kernel is None else _Plot
+    bar = _Bar if running is None else _Plot
     return {"bar": bar, "lines": _Lines, "none": _Nothing}[kind](epochs, steps)
-
-
-def _kernel():
-    """The Jupyter kernel that runs this code; None in a terminal or a script."""
-    ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython else None
-    return getattr(shell, "kernel", None)
 
 
 def _is_watched(kernel) -> bool:

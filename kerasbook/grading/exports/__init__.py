@@ -8,9 +8,10 @@ from importlib.metadata import distributions
 from pathlib import Path
 
 from kerasbook.exercises.exercise import Exercise
+from kerasbook.program import UserError
 
 
-class ExportError(Exception):
+class ExportError(UserError):
     """Something cannot be exported; the message has the remedy."""
 
 

@@ -1,0 +1,147 @@
+"""The verbs for readers and authors: list, run, verify, bench, notebooks …, data …"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from kerasbook import contents
+from kerasbook.cli.verbs import verb
+from kerasbook.program import fail
+
+import typer
+
+ALL_FLAGS = {
+    "context_settings": {"allow_extra_args": True, "ignore_unknown_options": True},
+    "add_help_option": False,
+}
+Pages = Annotated[
+    list[str] | None,
+    typer.Argument(help="Numbers or keys, as 6, chapter6_translation, errata; all, if none."),
+]
+Folder = Annotated[Path, typer.Option("--folder", help="Where the notebooks lie.")]
+CHAPTERS = Path("chapters")
+
+
+def list_pages():
+    """Show the chapters, and the command that runs each."""
+    for page in contents.pages().values():
+        print(page.title)
+        if page.is_chapter:
+            minutes = page.about.minutes
+            took = f"    about {minutes} min" if minutes else ""
+            print(f"    python -m {page.module}{took}")
+
+
+def run(context: typer.Context, chapter: str):
+    """Run a chapter: `kerasbook run 3 --epochs 2` is `python -m kerasbook.chapter3 --epochs 2`."""
+    page = contents.find(chapter)
+    if not page.is_chapter:
+        fail(f"{page.key} is read, not run: chapters/{page.key}.ipynb")
+    from kerasbook import runner
+
+    runner.run(page.module, context.args)
+
+
+def bench(context: typer.Context):
+    """Time the book's loops; `kerasbook bench grading` times the grader, beside others."""
+    if context.args[:1] == ["grading"]:
+        from kerasbook.bench import grading
+
+        grading.main(context.args[1:])
+    else:
+        from kerasbook.bench import main
+
+        main(context.args)
+
+
+def verify(
+    chapters: Annotated[
+        list[str] | None, typer.Argument(help="Numbers or keys; 0 is the loop; all, if none.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Draws other sizes and numbers.")] = 0,
+    json: Annotated[Path | None, typer.Option(help="Write the figures there.")] = None,
+    mutants: Annotated[
+        bool, typer.Option("--mutants", help="Plant mistakes; are they seen?")
+    ] = False,
+):
+    """Compare everything that is built by hand with Keras: exit status 1 if anything differs."""
+    loop = contents.LOOP
+    keys = [loop if name in ("0", loop) else contents.find(name).key for name in chapters or ()]
+    from kerasbook import ledger
+
+    if not ledger.run(keys, seed, json, mutants):
+        raise typer.Exit(1)
+
+
+# --- notebooks ----------------------------------------------------------------------------
+
+
+def build(pages: Pages = None, folder: Folder = CHAPTERS):
+    """Make and execute the notebooks of the chapters; minutes for each."""
+    from kerasbook import notebooks
+
+    for path in notebooks.build(chosen(pages), folder):
+        print(f"{path}: {path.stat().st_size / 1e6:.2f} MB", flush=True)
+    notebooks.write_index(folder)
+
+
+def check(
+    pages: Pages = None,
+    folder: Folder = CHAPTERS,
+    execute: Annotated[
+        bool, typer.Option("--execute", help="Run all cells, in quick mode.")
+    ] = False,
+):
+    """Tell whether the notebooks are those of the chapters, and their scores in their bands."""
+    from kerasbook import notebooks
+
+    problems = notebooks.check(chosen(pages), folder)
+    for page, seconds in notebooks.run_quickly(chosen(pages) if execute else []):
+        print(f"{page.key}: all cells ran, in {seconds:.0f} s", flush=True)
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    if problems:
+        raise typer.Exit(1)
+    print(f"{len(chosen(pages))} notebooks are as they should be")
+
+
+def chosen(names: list[str] | None) -> list[contents.Page]:
+    """Returns the pages of these numbers or keys; all, if there are none."""
+    return [contents.find(name) for name in names] if names else list(contents.pages().values())
+
+
+# --- data ---------------------------------------------------------------------------------
+
+
+def prepare(
+    name: Annotated[str, typer.Argument(help="mnist, fashion_mnist, cifar10, imdb_reviews …")],
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Where to store it (else TFDS_DATA_DIR, or ~).")
+    ] = None,
+    source: Annotated[
+        Path | None,
+        typer.Option("--from", help="fashion_mnist only: the folder of its four .gz files."),
+    ] = None,
+):
+    """Download a data set of TensorFlow Datasets and store it, ready to read without a network."""
+    from kerasbook.data import tfds
+
+    print(f"{name} lies prepared in {tfds.prepare(name, data_dir, source)}")
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the verbs to the command `kerasbook`."""
+    verb(app, "list")(list_pages)
+    verb(app, **ALL_FLAGS)(run)
+    verb(app, **ALL_FLAGS)(bench)
+    verb(app)(verify)
+    notebooks = typer.Typer(help="The chapters as Jupyter notebooks.", no_args_is_help=True)
+    for function in (build, check):
+        verb(notebooks)(function)
+    app.add_typer(notebooks, name="notebooks")
+    data = typer.Typer(help="The data sets of TensorFlow Datasets.", no_args_is_help=True)
+    verb(data)(prepare)
+    data.callback()(lambda: None)  # else a group of one verb would be that verb
+    app.add_typer(data, name="data")
