@@ -245,9 +245,9 @@ if __name__ == "__main__":
 
 # %% [markdown]
 # Without a mask, what was read is forgotten: after thirty zeros the two sentences have led to the
-# same state. A network that reads backwards needs the mask most, because it meets the padding first.
-# In Keras an `Embedding` with `mask_zero=True` sends a mask along with its vectors, and the layers
-# after it use it.
+# same state. A network that reads backwards needs the mask most, because it meets the padding
+# first. In Keras an `Embedding` with `mask_zero=True` sends a mask along with its vectors, and the
+# layers after it use it.
 #
 # *Exercises: `last_state` (five minutes) runs such a network over a batch that is laid out in
 # another order; `join_directions` puts two readers side by side, one forwards and one backwards.*
@@ -475,8 +475,8 @@ if __name__ == "__main__":
 #   through it with a factor of 1.
 # - Where $z \to 0$, the state is the candidate: the unit *reads*, as the simple network does.
 #
-# **The reset gate.** Sometimes the old state should be kept out of the candidate, so that a unit can
-# begin anew. A second gate stands on the way from the old state to the candidate:
+# **The reset gate.** Sometimes the old state should be kept out of the candidate, so that a unit
+# can begin anew. A second gate stands on the way from the old state to the candidate:
 #
 # $$r_t = \sigma(x_t W_r + h_{t-1} U_r + b_r), \qquad
 #   \tilde h_t = \tanh(x_t W_h + b_h + r_t \odot (h_{t-1} U_h + b'_h)) .$$
@@ -622,10 +622,10 @@ if __name__ == "__main__":
 #
 # | | $z$ | the reset stands | weights |
 # |---|---|---|---|
-# | Keras, `reset_after=True`, the default | keeps | after the product | thirds $z, r, \tilde h$; two biases |
+# | Keras, the default, `reset_after=True` | keeps | after | thirds $z, r, \tilde h$; 2 biases |
 # | Keras, `reset_after=False`; Cho and others 2014 | keeps | before | one bias |
 # | Chung and others 2014 | renews: $(1 - z)\, h + z\, \tilde h$ | before | |
-# | PyTorch | keeps | after | thirds $r, z, \tilde h$, transposed; two biases |
+# | PyTorch | keeps | after | thirds $r, z, \tilde h$, transposed; 2 biases |
 #
 # Since $1 - \sigma(a) = \sigma(-a)$, changing the sign of all that goes into $z$ turns one meaning
 # into the other:
@@ -708,15 +708,9 @@ def watch(model, row):
     return tf.concat(gates, axis=0).numpy(), states[0].numpy()
 
 
-def changes_of_state(states):
-    """Returns (words,): the length of the change of the state (words, units) at each word."""
-    before = np.concatenate([np.zeros_like(states[:1]), states[:-1]])
-    return np.linalg.norm(states - before, axis=1)
-
-
 # %% alt="ALTORDER"
 if __name__ == "__main__":
-    row, _ = make_verdicts(1, 24, seed=ORDERSEED)
+    row, _ = make_verdicts(1, 24, seed=2)
     gates, _ = watch(order_model, row[0])
     order = np.argsort(gates.mean(axis=0))
     words = [WORDS[number] for number in row[0]]
@@ -729,10 +723,10 @@ if __name__ == "__main__":
 #
 # Now 10,549 sentences from film reviews. At least 20 people rated each, from −4 to 4; the class is
 # the sign of the mean. The text was cut into words, in lower case. A word's number is its rank in
-# the *vocabulary*: the 10,000 commonest words of the training part, so that nothing of the test part
-# leaks in. Every other word is number 1, *unknown*, and 0 is the padding: `x` is (n, 40), `y` is
-# (n,) with 1 for positive. Of the few sentences that are longer, one in a hundred, the end is cut
-# off.
+# the *vocabulary*: the 10,000 commonest words of the training part, so that nothing of the test
+# part leaks in. Every other word is number 1, *unknown*, and 0 is the padding: `x` is (n, 40), `y`
+# is (n,) with 1 for positive. Of the few sentences that are longer, one in a hundred, the end is
+# cut off.
 
 # %%
 if __name__ == "__main__":
@@ -965,8 +959,10 @@ if __name__ == "__main__":
 # ten of blame come a hundred pairs of twins.
 
 # %%
-PRAISE = "funny moving brilliant charming beautiful clever touching fresh powerful good".split()
-BLAME = "dull boring bad flat stupid predictable silly lifeless tedious worst".split()
+PRAISE = ["funny", "moving", "brilliant", "charming", "beautiful"]
+PRAISE += ["clever", "touching", "fresh", "powerful", "good"]
+BLAME = ["dull", "boring", "bad", "flat", "stupid"]
+BLAME += ["predictable", "silly", "lifeless", "tedious", "worst"]
 
 
 def twins() -> list[tuple[str, str]]:
@@ -992,8 +988,8 @@ if __name__ == "__main__":
 # %% [markdown]
 # TEXTTWINS
 #
-# And plain negations? We put a word before each of the twenty, and ask how many of ten answers change
-# to the other class.
+# And plain negations? We put a word before each of the twenty, and ask how many of ten answers
+# change to the other class.
 
 
 # %%
@@ -1059,7 +1055,7 @@ if __name__ == "__main__":
 
 # %%
 def on_a_plane(vectors):
-    """Returns (n, 2): where the vectors (n, width) lie along their two directions of most spread."""
+    """Returns (n, 2): the vectors (n, width) along their two directions of most spread."""
     centred = vectors - vectors.mean(axis=0)
     return centred @ np.linalg.svd(centred, full_matrices=False)[2][:2].T
 
@@ -1109,8 +1105,8 @@ if __name__ == "__main__":
 #   does what it has learned reach?
 # - `learn_order("simple", 40, epochs=30)`: is it only a matter of patience?
 # - Set `mask_zero=False` in the embedding, and see what the last state is worth.
-# - Give the update gate a bias of 3 before training (`with_bias`). Does it help with sentences? With
-#   the reviews of `--dataset imdb_reviews`, which are ten times as long?
+# - Give the update gate a bias of 3 before training (`with_bias`). Does it help with sentences?
+#   With the reviews of `--dataset imdb_reviews`, which are ten times as long?
 # - Write the gradients of `gru_step` by hand, as we did for the simple step, and check them.
 #
 # ## Exercises
@@ -1120,7 +1116,7 @@ if __name__ == "__main__":
 # with the three of five minutes: `last_state`, `renewing_step` and `count_weights`. Then
 # `join_directions`, `gru_from_pytorch`, `minimal_gated_unit`, `clipped_step`,
 # `linear_memory_gradients` and `train_reader`. (What goes wrong with recurrent networks in the
-# articles that this book answers stands in [*The articles' mistakes*](the_articles_mistakes.ipynb).)
+# articles that this book answers stands in [*The articles' mistakes*](errata.ipynb).)
 #
 # ## Where to go next
 #

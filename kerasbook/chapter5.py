@@ -27,8 +27,6 @@ if __name__ == "__main__":
     run("kerasbook.chapter5")
 
 # %% tags=["hide-input"]
-from typing import Literal
-
 from kerasbook import plotting
 from kerasbook.chapter3 import make_schedule
 from kerasbook.chapter4 import scan, simple_rnn_step
@@ -59,7 +57,7 @@ def first_sign_task(examples=2000, steps=20):
 
 
 # %% [markdown]
-# Four networks of 16 units get the same data, the same optimizer and the same eight epochs: chapter
+# Four networks of 16 units get the same data, the same optimizer and the same ten epochs: chapter
 # 4's simple recurrent network and its GRU, the LSTM, and a convolution over time, `Conv1D`, which
 # sees three neighbouring steps at once and hands on all places side by side. Guess their order
 # before you look. One run says little, so each is trained from five first weights.
@@ -78,7 +76,7 @@ def make_reader(network, units=16) -> keras.Model:
 
 
 # %% tags=["hide-input"]
-def learn_first_sign(network, forget_bias=None, epochs=8, steps=20, seed=0, **fit_options):
+def learn_first_sign(network, forget_bias=None, epochs=10, steps=20, seed=0, **fit_options):
     """Returns the History of a small network of this kind; forget_bias: of an LSTM."""
     keras.utils.set_random_seed(seed)
     model = keras.Sequential([keras.Input((steps, 1)), make_reader(network), layers.Dense(1)])
@@ -89,12 +87,11 @@ def learn_first_sign(network, forget_bias=None, epochs=8, steps=20, seed=0, **fi
         model,
         first_sign_task(steps=steps),
         loss_fn=keras.losses.BinaryCrossentropy(from_logits=True),
-        optimizer=keras.optimizers.Adam(0.01),
+        optimizer=keras.optimizers.Adam(0.005, global_clipnorm=1.0),
         metrics=[keras.metrics.BinaryAccuracy(threshold=0, name="accuracy")],
         epochs=epochs,
         batch_size=50,
-        progress="none",
-        **fit_options,
+        **{"jit": "off", "progress": "none"} | fit_options,
     )
 
 
@@ -117,7 +114,7 @@ if __name__ == "__main__":
     curves = {name: accuracies(name) for name in ("simple RNN", "GRU", "LSTM", "Conv1D")}
     plotting.plot_bands(curves, x_label="epoch", y_label="accuracy: mean and range of five seeds")
     for name, values in curves.items():
-        print(f"{name:10} after eight epochs: {values[:, -1].round(2)}")
+        print(f"{name:10} after ten epochs: {values[:, -1].round(2)}")
 
 # %% [markdown]
 # TEXT1
@@ -368,15 +365,15 @@ if __name__ == "__main__":
 
 # %% [markdown]
 # The gradients behind this come from the tape. What it does can be written by hand, from the last
-# step to the first; [*What makes it fast*](SPEEDLINK) has that way back, and what it costs.
+# step to the first; [*What makes it fast*](speed.ipynb) has that way back, and what it costs.
 #
 # ## How far back do gradients reach?
 #
 # Why did the networks of the first section differ? To learn from something read 50 steps ago, the
 # loss must feel it: the gradient has to come back through 50 steps. In the simple RNN each step
 # multiplies it by a matrix and by the slopes of the tanh, which are below 1. In the cell of the
-# LSTM there is a shorter way. From $c_t = f \odot c_{t-1} + i \odot g$, while the gates stay as they
-# are,
+# LSTM there is a shorter way. From $c_t = f \odot c_{t-1} + i \odot g$, while the gates stay as
+# they are,
 #
 # $$\frac{\partial c_t}{\partial c_{t-1}} = f, \qquad
 #   \frac{\partial c_T}{\partial c_{t}} = f_{t+1} \odot f_{t+2} \odot \dots \odot f_T .$$
@@ -392,10 +389,10 @@ if __name__ == "__main__":
 # %% [markdown]
 # Very near. A gate of 0.98, which forgets a fiftieth at each step, lets a bit more than a third
 # through 50 steps. And this is one way of several, because the gates themselves depend on the past
-# through $h$. That way is longer, and we measure both together: a nudge $\varepsilon_t = 0$ is added
-# to the memory after each step, as in chapter 4, here to the cell. It changes nothing, but the tape
-# gives a gradient for it, and that is the gradient for the cell at step $t$. For the simple RNN the
-# memory is the state.
+# through $h$. That way is longer, and we measure both together: a nudge $\varepsilon_t = 0$ is
+# added to the memory after each step, as in chapter 4, here to the cell. It changes nothing, but
+# the tape gives a gradient for it, and that is the gradient for the cell at step $t$. For the
+# simple RNN the memory is the state.
 
 
 # %% tags=["hide-input"]
@@ -460,8 +457,8 @@ if __name__ == "__main__":
 # ## The knob, turned
 #
 # Keras starts with a forget bias of 1 (`unit_forget_bias=True`). The advice is old: Gers and his
-# co-authors began with a positive bias in 2000, and Jozefowicz, Zaremba and Sutskever found in 2015,
-# in a search through thousands of recurrent networks, that a bias of 1 closes most of the gap
+# co-authors began with a positive bias in 2000, and Jozefowicz, Zaremba and Sutskever found in
+# 2015, in a search through thousands of recurrent networks, that a bias of 1 closes most of the gap
 # between an LSTM and the best of the others. Does it matter to remembering a number for twenty
 # steps? The same task as at the beginning, with three biases.
 
@@ -470,7 +467,7 @@ if __name__ == "__main__":
     by_bias = {f"forget bias {bias}": accuracies("LSTM", bias) for bias in (0, 1, 3)}
     plotting.plot_bands(by_bias, x_label="epoch", y_label="accuracy: mean and range of five seeds")
     for name, values in by_bias.items():
-        print(f"{name} after eight epochs: {values[:, -1].round(2)}")
+        print(f"{name} after ten epochs: {values[:, -1].round(2)}")
 
 # %% [markdown]
 # TEXT2

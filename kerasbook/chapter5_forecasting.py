@@ -29,7 +29,7 @@ from kerasbook import plotting
 from kerasbook.chapter3 import make_schedule
 from kerasbook.data import load, load_bike_rentals
 from kerasbook.data.bikes import PAST, target_times
-from kerasbook.runner import Result, load_results
+from kerasbook.runner import Result
 from kerasbook.training import evaluate, fit, predict
 
 import keras

@@ -6,9 +6,12 @@ from kerasbook.ledger import by_hand
 from kerasbook.ledger.core import (
     as_pairs,
     claim,
+    model_pairs,
     mutant,
+    precision,
     values_and_gradients,
 )
+from kerasbook.pages import articles, speed
 from kerasbook.testing.compare import as_function
 
 import numpy as np
@@ -78,7 +81,10 @@ def _(draw):
     layer.build(x.shape)
     weights = {w.name: draw(*w.shape) for w in layer.trainable_variables}
     return values_and_gradients(
-        lambda x, *weights: chapter5.fast_lstm(x, weights), as_function(layer), x=x, **weights
+        lambda x, *weights: speed.lstm_with_way_back(x, weights),
+        as_function(layer),
+        x=x,
+        **weights,
     )
 
 
@@ -100,6 +106,61 @@ def _(draw):
     ours, theirs, weights = chapter5.deep_functions(x, draw.size(), tf.constant(mask))
     weights = {f"weight {number}": draw(*w.shape) for number, w in enumerate(weights)}
     return values_and_gradients(ours, theirs, x=x, **weights)
+
+
+# --- whole models -----------------------------------------------------------------------------
+
+
+def speaker(x, weights):
+    """The last states of an LSTM in both directions, and a dense layer."""
+    mask = tf.reduce_any(x != 0, axis=-1)
+    _, (onward, _) = chapter5.lstm(x, weights[:3], mask=mask)
+    _, (back, _) = chapter5.lstm(x, weights[3:6], mask=mask, reverse=True)
+    return tf.concat([onward, back], axis=-1) @ weights[6] + weights[7]
+
+
+def convolutional(x, weights):
+    """A window of five steps, slid over time; the mean over the real steps, and a dense layer."""
+    kernel, bias, last, last_bias = weights
+    wide = tf.pad(x, [(0, 0), (2, 2), (0, 0)])
+    maps = [
+        tf.reshape(wide[:, t : t + 5], (x.shape[0], -1)) @ tf.reshape(kernel, (-1, len(bias)))
+        for t in range(x.shape[1])
+    ]
+    maps = tf.nn.relu(tf.stack(maps, axis=1) + bias)
+    ends = tf.reduce_sum(tf.cast(tf.reduce_any(x != 0, axis=-1), tf.int32), axis=1)
+    mean = [tf.reduce_mean(m[:n], axis=0) for m, n in zip(maps, ends, strict=True)]
+    return tf.stack(mean) @ last + last_bias
+
+
+def stacked(x, weights):
+    """The article's: an LSTM on an LSTM, and a dense layer on the last step."""
+    states, _ = chapter5.lstm(x, weights[:3])
+    _, (last, _) = chapter5.lstm(states, weights[3:6])
+    return last @ weights[6] + weights[7]
+
+
+@claim(5, "whole model: who speaks? Recordings of several lengths")
+def _(draw):
+    with precision(draw.dtype):
+        model = chapter5.make_model(units=4)
+    x = np.where(draw.mask(3, 5)[..., np.newaxis], draw(3, 5, 12), 0)
+    return model_pairs(draw, model, speaker, tf.constant(x))
+
+
+@claim(5, "whole model: who speaks? By a convolution over time")
+def _(draw):
+    with precision(draw.dtype):
+        model = chapter5.make_convolutional(units=2)
+    x = np.where(draw.mask(3, 5)[..., np.newaxis], draw(3, 5, 12), 0)
+    return model_pairs(draw, model, convolutional, tf.constant(x))
+
+
+@claim(5, "whole model: the article's two LSTMs")
+def _(draw):
+    with precision(draw.dtype):
+        model = articles.make_article_lstm()
+    return model_pairs(draw, model, stacked, draw(2, 4, 100), of_x=True)
 
 
 # --- mistakes to be seen --------------------------------------------------------------------
@@ -125,8 +186,6 @@ mutant(
     "backwards unmasked",
     by="bidirectional LSTM",
 )
-mutant(5, chapter5.gates_and_slopes, "1 - g**2", "1 - g", "slope of the tanh", by="way back")
-mutant(5, chapter5.gates_and_slopes, "o * (1 - o)", "o", "slope of the output gate", by="way back")
 mutant(5, by_hand.lstm_step, "i, f, g, o =", "i, f, o, g =", "another library's order")
 mutant(
     5,
@@ -136,3 +195,15 @@ mutant(
     "directions swapped",
     by="bidirectional LSTM",
 )
+mutant(5, chapter5.make_model, "if masked", "if not masked", "no mask", by="who speaks")
+mutant(5, chapter5.make_convolutional, " * real", "", "padding counts", by="convolution")
+mutant(
+    5,
+    articles.make_article_lstm,
+    "layers.LSTM(128),",
+    "layers.LSTM(128, go_backwards=True),",
+    "read backwards",
+    by="two LSTMs",
+)
+mutant(5, speed.gates_and_slopes, "1 - g**2", "1 - g", "slope of the tanh", by="way back")
+mutant(5, speed.gates_and_slopes, "o * (1 - o)", "o", "slope of the output gate", by="way back")

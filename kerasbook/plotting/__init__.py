@@ -24,7 +24,12 @@ from kerasbook.plotting.files import save
 from kerasbook.plotting.history import plot_bands, plot_history, plot_lines
 from kerasbook.plotting.images import plot_feature_maps, plot_images, plot_weights
 from kerasbook.plotting.predictions import plot_calibration, plot_confusion, plot_predictions
-from kerasbook.plotting.sequences import plot_gates, plot_gradient_norms, plot_state_changes
+from kerasbook.plotting.sequences import (
+    plot_gates,
+    plot_gradient_norms,
+    plot_state_changes,
+    plot_words,
+)
 from kerasbook.plotting.series import plot_ladder, plot_series
 from kerasbook.plotting.surface import plot_loss_surface
 
@@ -55,5 +60,6 @@ __all__ = [
     "plot_towers",
     "plot_unrolled",
     "plot_weights",
+    "plot_words",
     "save",
 ]

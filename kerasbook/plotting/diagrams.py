@@ -129,34 +129,63 @@ def plot_unrolled(backward: bool = False, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def plot_gru_cell(ax: Axes | None = None) -> Axes:
-    """Return the Axes: one step of a gated recurrent unit, from the old state to the new."""
+def plot_gru_cell(gates: int = 2, ax: Axes | None = None) -> Axes:
+    """Return the Axes: one step of a gated recurrent unit, from the old state to the new.
+
+    gates: 2 is the whole; 1 leaves the reset gate out, 0 the update gate too.
+    """
     ax = _canvas(3.0, ax)
     top, row, bridge = 2.65, 1.1, 1.85
     _text(ax, 0.25, top, "$h_{t-1}$")
-    _arrow(ax, (0.48, top), (3.7, top))
-    _box(ax, 4.75, top, r"mix:  $(1-z)\odot h_{t-1} + z\odot\tilde{h}$", ORANGE, 2.1, 0.42)
-    _arrow(ax, (5.8, top), (6.2, top))
     _text(ax, 6.38, top, "$h_t$")
+    _box(ax, 5.25, row, "candidate\ntanh", width=0.96, height=0.5)
+    _from_word(ax, 5.25, row)
+    if gates == 0:
+        _arrow(ax, (0.48, top), (0.6, top), (0.6, row), (4.77, row))
+        _text(ax, 2.7, row + 0.16, "$h_{t-1}U_h$")
+        _arrow(ax, (5.25, row + 0.25), (5.25, top), (6.2, top))
+        _text(ax, 5.4, bridge + 0.15, r"$\tilde{h}$")
+        return ax
+    _draw_update_gate(ax, top, row, bridge)
+    if gates == 1:
+        _arrow(ax, (3.6, top), (3.6, row), (4.77, row), over=bridge)
+        _text(ax, 4.15, row + 0.16, "$h_{t-1}U_h$")
+    else:
+        _draw_reset_gate(ax, top, row, bridge)
+    return ax
+
+
+def _from_word(ax: Axes, x: float, row: float) -> None:
+    """Draw the word's arrow into the box at x."""
+    _arrow(ax, (x, 0.42), (x, row - 0.25))
+    _text(ax, x, 0.27, "$x_t$")
+
+
+def _draw_update_gate(ax: Axes, top: float, row: float, bridge: float) -> None:
+    """Draw the update gate, and the mixture of the old state and the candidate."""
+    _arrow(ax, (0.48, top), (3.7, top))
+    _box(ax, 4.75, top, r"mix:  $z\odot h_{t-1} + (1-z)\odot\tilde{h}$", ORANGE, 2.1, 0.42)
+    _arrow(ax, (5.8, top), (6.2, top))
     _arrow(ax, (1.3, row + 0.25), (1.3, bridge), (4.4, bridge), (4.4, top - 0.21))
     _text(ax, 1.45, bridge + 0.15, "$z$")
     _arrow(ax, (0.6, top), (0.6, row), (0.82, row))
+    _box(ax, 1.3, row, "update gate\nsigmoid", width=0.96, height=0.5)
+    _from_word(ax, 1.3, row)
+    _arrow(ax, (5.25, row + 0.25), (5.25, top - 0.21))
+    _text(ax, 5.4, bridge + 0.15, r"$\tilde{h}$")
+
+
+def _draw_reset_gate(ax: Axes, top: float, row: float, bridge: float) -> None:
+    """Draw the reset gate on the way from the old state to the candidate."""
     _arrow(ax, (1.98, top), (1.98, row), (2.22, row), over=bridge)
     _arrow(ax, (3.6, top), (3.6, row + 0.14), over=bridge)
-    _box(ax, 1.3, row, "update gate\nsigmoid", width=0.96, height=0.5)
+    _text(ax, 3.95, 0.5 * (row + bridge), "$h_{t-1}U_h$")
     _box(ax, 2.7, row, "reset gate\nsigmoid", width=0.96, height=0.5)
+    _from_word(ax, 2.7, row)
     _arrow(ax, (3.18, row), (3.46, row))
     _text(ax, 3.3, row + 0.16, "$r$")
     _circle(ax, 3.6, row, "×")
     _arrow(ax, (3.74, row), (4.77, row))
-    _text(ax, 4.25, row + 0.16, r"$r\odot h_{t-1}$")
-    _box(ax, 5.25, row, "candidate\ntanh", width=0.96, height=0.5)
-    _arrow(ax, (5.25, row + 0.25), (5.25, top - 0.21))
-    _text(ax, 5.4, bridge + 0.15, r"$\tilde{h}$")
-    for x in (1.3, 2.7, 5.25):
-        _arrow(ax, (x, 0.42), (x, row - 0.25))
-        _text(ax, x, 0.27, "$x_t$")
-    return ax
 
 
 def plot_lstm_cell(ax: Axes | None = None) -> Axes:
