@@ -89,7 +89,7 @@ def make_order_model(reader) -> keras.Model:
     return keras.Sequential(
         [
             keras.Input((None,), dtype="int32"),  # (n, time)
-            layers.Embedding(len(WORDS), 8, mask_zero=True),  # (n, time, 8)
+            layers.Embedding(len(WORDS), 8, mask_zero=True, name="embedding"),  # (n, time, 8)
             reader,  # (n, units)
             layers.Dense(1),
         ]

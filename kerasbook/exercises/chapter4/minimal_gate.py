@@ -49,6 +49,8 @@ def minimal_gated_unit(x, mask, kernel, recurrent_kernel, bias, initial_state):
     Where the mask is false nothing is read: h_t = h_{t−1}. A mask may have its false places
     anywhere, at the beginning, between two words, or in the whole row.
 
+    Practises: chapter 4, "Gates, one at a time".
+
     Args:
         x: (n, time, inputs) float array.
         mask: (n, time) bool array, or None: everything is read.
