@@ -1,11 +1,9 @@
-"""Chapter 5: the LSTM by hand against Keras', its gradient path, masks, the ladder, `main`."""
-
-import inspect
+"""Chapter 5: the LSTM by hand against Keras', its gradient path, masks, `main`."""
 
 from kerasbook import chapter5
 from kerasbook.data import Part, Splits
-from kerasbook.data.bikes import FEATURES
-from kerasbook.testing.compare import as_function, compare_functions, random_weights
+from kerasbook.pages import articles
+from kerasbook.testing.compare import as_function, random_weights
 from kerasbook.training import compiling
 
 import keras
@@ -66,20 +64,6 @@ def made_up_speakers(examples=48):
 
     classes = tuple(f"speaker {number}" for number in range(1, 10))
     return Splits(part(), part(), part(), "japanese_vowels", "Made up", "who", "embedded", classes)
-
-
-def made_up_bikes(examples=96, history=30):
-    """Windows in which the next rentals are those of the last hour and 10 more."""
-    random = np.random.default_rng(0)
-
-    def part():
-        x = random.normal(size=(examples, history, len(FEATURES))).astype("float32")
-        return Part(x, 50 * x[:, -1, :1] + 110)
-
-    mean, std = np.zeros(len(FEATURES), "float32"), np.ones(len(FEATURES), "float32")
-    mean[0], std[0] = 100, 50
-    options = {"features": FEATURES, "mean": mean, "std": std}
-    return Splits(part(), part(), part(), "bikeshare_1h", "Made up", "b", "embedded", **options)
 
 
 # --- by hand ------------------------------------------------------------------------------
@@ -184,18 +168,6 @@ def test_padding_changes_nothing_and_the_last_output_is_the_last_state():
     np.testing.assert_array_equal(h, outputs.numpy()[np.arange(5), last])
 
 
-@pytest.mark.parametrize(("dtype", "jit"), [("float64", False), ("float32", True)])
-def test_the_way_back_by_hand_equals_the_tape(dtype, jit):
-    layer = layers.LSTM(4, dtype=dtype)
-    layer.build((5, 7, 3))
-    ours = tf.function(
-        lambda x, *weights: chapter5.fast_lstm(x, weights), jit_compile=jit, autograph=False
-    )
-    inputs = noise(5, 7, 3, dtype=dtype), *random_weights(layer)
-    differences = compare_functions(ours, lambda x, *weights: chapter5.lstm(x, weights)[0], *inputs)
-    assert max(differences.values()) < LIMIT[dtype]
-
-
 # --- the gradient path --------------------------------------------------------------------
 
 
@@ -240,7 +212,7 @@ def test_first_sign_task_asks_for_the_first_number_alone():
 
 
 def test_learn_first_sign_learns_a_short_one():
-    history = chapter5.learn_first_sign(layers.LSTM, 1, epochs=4, steps=2, jit="off")
+    history = chapter5.learn_first_sign("LSTM", 1, epochs=6, steps=2)
     assert history.history["accuracy"][-1] > 0.95
 
 
@@ -252,10 +224,30 @@ def test_mask_makes_a_model_blind_to_padding():
     longer = chapter5.with_more_padding(x, 5)
     assert longer.shape == (48, 15, 12)
     keras.utils.set_random_seed(0)
-    model = chapter5.make_speaker_model(units=4)
+    model = chapter5.make_model(units=4)
     np.testing.assert_allclose(model(longer), model(x), rtol=0, atol=1e-6)
-    without = chapter5.make_speaker_model(units=4, masked=False)
+    without = chapter5.make_model(units=4, masked=False)
     assert np.abs(without(longer) - without(x)).max() > 1e-3
+
+
+def test_the_convolution_is_blind_to_padding_too():
+    x = made_up_speakers().test.x
+    model = chapter5.make_convolutional(units=3)
+    np.testing.assert_allclose(model(chapter5.with_more_padding(x, 5)), model(x), atol=1e-5)
+
+
+@pytest.mark.parametrize("network", ["simple RNN", "GRU", "LSTM", "Conv1D"])
+def test_every_reader_makes_one_vector_of_a_sequence(network):
+    vectors = chapter5.make_reader(network, units=3)(noise(4, 6, 2, dtype="float32"))
+    assert vectors.shape == (4, 12 if network == "Conv1D" else 3)
+
+
+def test_forget_bias_reaches_the_layer_that_is_trained(monkeypatch):
+    models = []
+    monkeypatch.setattr(chapter5, "fit", lambda model, *_, **__: models.append(model))
+    chapter5.learn_first_sign("LSTM", 3)
+    _, _, bias = models[0].layers[0].layers[-1].get_weights()
+    np.testing.assert_array_equal(np.split(bias, 4)[1], 3)
 
 
 def test_accuracy_by_length_uses_the_length_alone():
@@ -270,7 +262,7 @@ def test_accuracy_by_length_uses_the_length_alone():
 
 
 def test_answers_with_more_padding():
-    model, splits = chapter5.make_speaker_model(units=4), made_up_speakers()
+    model, splits = chapter5.make_model(units=4), made_up_speakers()
     found = chapter5.answers_with_more_padding(model, splits, extra=(0, 3))
     assert set(found) == {0, 3}
     assert found[0] == found[3]
@@ -281,79 +273,10 @@ def test_answers_with_more_padding():
     assert found[0]["length"] == pytest.approx(np.mean([talks[answer] for answer in answers]))
 
 
-# --- the article's network ----------------------------------------------------------------
-
-
-def test_article_lstm_with_and_without_zeros_by_hand():
-    model = chapter5.make_article_lstm()
-    x = noise(2, 5, 100, dtype="float32")
-    np.testing.assert_array_equal(chapter5.call_with_zero_states(model, x), model(x))
-    assert model(x).shape == (2, 10)
-    expected = chapter5.lstm_parameters(100, 128) + chapter5.lstm_parameters(128, 128) + 129 * 10
-    assert model.count_params() == expected
-
-
-# --- forecasts ----------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("horizon", [1, 24])
-def test_yesterday_is_24_hours_before_the_target(horizon):
-    splits = made_up_bikes(examples=4)
-    x = np.zeros((4, 30, len(FEATURES)))
-    x[..., 0] = (np.arange(30) - 100) / 50  # step k holds k bikes
-    target = 29 + horizon
-    np.testing.assert_allclose(chapter5.persistence(splits, x), np.full((4, 1), 29))
-    found = chapter5.same_hour_yesterday(splits, x, horizon)
-    np.testing.assert_allclose(found, np.full((4, 1), target - 24), atol=1e-9)
-
-
-def test_ridge_without_penalty_is_least_squares():
-    x, y = noise(40, 3), noise(40, 1, seed=1)
-    expected, *_ = np.linalg.lstsq(np.c_[x, np.ones(40)], y, rcond=None)
-    np.testing.assert_allclose(chapter5.fit_ridge(x, y, strength=0), expected, atol=1e-10)
-
-
-def test_ridge_is_the_minimum_and_leaves_the_bias_free():
-    x, y = noise(40, 3), noise(40, 1, seed=1) + 1000
-
-    def loss(w):
-        return np.sum((chapter5.with_ones(x) @ w - y) ** 2) + 5 * np.sum(w[:-1] ** 2)
-
-    w = chapter5.fit_ridge(x, y, strength=5)
-    for nudge in np.eye(4).reshape(4, 4, 1) * 1e-3:
-        assert loss(w) < min(loss(w + nudge), loss(w - nudge))
-    strong = chapter5.fit_ridge(x, y, strength=1e12)
-    np.testing.assert_allclose(strong[:-1], 0, atol=1e-6)
-    assert strong[-1] == pytest.approx(y.mean())
-
-
-def test_simple_forecasts_of_a_series_that_they_can_and_cannot_know():
-    splits = made_up_bikes()
-    forecasts = chapter5.simple_forecasts(splits, horizon=1)
-    errors = {
-        name: chapter5.mean_absolute_error(splits.test.y, each) for name, each in forecasts.items()
-    }
-    assert errors["persistence"] == pytest.approx(10, abs=1e-3)
-    assert errors["same hour yesterday"] > 20
-    assert errors["ridge"] < 2  # it learns the ten more
-    assert all(each.shape == (96, 1) for each in forecasts.values())
-
-
-def test_bike_model_begins_at_the_mean_of_the_training_targets():
-    keras.utils.set_random_seed(0)
-    splits = made_up_bikes()
-    model = chapter5.make_bike_model(splits.train, units=4)
-    forecast = model(np.zeros((1, 30, len(FEATURES)), "float32")).numpy().item()
-    assert forecast == pytest.approx(splits.train.y.mean(), abs=1)
-
-
-def test_bike_model_survives_saving(tmp_path):
-    splits = made_up_bikes()
-    model = chapter5.make_bike_model(splits.train, units=4)
-    model.save(tmp_path / "model.keras")
-    loaded = keras.models.load_model(tmp_path / "model.keras")
-    x = splits.test.x[:3]
-    np.testing.assert_array_equal(loaded(x), model(x))
+def test_the_number_of_weights_is_that_of_keras():
+    layer = layers.LSTM(7)
+    layer.build((None, None, 5))
+    assert chapter5.lstm_parameters(5, 7) == layer.count_params()
 
 
 # --- main ---------------------------------------------------------------------------------
@@ -368,7 +291,7 @@ def test_loop_equals_model_fit(monkeypatch):
 @pytest.mark.skipif(bool(tf.config.list_physical_devices("GPU")), reason="the rule is for CPUs")
 def test_keras_lstms_are_compiled_with_xla_only_when_asked():
     """Measured: XLA makes their step slower on a CPU, or saves less than compiling costs."""
-    for model in (chapter5.make_speaker_model(4), chapter5.make_article_lstm()):
+    for model in (chapter5.make_model(4), articles.make_article_lstm()):
         assert not compiling.use_jit("auto", model)
         assert compiling.use_jit("on", model)
     gru = keras.Sequential([keras.Input((5, 2)), layers.GRU(3)])
@@ -399,32 +322,6 @@ def test_main_tells_speakers_apart(monkeypatch):
     assert set(result.figures) == {"history", "confusion"}
 
 
-def test_main_forecasts_bikes(monkeypatch):
-    asked = []
-
-    def load(name):
-        asked.append(name)
-        return made_up_bikes()
-
-    hours = np.datetime64("2011-10-22T00") + np.arange(200)
-    monkeypatch.setattr(chapter5, "load", load)
-    monkeypatch.setattr(chapter5, "target_times", lambda part, horizon: hours[:96])
-    result = chapter5.main(
-        "bikes", horizon=1, epochs=8, learning_rate=0.02, units=4, jit="off", progress="none"
-    )
-    assert asked == ["bikeshare_1h"]
-    assert set(result.scores) == {
-        *("validation", "test", "persistence", "same hour yesterday"),
-        *("ridge", "ridge with calendar"),
-    }
-    assert result.scores["persistence"]["mae"] == pytest.approx(10, abs=1e-3)
-    assert result.scores["test"]["mae"] < 35  # the mean of all would err by about 40
-    predicted = result.model(result.splits.test.x).numpy()
-    error = np.abs(predicted - result.splits.test.y).mean()
-    assert result.scores["test"]["mae"] == pytest.approx(error, rel=1e-4)
-    assert set(result.figures) == {"history", "week", "ladder", "predictions"}
-
-
 def test_main_starts_from_its_seed(monkeypatch):
     class Started(Exception):
         pass
@@ -444,22 +341,6 @@ def test_main_starts_from_its_seed(monkeypatch):
     assert np.abs(first - other).max() > 0.01
 
 
-def test_epochs_and_batch_sizes_in_the_help_are_those_used():
-    words = inspect.getdoc(chapter5.main)
-    for name, values in (("epochs", chapter5.EPOCHS), ("batch_size", chapter5.BATCH_SIZE)):
-        (line,) = [line for line in words.splitlines() if line.strip().startswith(f"{name}:")]
-        for task, value in values.items():
-            assert f"{value} for {task}" in line
-
-
 @pytest.mark.slow
 def test_accuracy_of_the_speakers_at_the_defaults():
     assert chapter5.main(progress="none").scores["test"]["accuracy"] >= 0.96
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("horizon", "limit"), [(1, 27), (24, 46)])
-def test_error_of_the_bikes_at_the_defaults(horizon, limit):
-    scores = chapter5.main("bikes", horizon=horizon, progress="none").scores
-    assert scores["test"]["mae"] <= limit
-    assert scores["test"]["mae"] < scores["ridge with calendar"]["mae"]
