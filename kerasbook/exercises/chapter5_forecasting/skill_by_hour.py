@@ -55,7 +55,7 @@ def examples(random):
     inputs = {
         "y": np.array([[10.0, 20], [30, 40], [50, 60]]),
         "forecasts": np.array([[11.0, 20], [29, 44], [51, 60]]),
-        "naive": np.array([[14.0, 22], [28, 38], [56, 60]]),
+        "naive": np.array([[14.0, 22], [28, 38], [56, 64]]),
     }
     yield Case("three windows, two hours ahead", inputs)
 
