@@ -9,7 +9,7 @@ The GRU of chapter 4 is one way to keep something over many steps. This chapter 
 and larger one, the *long short-term memory*. Hochreiter and Schmidhuber gave it, in 1997, a *cell*
 beside the state, to which each step may add but which it cannot overwrite. That cell could not
 forget. Gers, Schmidhuber and Cummins added the *forget gate* in 2000, and it is their LSTM that
-every library has.
+libraries have today.
 
 After this chapter you can
 
@@ -33,7 +33,7 @@ from kerasbook.chapter4 import scan, simple_rnn_step
 from kerasbook.data import load, load_japanese_vowels
 from kerasbook.data.vowels import lengths
 from kerasbook.runner import Result
-from kerasbook.testing.compare import as_function, compare_functions, random_weights
+from kerasbook.testing.recurrent import compare_loops, compare_recurrent
 from kerasbook.training import evaluate, fit, predict
 
 import keras
@@ -75,7 +75,7 @@ def make_reader(network, units=16) -> keras.Model:
     return keras.Sequential(parts)
 
 
-# %% tags=["hide-input"]
+# %%
 def learn_first_sign(network, forget_bias=None, epochs=10, steps=20, seed=0, **fit_options):
     """Returns the History of a small network of this kind; forget_bias: of an LSTM."""
     keras.utils.set_random_seed(seed)
@@ -95,6 +95,7 @@ def learn_first_sign(network, forget_bias=None, epochs=10, steps=20, seed=0, **f
     )
 
 
+# %%
 def with_forget_bias(weights, value):
     """Returns the weights of an LSTM with all biases of the forget gate set to `value`."""
     kernel, recurrent_kernel, bias = weights
@@ -103,6 +104,7 @@ def with_forget_bias(weights, value):
     return kernel, recurrent_kernel, np.concatenate(quarters)
 
 
+# %%
 def accuracies(network, forget_bias=None, seeds=5) -> np.ndarray:
     """Returns the accuracy after each epoch (seeds, epochs)."""
     runs = [learn_first_sign(network, forget_bias, seed=seed) for seed in range(seeds)]
@@ -120,9 +122,9 @@ if __name__ == "__main__":
 # Were you right? The convolution wins, and it need not remember anything: with `Flatten` each place
 # in time has weights of its own, and the answer is always in the first. It pays for that with a
 # fixed length. Among the three that do remember, the simple network is best here, in spite of its
-# reputation; and the LSTM and the GRU, as Keras starts them, are slow to learn it. (With other first
-# weights, or on another processor, single runs end elsewhere: look at the bands, not at the order of
-# two curves.) What keeps the LSTM back is one number, as we shall see.
+# reputation; and the LSTM and the GRU, as Keras starts them, are slow to learn it. (With other
+# first weights, or on another processor, single runs end elsewhere: look at the bands, not at the
+# order of two curves.) What keeps the LSTM back is one number, as we shall see.
 #
 # ## The data: who is speaking?
 #
@@ -140,8 +142,8 @@ if __name__ == "__main__":
     print("mean length, by speaker:", np.round(means, 1))
 
 # %% [markdown]
-# `x` has the shape (n, 29, 12), because the longest recording of the test part has 29 steps. An
-# array cannot have rows of different lengths, so the recordings are *padded*: after the end come
+# `x` has the shape (n, 29, 12), because the longest recording, one of the test part, has 29 steps.
+# An array cannot have rows of different lengths, so the recordings are *padded*: after the end come
 # zeros. And the last line shows a trap. Some men are quick and some are slow, so that a network
 # that sees where the zeros begin can tell something about the speaker without listening to him. We
 # come back to it.
@@ -225,52 +227,17 @@ def lstm(x, weights, initial_state=None, mask=None, reverse=False):
 # the input, the three weights and the first state; with a mask, backwards, in 32 and in 64 bits.
 
 
-# %% tags=["hide-input"]
-def all_outputs(outputs, state):
-    """Returns (n, time + 1, units): the outputs of all steps, then the last cell."""
-    return tf.concat([outputs, state[1][:, tf.newaxis]], axis=1)
-
-
-def compare_with_keras(x, units, mask=None, initial_state=(), reverse=False) -> dict[str, float]:
-    """Returns the largest differences of `lstm` to `layers.LSTM`, for random weights.
-
-    initial_state: (h, c), or () for zeros.
-    """
-    options = {"return_sequences": True, "return_state": True, "go_backwards": reverse}
-    layer = layers.LSTM(units, dtype=x.dtype, **options)
-    layer.build(x.shape)
-
-    def ours(x, *others):
-        return all_outputs(*lstm(x, others[:3], others[3:] or None, mask, reverse))
-
-    def theirs(x, *others):
-        given = {"mask": mask, "initial_state": list(others[3:]) or None}
-        outputs, h, c = as_function(layer, **given)(x, *others[:3])
-        outputs = outputs[:, ::-1] if reverse else outputs  # Keras leaves them in reading order
-        return all_outputs(outputs, (h, c))
-
-    return compare_functions(ours, theirs, x, *random_weights(layer), *initial_state)
-
-
-def compare_in(dtype) -> dict[str, float]:
-    """Returns the largest difference to Keras' layer: plain, masked, backwards, with a state."""
-    random = np.random.default_rng(0)
-    mask = np.arange(11) < np.array([[11], [7], [1], [4], [9]])  # five lengths
-    x = random.normal(size=(5, 11, 3)).astype(dtype)
-    start = random.normal(size=(2, 5, 6)).astype(dtype)
-    cases = {
-        "plain": compare_with_keras(x, 6),
-        "masked": compare_with_keras(x, 6, mask),
-        "backwards": compare_with_keras(x, 6, mask, reverse=True),
-        "initial state": compare_with_keras(x, 6, mask, start),
-    }
-    return {name: max(found.values()) for name, found in cases.items()}
-
-
+# %%
 if __name__ == "__main__":
+    given = {"return_sequences": True, "return_state": True}
+    random, mask = np.random.default_rng(0), np.arange(11) < np.array([[11], [7], [1], [4], [9]])
     for dtype in ("float64", "float32"):
-        found = compare_in(dtype)
-        print(f"{', '.join(found)}, {dtype}: largest difference {max(found.values()):.0e}")
+        x, worst = random.normal(size=(5, 11, 3)).astype(dtype), 0.0
+        start = random.normal(size=(2, 5, 6)).astype(dtype)
+        for reverse in (False, True):
+            layer = layers.LSTM(6, dtype=dtype, go_backwards=reverse, **given)
+            worst = max(worst, *compare_recurrent(lstm, layer, x, mask, start).values())
+        print(f"masked, from a given state, both ways, {dtype}: largest difference {worst:.0e}")
 
 # %% [markdown]
 # There is none, because ours and Keras' layer come down to the same operations of TensorFlow in the
@@ -298,79 +265,10 @@ def bidirectional(x, forward, backward, mask=None):
 
 
 # %% [markdown]
-# Equal gradients should make equal training. From the same weights, on the same data, 50 steps of
-# Adam are taken with our LSTMs and 50 with Keras' layers, one alone and two stacked; how far apart
-# are the weights at the end?
-
-
-# %% tags=["hide-input"]
-def deep_functions(x, units, mask=None):
-    """Returns ours, Keras' and the weights: a bidirectional LSTM, under another LSTM."""
-    options = {"return_sequences": True, "dtype": x.dtype}
-    wide = layers.Bidirectional(layers.LSTM(units, **options), dtype=x.dtype)
-    deep = keras.Sequential([wide, layers.LSTM(units, **options)])
-    deep.build(x.shape)
-
-    def ours(x, *weights):
-        outputs = bidirectional(x, weights[0:3], weights[3:6], mask)
-        return lstm(outputs, weights[6:9], mask=mask)[0]  # (n, time, units)
-
-    return ours, as_function(deep, mask=mask), random_weights(deep)
-
-
-def compare_deep_with_keras(x, units, mask=None) -> dict[str, float]:
-    """Returns the largest differences of both functions: of the values, and of every gradient."""
-    ours, theirs, weights = deep_functions(x, units, mask)
-    return compare_functions(ours, theirs, x, *weights)
-
-
-def weights_after_training(function, weights, x, y, steps=50):
-    """Returns the weights after so many steps of Adam that bring function(x, *weights) to y."""
-    variables = [keras.Variable(w, dtype=w.dtype) for w in weights]
-    optimizer = keras.optimizers.Adam(0.01)
-    optimizer.build(variables)
-
-    @tf.function(autograph=False)
-    def train_step():
-        with tf.GradientTape() as tape:
-            loss = tf.reduce_mean((function(x, *(v.value for v in variables)) - y) ** 2)
-        values = [v.value for v in variables]
-        optimizer.apply(tape.gradient(loss, values), variables)
-
-    for _ in range(steps):
-        train_step()
-    return [v.numpy() for v in variables]
-
-
-def one_layer_functions(x, units, mask=None):
-    """Returns ours, Keras' and the weights: one LSTM."""
-    layer = layers.LSTM(units, return_sequences=True, dtype=x.dtype)
-    layer.build(x.shape)
-
-    def ours(x, *weights):
-        return lstm(x, weights, mask=mask)[0]
-
-    return ours, as_function(layer, mask=mask), random_weights(layer)
-
-
-def compare_training(functions, x, units, mask=None, steps=50) -> float:
-    """Returns the largest difference between the weights, ours and Keras', after training."""
-    y = np.random.default_rng(1).normal(size=(*x.shape[:2], units)).astype(x.dtype)
-    ours, theirs, start = functions(x, units, mask)
-    trained = [weights_after_training(each, start, x, y, steps) for each in (ours, theirs)]
-    return max(float(np.abs(a - b).max()) for a, b in zip(*trained, strict=True))
-
-
-if __name__ == "__main__":
-    noise = np.random.default_rng(2).normal(size=(5, 11, 3))
-    mask = np.arange(11) < np.array([[11], [7], [1], [4], [9]])
-    for functions, dtype in ((one_layer_functions, "float64"), (deep_functions, "float32")):
-        difference = compare_training(functions, noise.astype(dtype), 6, mask)
-        print(f"{functions.__name__}, {dtype}: weights differ by {difference:.0e}")
-
-# %% [markdown]
-# The gradients behind this come from the tape. What it does can be written by hand, from the last
-# step to the first; [*What makes it fast*](speed.ipynb) has that way back, and what it costs.
+# That two stacked LSTMs, one of them bidirectional, are Keras' too, and have the same weights after
+# twenty steps of training, `kerasbook verify 5` shows. The gradients come from the tape; what it
+# does can be written by hand, from the last step to the first: [*What makes it fast*](speed.ipynb)
+# has that way back, and what it costs.
 #
 # ## How far back do gradients reach?
 #
@@ -400,7 +298,7 @@ if __name__ == "__main__":
 # simple RNN the memory is the state.
 
 
-# %% tags=["hide-input"]
+# %%
 def gradient_path(step, x, state):
     """Returns (time,): the length of the gradient of the last memory, for that k steps before.
 
@@ -423,6 +321,7 @@ def gradient_path(step, x, state):
     return tf.reduce_mean(slopes / slopes[:, -1:], axis=0).numpy()[::-1]
 
 
+# %% tags=["hide-input"]
 def fresh_paths(steps=100, units=64, forget_biases=(0, 1, 3)) -> dict[str, np.ndarray]:
     """Returns the gradient paths (steps,) of layers with Keras' first weights, on noise."""
     keras.utils.set_random_seed(0)
@@ -463,9 +362,9 @@ if __name__ == "__main__":
 #
 # Keras starts with a forget bias of 1 (`unit_forget_bias=True`). The advice is old: Gers and his
 # co-authors began with a positive bias in 2000, and Jozefowicz, Zaremba and Sutskever found in
-# 2015, in a search through thousands of recurrent networks, that a bias of 1 closes most of the gap
-# between an LSTM and the best of the others. Does it matter to remembering a number for twenty
-# steps? The same task as at the beginning, with three biases.
+# 2015, in a search through thousands of recurrent networks, that a bias of 1 closes the gap between
+# the LSTM and the GRU. Does it matter to remembering a number for twenty steps? The same task as at
+# the beginning, with three biases.
 
 # %% alt="Accuracy over ten epochs of LSTMs with three forget biases, mean and range of five seeds: with bias 0 it stays at one half for six epochs, with bias 1 it reaches 0.8 early and stays there, with bias 3 it goes on to 0.95."
 if __name__ == "__main__":
@@ -487,10 +386,10 @@ if __name__ == "__main__":
 # | Conv1D | ⟦measured/first sign/Conv1D/mean:.2f⟧ ± ⟦measured/first sign/Conv1D/error:.2f⟧ |
 #
 # With a bias of 0 most of the ten epochs pass before anything is learned; with 1 it begins in the
-# first. That is what the advice is worth here. For a memory of twenty steps 1 is still low, and with
-# 3 the LSTM does what it is named after. So if you know that a network must remember for long, you
-# can help it. And the simple network is not hopeless: with one small number per step its tanh stays
-# where it is nearly straight, and Keras starts its recurrent kernel orthogonal, which neither
+# first. That is what the advice is worth here. For a memory of twenty steps 1 is still low, and
+# with 3 the LSTM does what it is named after. So if you know that a network must remember for long,
+# you can help it. And the simple network is not hopeless: with one small number per step its tanh
+# stays where it is nearly straight, and Keras starts its recurrent kernel orthogonal, which neither
 # stretches nor shrinks.
 #
 # ## Recordings of different lengths
@@ -525,7 +424,7 @@ def make_model(units=64, dropout=0.3, cell=layers.LSTM, masked=True) -> keras.Mo
 # recordings. Nothing that anybody said has changed. What do you expect of the accuracy?
 
 
-# %% tags=["hide-input"]
+# %%
 def train(model, splits, epochs=20, batch_size=15, learning_rate=0.003, **fit_options):
     """Returns the History of a model that was trained on the training part."""
     schedule = make_schedule(learning_rate, len(splits.train.x), batch_size, epochs)
@@ -542,6 +441,7 @@ def train(model, splits, epochs=20, batch_size=15, learning_rate=0.003, **fit_op
     )
 
 
+# %% tags=["hide-input"]
 def with_more_padding(x, extra):
     """Returns x (n, time, 12) with so many more steps of zeros at the end."""
     return np.pad(x, [(0, 0), (0, extra), (0, 0)])
@@ -574,9 +474,9 @@ if __name__ == "__main__":
 # %% [markdown]
 # With the mask the answers are the same to the last one, as they should be. Without it the network
 # does as well as long as all recordings are padded to 29 steps. But it has learned to read the
-# zeros: with 20 more of them a quarter of its answers is wrong, with 40 two thirds. The last column,
-# the mean length of the speakers that it names, says in which direction it errs: the more zeros, the
-# more it answers with those who talk fast. It takes zeros for an early end.
+# zeros: with 20 more of them a quarter of its answers is wrong, with 40 two thirds. The last
+# column, the mean length of the speakers that it names, says in which direction it errs: the more
+# zeros, the more it answers with those who talk fast. It takes zeros for an early end.
 #
 # In use that would be a strange failure. The answer would depend on how long the *longest* other
 # recording in the batch is, because that is what one pads to.
@@ -662,26 +562,11 @@ if __name__ == "__main__":
 # dropout, our loop and `model.fit` end with the same weights:
 
 
-# %% tags=["hide-input"]
-def compare_loops(examples=45, epochs=2) -> dict[str, float]:
-    """Returns the largest differences between our loop and `model.fit`: losses and weights."""
-    splits = load_japanese_vowels().take(examples)
-    losses, weights = [], []
-    for loop in ("tape", "fit"):
-        keras.utils.set_random_seed(0)
-        model = make_model(units=8)
-        history = train(model, splits, epochs, loop=loop, jit="off", progress="none")
-        losses.append(history.history["loss"])
-        weights.append(model.get_weights())
-    difference = max(np.abs(a - b).max() for a, b in zip(*weights, strict=True))
-    return {"loss": float(np.abs(np.subtract(*losses)).max()), "weights": float(difference)}
-
-
+# %%
 if __name__ == "__main__":
-    found = compare_loops()
-    print(
-        f"after two epochs losses differ by {found['loss']:.0e}, weights by {found['weights']:.0e}"
-    )
+    few, cross_entropy = speakers.take(45).train, keras.losses.SparseCategoricalCrossentropy(True)
+    difference = compare_loops(lambda: make_model(units=8), few, cross_entropy)
+    print(f"after two epochs losses and weights differ by {difference:.0e} at most")
 
 # %% [markdown]
 # `main` is the chapter as a program.
@@ -758,10 +643,11 @@ if __name__ == "__main__":
     print(f"test accuracy {result.scores['test']['accuracy']:.3f}")
 
 # %% [markdown]
-# Over five seeds the test accuracy was ⟦japanese_vowels/test/accuracy/mean:.3f⟧ ± ⟦japanese_vowels/test/accuracy/sd:.3f⟧, mean ± standard deviation.
+# Over five seeds the test accuracy was ⟦japanese_vowels/test/accuracy/mean:.3f⟧ ±
+# ⟦japanese_vowels/test/accuracy/sd:.3f⟧, mean ± standard deviation.
 #
-# Which speakers are mistaken for each other? The test part has from 24 to 88 recordings of a man, so
-# look at the rows too and not at the total alone.
+# Which speakers are mistaken for each other? The test part has from 24 to 88 recordings of a man,
+# so look at the rows too and not at the total alone.
 
 # %% alt="Confusion matrix of the nine speakers on the test part: nearly all recordings lie on the diagonal; the few mistakes are between two or three pairs of men."
 if __name__ == "__main__":

@@ -183,7 +183,7 @@ def lags_and_last_step(x):
     return np.column_stack([x[..., 0], x[:, -1, 1:]])
 
 
-# %% tags=["hide-input"]
+# %%
 def simple_forecasts(splits) -> dict[str, np.ndarray]:
     """Returns for each forecast without a network what it says of the test part (n, horizon)."""
     (x, y), unseen = splits.train, splits.test.x
@@ -204,7 +204,7 @@ if __name__ == "__main__":
 # %% [markdown]
 # Learning from the lags takes a third off the error of persistence; weather and calendar take a
 # little more. Least squares minimises the squared error and is judged by the absolute one, which is
-# a handicap for the ridge, if a small one.
+# a handicap for the ridge.
 #
 # ## Networks
 #
@@ -260,7 +260,7 @@ def make_model(train, network="lstm", units=64, dropout=0.3) -> keras.Model:
 # beside it.
 
 
-# %% tags=["hide-input"]
+# %%
 def first_week(times, *series):
     """Returns the times and the series, each (n, horizon), as one curve each of 168 hours.
 
@@ -272,6 +272,7 @@ def first_week(times, *series):
     return [each[chosen].ravel()[:168] for each in (times, *series)]
 
 
+# %% tags=["hide-input"]
 def make_figures(splits, predicted, history, times, errors):
     """Returns the figures of a run; times and predicted are (n, horizon), of the test part."""
     hours, true, forecast = first_week(times, splits.test.y, predicted)
@@ -419,8 +420,8 @@ if __name__ == "__main__":
 
 # %% [markdown]
 # The shape of the days is right, working days and the weekend. The heights are not, because they
-# depend on what nobody knows at midnight: on Thursday the 27th it rained. Five seeds of each network,
-# mean over the 24 hours:
+# depend on what nobody knows at midnight: on Thursday the 27th it rained. Five seeds of each
+# network, mean over the 24 hours:
 #
 # | | validation | test |
 # |---|---|---|
@@ -486,10 +487,10 @@ if __name__ == "__main__":
         print(f"{name:20} 1 h {each[0]:.1f}, 6 h {each[5]:.1f}, 24 h {each[23]:.1f} bikes")
 
 # %% [markdown]
-# The curves cross. For the next few hours step by step is better: it is a model made for one hour, and
-# its errors have not piled up yet. From the sixth hour on it is the worse one, because it reads its
-# own mistakes as if they were facts, and so it never was trained. *24 hours in one go* knows from the
-# start how little it will know. Both beat yesterday at every hour.
+# The curves cross. For the next few hours step by step is better: it is a model made for one hour,
+# and its errors have not piled up yet. From the sixth hour on it is the worse one, because it reads
+# its own mistakes as if they were facts, and so it never was trained. *24 hours in one go* knows
+# from the start how little it will know. Both beat yesterday at every hour.
 #
 # *Exercise: `skill_by_hour` (five minutes) says by how much.*
 #
@@ -507,10 +508,10 @@ if __name__ == "__main__":
         print(f"{name:20} {each[day].sum():.0f} bikes")
 
 # %% [markdown]
-# In the last hour before midnight it was raining already. Step by step repeats the last weather, and
-# that day it was right to. The model for 24 hours has learned what a rainy midnight means on
-# average: rather less, but the rain will end. Neither could know. On the Saturday before, a dry one,
-# 4,308 bikes were rented.
+# In the last hour before midnight it was raining already. Step by step repeats the last weather,
+# and that day it was right to. The model for 24 hours has learned what a rainy midnight means on
+# average: rather less, but the rain will end. Neither could know. On the Saturday before, a dry
+# one, 4,308 bikes were rented.
 #
 # ## What to try
 #

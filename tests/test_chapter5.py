@@ -2,8 +2,10 @@
 
 from kerasbook import chapter5
 from kerasbook.data import Part, Splits
+from kerasbook.ledger.chapter5 import deep_functions, weights_after_training
 from kerasbook.pages import articles
-from kerasbook.testing.compare import as_function, random_weights
+from kerasbook.testing.compare import as_function, compare_functions, random_weights
+from kerasbook.testing.recurrent import compare_loops, compare_recurrent
 from kerasbook.training import compiling
 
 import keras
@@ -66,6 +68,12 @@ def made_up_speakers(examples=48):
     return Splits(part(), part(), part(), "japanese_vowels", "Made up", "who", "embedded", classes)
 
 
+def compare_with_keras(x, units, mask=None, initial_state=(), reverse=False):
+    options = {"return_sequences": True, "return_state": True, "go_backwards": reverse}
+    layer = layers.LSTM(units, dtype=x.dtype, **options)
+    return compare_recurrent(chapter5.lstm, layer, x, mask, initial_state)
+
+
 # --- by hand ------------------------------------------------------------------------------
 
 
@@ -74,7 +82,7 @@ def made_up_speakers(examples=48):
 @pytest.mark.parametrize("mask", [None, RIGHT_PADDED, WITH_HOLES], ids=["whole", "padded", "holes"])
 def test_lstm_equals_keras(mask, reverse, dtype):
     x = noise(5, 7, 3, dtype=dtype)
-    assert max(chapter5.compare_with_keras(x, 4, mask, reverse=reverse).values()) < LIMIT[dtype]
+    assert max(compare_with_keras(x, 4, mask, reverse=reverse).values()) < LIMIT[dtype]
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -82,43 +90,27 @@ def test_lstm_equals_keras(mask, reverse, dtype):
 def test_lstm_equals_keras_from_a_given_state(mask, dtype):
     start = noise(2, 5, 4, dtype=dtype)
     x = noise(5, 7, 3, dtype=dtype)
-    assert max(chapter5.compare_with_keras(x, 4, mask, start).values()) < LIMIT[dtype]
+    assert max(compare_with_keras(x, 4, mask, start).values()) < LIMIT[dtype]
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (2, 1, 5), (3, 13, 2)])
 def test_lstm_equals_keras_for_odd_sizes(shape):
-    assert max(chapter5.compare_with_keras(noise(*shape), 3).values()) < LIMIT["float64"]
+    assert max(compare_with_keras(noise(*shape), 3).values()) < LIMIT["float64"]
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("mask", [None, RIGHT_PADDED], ids=["whole", "padded"])
 def test_bidirectional_and_stacked_equals_keras(mask, dtype):
-    assert (
-        max(chapter5.compare_deep_with_keras(noise(5, 7, 3, dtype=dtype), 4, mask).values())
-        < LIMIT[dtype]
-    )
-
-
-@pytest.mark.parametrize(
-    ("functions", "dtype"),
-    [
-        ("one_layer_functions", "float64"),
-        ("deep_functions", "float32"),
-        pytest.param("one_layer_functions", "float32", marks=pytest.mark.slow),
-        pytest.param("deep_functions", "float64", marks=pytest.mark.slow),
-    ],
-)
-def test_weights_after_50_steps_of_adam_equal_keras(functions, dtype):
-    x, mask = noise(5, 4, 3, dtype=dtype), RIGHT_PADDED[:, :4]
-    functions = getattr(chapter5, functions)
-    assert chapter5.compare_training(functions, x, 2, mask) < LIMIT[dtype]
+    x = noise(5, 7, 3, dtype=dtype)
+    ours, theirs, weights = deep_functions(x, 4, mask)
+    assert max(compare_functions(ours, theirs, x, *weights).values()) < LIMIT[dtype]
 
 
 def test_training_moves_the_weights():
     layer = layers.LSTM(2, return_sequences=True)
     layer.build((3, 4, 2))
     start, x = random_weights(layer), noise(3, 4, 2, dtype="float32")
-    after = chapter5.weights_after_training(as_function(layer), start, x, x, steps=3)
+    after = weights_after_training(as_function(layer), start, x, x, steps=3)
     assert all(np.abs(a - b).max() > 0.01 for a, b in zip(after, start, strict=True))
 
 
@@ -134,9 +126,7 @@ def test_comparisons_see_a_wrong_order_of_the_gates(monkeypatch):
 
     monkeypatch.setattr(chapter5, "lstm_step", swapped)
     x = noise(5, 7, 3)
-    assert max(chapter5.compare_with_keras(x, 4).values()) > 1e-3
-    assert max(chapter5.compare_deep_with_keras(x, 4).values()) > 1e-3
-    assert chapter5.compare_training(chapter5.one_layer_functions, x[:, :2], 4, steps=2) > 1e-3
+    assert max(compare_with_keras(x, 4).values()) > 1e-3
 
 
 def test_step_is_the_formula():
@@ -282,10 +272,10 @@ def test_the_number_of_weights_is_that_of_keras():
 # --- main ---------------------------------------------------------------------------------
 
 
-def test_loop_equals_model_fit(monkeypatch):
-    monkeypatch.setattr(chapter5, "load_japanese_vowels", made_up_speakers)
-    differences = chapter5.compare_loops(examples=45, epochs=1)
-    assert max(differences.values()) < 1e-5, differences
+def test_loop_equals_model_fit():
+    loss_fn = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    data = made_up_speakers().take(45).train
+    assert compare_loops(lambda: chapter5.make_model(units=8), data, loss_fn, epochs=1) < 1e-5
 
 
 @pytest.mark.skipif(bool(tf.config.list_physical_devices("GPU")), reason="the rule is for CPUs")

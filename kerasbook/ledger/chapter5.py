@@ -1,7 +1,6 @@
 """Chapter 5: what the ledger claims of it, and the mistakes that must be seen."""
 
 from kerasbook import chapter5
-from kerasbook.chapter5 import weights_after_training
 from kerasbook.ledger import by_hand
 from kerasbook.ledger.core import (
     as_pairs,
@@ -12,11 +11,50 @@ from kerasbook.ledger.core import (
     values_and_gradients,
 )
 from kerasbook.pages import articles, speed
-from kerasbook.testing.compare import as_function
+from kerasbook.testing.compare import as_function, random_weights
+from kerasbook.testing.recurrent import with_last
 
+import keras
 import numpy as np
 import tensorflow as tf
 from keras import layers
+
+
+def all_outputs(outputs, state):
+    """The outputs of all steps, then the last cell (n, time + 1, units)."""
+    return with_last(outputs, state[1])
+
+
+def weights_after_training(function, weights, x, y, steps=50):
+    """Returns the weights after so many steps of Adam that bring function(x, *weights) to y."""
+    variables = [keras.Variable(w, dtype=w.dtype) for w in weights]
+    optimizer = keras.optimizers.Adam(0.01)
+    optimizer.build(variables)
+
+    @tf.function(autograph=False)
+    def train_step():
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean((function(x, *(v.value for v in variables)) - y) ** 2)
+        values = [v.value for v in variables]
+        optimizer.apply(tape.gradient(loss, values), variables)
+
+    for _ in range(steps):
+        train_step()
+    return [v.numpy() for v in variables]
+
+
+def deep_functions(x, units, mask=None):
+    """Returns ours, Keras' and the weights: a bidirectional LSTM, under another LSTM."""
+    options = {"return_sequences": True, "dtype": x.dtype}
+    wide = layers.Bidirectional(layers.LSTM(units, **options), dtype=x.dtype)
+    deep = keras.Sequential([wide, layers.LSTM(units, **options)])
+    deep.build(x.shape)
+
+    def ours(x, *weights):
+        outputs = chapter5.bidirectional(x, weights[0:3], weights[3:6], mask)
+        return chapter5.lstm(outputs, weights[6:9], mask=mask)[0]  # (n, time, units)
+
+    return ours, as_function(deep, mask=mask), random_weights(deep)
 
 
 def _lstm_claim(name: str, masked=False, reverse=False, started=False) -> None:
@@ -33,12 +71,12 @@ def _lstm_claim(name: str, masked=False, reverse=False, started=False) -> None:
 
         def ours(x, *others):
             start = tuple(others[3:]) or None
-            return chapter5.all_outputs(*chapter5.lstm(x, others[:3], start, mask, reverse))
+            return all_outputs(*chapter5.lstm(x, others[:3], start, mask, reverse))
 
         def theirs(x, *others):
             options = {"mask": mask, "initial_state": list(others[3:]) or None}
             states, h, c = as_function(layer, **options)(x, *others[:3])
-            return chapter5.all_outputs(states[:, ::-1] if reverse else states, (h, c))
+            return all_outputs(states[:, ::-1] if reverse else states, (h, c))
 
         def row_by_row(x, *others):
             start = np.stack(others[3:] or [np.zeros((n, units), draw.dtype)] * 2, axis=1)
@@ -103,7 +141,7 @@ def _(draw):
 @claim(5, "LSTM on top of a bidirectional one, masked = Keras' stack")
 def _(draw):
     x, mask = draw(3, 5, draw.size()), draw.mask(3, 5)
-    ours, theirs, weights = chapter5.deep_functions(x, draw.size(), tf.constant(mask))
+    ours, theirs, weights = deep_functions(x, draw.size(), tf.constant(mask))
     weights = {f"weight {number}": draw(*w.shape) for number, w in enumerate(weights)}
     return values_and_gradients(ours, theirs, x=x, **weights)
 
