@@ -133,7 +133,7 @@ def sigmoid(z):
 # %%
 if __name__ == "__main__":
     print("a shirt (y = 0) with the score z, in float32:")
-    for z in np.float32([-200, -2, 2, 20, 200]):
+    for z in np.array([-200, -2, 2, 20, 200], "float32"):
         with np.errstate(all="ignore"):  # NumPy would warn
             naive = naive_cross_entropy(np.float32(0), z)
         print(f"z = {z:4.0f}   naive {naive:8.4f}   from logits", end=" ")

@@ -1580,7 +1580,7 @@ if __name__ == "__main__":
 #
 # Something else does help on two cores. TensorFlow shares each operation out among the cores, and
 # waits at its end. In a Transformer many operations need not wait for each other. So `main` gives
-# each one thread, which lets two run side by side; [another page](what_makes_it_fast.ipynb) counts
+# each one thread, which lets two run side by side; [another page](speed.ipynb) counts
 # what that saves. In a notebook it is too late for it: TensorFlow has begun to compute.
 #
 # ## What the articles got wrong here
@@ -1687,5 +1687,5 @@ if __name__ == "__main__":
 # ## Where to go next
 #
 # Here the six chapters end that build a model from its formula. `kerasbook verify` compares all
-# that was built by hand with Keras, and `the_articles_mistakes.ipynb` has the mistakes of all the
+# that was built by hand with Keras, and `errata.ipynb` has the mistakes of all the
 # articles in one place, each beside what is right.

@@ -65,7 +65,8 @@ from ml_dtypes import finfo
 def two_devices() -> list[str]:
     """Returns the names of two devices: two GPUs, or two shares of the CPU.
 
-    ClusterError: TensorFlow has begun to compute; restart, and call this first.
+    Raises:
+        ClusterError: TensorFlow has begun to compute; restart, and call this first.
     """
     if len(tf.config.get_visible_devices("GPU")) == 1:
         tf.config.set_visible_devices([], "GPU")  # a single one is left alone
@@ -1311,7 +1312,11 @@ def make_schedule(learning_rate, steps, warm_up):
 
 
 def check_pieces(loop):
-    """Raises ValueError where a batch cannot be cut into pieces by our own step."""
+    """Checks that a batch can be cut into pieces by our own step.
+
+    Raises:
+        ValueError: it cannot.
+    """
     if keras.config.dtype_policy().name == "mixed_float16":
         raise ValueError("micro-batches without loss scaling: take bfloat16 in place of float16")
     if loop == "fit" or tf.distribute.get_strategy().num_replicas_in_sync > 1:

@@ -161,11 +161,11 @@ class _Worker:
 
 def _watch(workers: list[_Worker], signals: list[int]) -> int:
     """Waits for the chief; returns its exit status, or 1 if it had to be killed."""
-    chief, told = workers[0].process, 0
+    chief, forwarded = workers[0].process, 0
     patience, lost = float("inf"), None
     while chief.poll() is None and time.monotonic() < patience:
-        if len(signals) > told:
-            told = len(signals)
+        if len(signals) > forwarded:
+            forwarded = len(signals)
             patience = min(patience, time.monotonic() + SECONDS_TO_SAVE)
             chief.send_signal(signals[-1])
         if lost is None:
@@ -203,7 +203,7 @@ def _free_ports(count: int) -> list[int]:
 
 
 def end_with_launcher() -> None:
-    """In a worker that `start_workers` started: ends it at once when the launcher is gone."""
+    """Ends a worker that `start_workers` started at once when the launcher is gone."""
     if os.environ.get(LAUNCHED):
 
         def wait():

@@ -24,7 +24,7 @@ class Termination:
         return 128 + (self.number or signal.SIGINT)
 
     def handle(self, number, frame):
-        """The signal handler."""
+        """Handles the signal: notes its number, and stops at once what does not train."""
         wait = self.training and not self.number
         self.number = number
         if not wait:
@@ -53,7 +53,7 @@ class Termination:
 
     @contextmanager
     def waits(self):
-        """While a loop trains, which asks `Checkpoint.wish` between its steps."""
+        """Lets a signal wait while a loop trains, which looks at `number` between its steps."""
         self.training = True
         try:
             yield

@@ -12,25 +12,25 @@ NO_GPU = (
 
 
 def cores() -> int:
-    """How many cores this process may use."""
+    """Returns how many cores this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def processor() -> str:
-    """The processor's name, as far as the system tells it."""
+    """Returns the processor's name, as far as the system tells it."""
     name = _line_of("/proc/cpuinfo", "model name").partition(":")[2].strip()
     return name or platform.processor() or platform.machine()
 
 
 def memory_now() -> int:
-    """Bytes of memory that this process holds; 0 where the system does not tell."""
+    """Returns bytes of memory that this process holds; 0 where the system does not tell."""
     return _kibibytes("VmRSS")
 
 
 def peak_memory() -> int:
-    """The most that this process has held, in bytes; 0 where the system does not tell."""
+    """Returns the most that this process has held, in bytes; 0 where the system does not tell."""
     peak = _kibibytes("VmHWM")  # getrusage would count what our parent process held, too
     if peak or sys.platform == "win32":
         return peak
@@ -41,7 +41,9 @@ def peak_memory() -> int:
 
 
 def waits() -> int:
-    """How often a thread of this process has gone to sleep to wait; 0 where nobody counts it."""
+    """Returns how often a thread of this process has gone to sleep to wait; 0 where nobody counts
+    it.
+    """
     if sys.platform == "win32":
         return 0
     import resource

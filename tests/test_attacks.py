@@ -19,9 +19,12 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+from kerasbook.grading import workers as workers_module
+from kerasbook.grading.in_worker import InWorker
 from kerasbook.grading.question import STATUSES, grade
+from kerasbook.grading.readable import view
 from kerasbook.grading.worker import sandbox
-from kerasbook.grading.workers import Solution, Workers
+from kerasbook.grading.workers import Workers
 
 import numpy as np
 import pytest
@@ -109,11 +112,17 @@ def workers(request, decoys):
             yield made
 
 
+def without_tensorflow():
+    """How a server is started that imports only NumPy, which is sooner done."""
+    main = "import socket; server.main(socket.socket(fileno=int(sys.argv[2])))"
+    return workers_module.START.partition("server.start")[0] + main
+
+
 def grade_source(workers, source, name="softened", seconds=3.0):
     """The result and what was printed."""
     exercise = copy(EXERCISES[name])
     exercise.seconds = seconds
-    with Solution(workers, exercise, source) as solution:
+    with InWorker(workers, exercise, source) as solution:
         result = grade(exercise, solution, seed=5)
     return result, solution.output.decode(errors="replace")
 
@@ -187,7 +196,7 @@ def test_an_attack_gets_its_status_and_reaches_nothing(attack, workers, decoys, 
     assert result.status in attack.required, (result.message, printed)
     assert result.points == attack.points
     assert result.max_points == FULL
-    assert attack.told in result.message
+    assert any(one in result.message for one in attack.told)
     assert attack.printed in printed
     assert all(one.isprintable() or one in "\n\t" for one in result.message)
     assert len(result.message) <= 20_000
@@ -321,13 +330,85 @@ def test_no_expected_value_is_in_a_workers_memory_or_view(workers, decoys, tmp_p
         patch.setattr(
             exercise, "solution", SimpleNamespace(name="marked", function=lambda **inputs: MARK)
         )
-        with Solution(workers, exercise, source) as solution:
+        with InWorker(workers, exercise, source) as solution:
             result = grade(exercise, solution, seed=5)
     printed = solution.output.decode()
     assert result.status == "fail", result.message
     assert "number 0 text 0 input" in printed
     assert "input 0" not in printed  # it does find what is there
     assert "readable [] environment False" in printed
+
+
+LOOK = """
+import os, sys
+import numpy as np
+
+def softened(values, factor):
+    left, right = b"qzres", b"ultsqz"  # joined they would find themselves
+    with open("/proc/self/maps") as file:
+        areas = [line.split() for line in file]
+    found = 0
+    with open("/proc/self/mem", "rb", 0) as memory:
+        for place, rights, *rest in areas:
+            start, end = (int(one, 16) for one in place.split("-"))
+            if rights.startswith("rw"):
+                memory.seek(start)
+                data = memory.read(end - start)
+                at = data.find(left)
+                while at >= 0:
+                    at += len(left)
+                    found += data[at : at + len(right)] == right
+                    at = data.find(left, at)
+    told = " ".join([*sys.orig_argv, *sys.argv, *os.environ.values(), *sys.path, os.getcwd()])
+    print("in memory", found, "told", (left + right).decode() in told)
+    return values
+"""
+
+
+@pytest.fixture(params=[1, 2], ids=["level1", "level2"])
+def results(request, tmp_path, monkeypatch):
+    """Workers of a level, from which a folder of results is hidden; the folder."""
+    monkeypatch.setattr(workers_module, "START", without_tensorflow())
+    out = tmp_path / "qzresultsqz"
+    for name in ("feedback/ada.html", "records/ada.json", "grades.csv"):
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        (out / name).write_text("4 of 4")
+    with Workers(request.param, hidden=[out]) as made:
+        if made.level != request.param:
+            pytest.skip(f"level {request.param}: {made.probed()['reasons']}")
+        yield made, out
+
+
+def test_a_worker_is_not_told_of_the_teachers_folders(results):
+    made, out = results
+    result, printed = grade_source(made, LOOK, seconds=60)
+    assert result.status == "fail", result.message
+    assert printed.startswith("in memory 0 told False")
+    _, printed = grade_source(made, f"x = {out.name!r}\n" + LOOK, seconds=60)
+    assert not printed.startswith("in memory 0")  # it does find what is there
+
+
+def test_at_level_1_the_results_of_others_cannot_even_be_seen(results):
+    made, out = results
+    paths = [str(one) for one in (out, *out.rglob("*"), out.parent, "/etc/passwd")]
+    source = f"""
+import os
+def softened(values, factor):
+    found = []
+    for path in {paths}:
+        try:
+            found.append((os.path.basename(path), os.stat(path).st_size))
+        except FileNotFoundError:
+            pass
+    print("found", found, os.listdir())
+    return values
+"""
+    result, printed = grade_source(made, source, seconds=20)
+    assert result.status == "fail", result.message
+    if made.level == 1:
+        assert printed.startswith("found [] []")
+    else:  # docs/isolation.md says so
+        assert "('ada.html', 6)" in printed
 
 
 def test_the_book_and_hidden_folders_are_in_no_readable_path(tmp_path, monkeypatch):
@@ -341,6 +422,8 @@ def test_the_book_and_hidden_folders_are_in_no_readable_path(tmp_path, monkeypat
     (checkout / ".git").mkdir()
     monkeypatch.setattr(sys, "prefix", str(tmp_path / "course"))  # the course's folder is a venv
     monkeypatch.setattr(sys, "path", [str(environment), str(checkout)])  # and an editable install
-    readable = sandbox.readable_paths([str(environment / "keys")])
-    mine = [one for one in readable if one.startswith(str(tmp_path))]
-    assert mine == [str(environment / "numpy")]
+    found = view([str(environment / "keys")])
+    for which, names in (("readable", ["numpy"]), ("shown", ["kerasbook", "numpy"])):
+        mine = [one for one in found[which] if one.startswith(str(tmp_path))]
+        assert mine == [str(environment / name) for name in names]
+    assert str(environment / "kerasbook") in found["covered"]

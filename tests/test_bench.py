@@ -8,7 +8,7 @@ import statistics
 import time
 
 from kerasbook.bench import command as bench
-from kerasbook.bench import contest, costs, growth, models, score, sides, turns
+from kerasbook.bench import contest, costs, figures, growth, models, score, sides, turns
 from kerasbook.bench.turns import BenchError
 from kerasbook.pages import speed
 from kerasbook.training import compiling
@@ -192,7 +192,7 @@ def test_the_epoch_after_a_pause_is_not_timed(monkeypatch):
     assert all(0.5 < answer["waits"] < 5 for answer in answers)  # it sleeps once in an epoch
 
 
-def made_up(ratio=2.0):
+def made_up(ratio=2.0, counts=True):
     times = {name: [ratio * (1 + i / 10) for i in range(3)] for name in sides.TITLES}
     times["kerasbook"] = [1.0, 1.1, 1.2]
     times["tuned"] = [3.0, 3.0, 3.0]
@@ -203,6 +203,7 @@ def made_up(ratio=2.0):
     }
     return {
         "title": "made up",
+        "counts": counts,
         "product_flops_per_second": [1e10, 2e10, 4e10],
         "milliseconds_per_step": times,
         "ratios": ratios,
@@ -218,42 +219,42 @@ def results(**rows):
 
 
 def test_of_the_tuned_ones_the_quicker_counts():
-    assert bench.rival(made_up(), "tuned") == "tuned, XLA"
+    assert figures.rival(made_up(), "tuned") == "tuned, XLA"
 
 
 def test_the_mean_is_geometric_and_leaves_the_empty_model_out():
-    rows = {"empty": made_up(100.0), "dense": made_up(2.0), "cnn": made_up(8.0)}
-    assert bench.geometric_means(rows)["fit"] == pytest.approx(4.0)
+    rows = {"empty": made_up(100.0, counts=False), "dense": made_up(2.0), "cnn": made_up(8.0)}
+    assert figures.geometric_means(rows)["fit"] == pytest.approx(4.0)
 
 
 def test_a_rival_that_misses_a_row_has_no_mean():
     rows = {"dense": made_up(), "cnn": made_up()}
     del rows["cnn"]["ratios"]["torch"]
-    assert "torch" not in bench.geometric_means(rows)
+    assert "torch" not in figures.geometric_means(rows)
 
 
 def test_the_share_of_the_machines_speed_is_taken_round_by_round():
-    shares = bench.shares_of_product_speed(results(dense=made_up()), "dense")
+    shares = figures.shares_of_product_speed(results(dense=made_up()), "dense")
     assert shares == pytest.approx([1e6 / 1e-3 / 1e10, 1e6 / 1.1e-3 / 2e10, 1e6 / 1.2e-3 / 4e10])
 
 
 def test_a_second_run_is_compared_with_the_spread_of_the_first():
     first, second = results(dense=made_up()), results(dense=made_up())
-    assert bench.compare_runs(second, [first])["outside"] == []
+    assert figures.compare_runs(second, [first])["outside"] == []
     second["rows"]["dense"]["ratios"]["torch"] = [9.0, 9.1, 9.2]
-    found = bench.compare_runs(second, [first])
+    found = figures.compare_runs(second, [first])
     assert found["within"] == 7
     (outside,) = found["outside"]
     assert (outside["row"], outside["side"], outside["now"]) == ("dense", "torch", [9.0, 9.1, 9.2])
-    lines = bench.told(found)
+    lines = figures.describe(found)
     assert lines[0] == (
         "7 of 8 medians lie within the earlier run's spread; "
         "by chance alone, about 3 would lie outside"
     )
     assert lines[1] == "1 do not; the two spreads overlap for 0 of them"
     assert lines[2] == "outside: dense, torch: 9.10 (9.00 to 9.20), before 2.00"
-    found = bench.compare_runs(second, [first, second])
-    (line,) = bench.told(found)
+    found = figures.compare_runs(second, [first, second])
+    (line,) = figures.describe(found)
     assert line.startswith("8 of 8 medians lie within the spread of 2 earlier runs; ")
 
 
@@ -263,7 +264,7 @@ def test_how_many_medians_lie_outside_by_chance(rounds):
     now, before = random.random((2, 20000, rounds))
     middle = np.median(now, axis=1)
     share = np.mean((middle < before.min(axis=1)) | (middle > before.max(axis=1)))
-    found = bench.chance_outside(rounds, rounds)
+    found = figures.chance_outside(rounds, rounds)
     assert found == pytest.approx(share, abs=0.01 if rounds % 2 else 0.02)
 
 
@@ -271,7 +272,7 @@ def test_without_a_tuned_side_none_is_the_quicker():
     row = made_up()
     for name in ("tuned", "tuned, XLA"):
         del row["ratios"][name]
-    assert bench.rival(row, "tuned") == "tuned"
+    assert figures.rival(row, "tuned") == "tuned"
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"rows": {"dense": {}}}', "[]"])
@@ -286,10 +287,10 @@ def test_a_file_that_holds_no_figures_is_refused(text, tmp_path, capsys):
 
 
 def test_a_share_and_a_ratio_have_few_digits():
-    assert [bench.short(each) for each in (0.954, 1.5, 9, 15.23, 99.7, 15234)] == [
+    assert [figures.short(each) for each in (0.954, 1.5, 9, 15.23, 99.7, 15234)] == [
         "0.954", "1.50", "9.00", "15.2", "100", "15,200",
     ]  # fmt: skip
-    assert [bench.in_percent(each) for each in (0, 0.004, 0.47)] == ["0%", "0.4%", "47%"]
+    assert [figures.in_percent(each) for each in (0, 0.004, 0.47)] == ["0%", "0.4%", "47%"]
 
 
 def visit(side_times, missing=()):
@@ -362,7 +363,7 @@ def test_the_rows_are_visited_again_and_again(monkeypatch, tmp_path):
 
 
 def test_who_is_missing_is_told():
-    notes = bench.notes_of(results(dense=made_up()))
+    notes = figures.notes_of(results(dense=made_up()))
     assert notes == ["made up: torch.compile left out: no compiler"]
 
 
@@ -527,7 +528,7 @@ def test_the_recorded_loop_is_ahead_of_every_peer_in_every_row():
     for name, row in results["rows"].items():
         assert set(row["ratios"]) == set(sides.TITLES) - {"kerasbook"}, name
         assert min(statistics.median(each) for each in row["ratios"].values()) > 1, name
-    means = bench.geometric_means(results["rows"])
+    means = figures.geometric_means(results["rows"])
     assert means["fit"] >= 2.5
     assert means["torch"] >= 1.8
     assert set(results["score"]) == {f"chapter{number}" for number in range(1, 7)}

@@ -20,7 +20,7 @@ def compared(monkeypatch, contenders, **options):
     monkeypatch.setattr(grading, "CONTENDERS", contenders)
     lines = []
     figures = grading.compare(
-        3, questions=("huber_loss",), contenders=tuple(contenders), told=lines.append, **options
+        3, questions=("huber_loss",), contenders=tuple(contenders), show=lines.append, **options
     )
     return figures, lines
 

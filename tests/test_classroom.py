@@ -1,5 +1,6 @@
 """A class graded from submissions to tables: resumable, the same bytes, nobody in another's way."""
 
+import contextlib
 import csv
 import dataclasses
 import json
@@ -10,21 +11,27 @@ import signal
 import subprocess
 import sys
 import time
+import venv
 from pathlib import Path
 
-from kerasbook.cli import export, verbs
+from kerasbook.cli import app, export, verbs
 from kerasbook.exercises import Case, Exercise, ExerciseError, load
 from kerasbook.grading import classroom, similarity
+from kerasbook.grading import records as records_module
 from kerasbook.grading import workers as workers_module
-from kerasbook.grading.classroom import harmless, table
+from kerasbook.grading.exports import read_record
 from kerasbook.grading.html import feedback_page
 from kerasbook.grading.intake import readers
 from kerasbook.grading.question import STATUSES
 from kerasbook.grading.submissions import Submission
-from kerasbook.grading.workers import Workers
+from kerasbook.grading.tables import safe_cell, table
+from kerasbook.grading.text import escaped_name
+from kerasbook.grading.workers import Workers, WorkersError
 from kerasbook.learner.selfcheck import selfcheck
 
+import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="answers are checked where fork is")
 
@@ -133,11 +140,11 @@ def workers(tmp_path_factory):
 
 def grade_all(exercises, handed_in, workers, out, key=b"k" * 16, jobs=2):
     """The class graded in this process; its records by learner."""
-    its = classroom.Class(load(exercises), workers, key, out)
+    course = classroom.Course(load(exercises), workers, key, out)
     paths, _ = classroom.submissions_in(handed_in)
-    records = list(classroom.grade_class(its, paths, jobs))
-    classroom.write_tables(its, records)
-    return {record["learner"]: record for record in records}
+    made = list(classroom.grade_class(course, paths, jobs))
+    classroom.write_tables(course, made)
+    return {record["learner"]: record for record in made}
 
 
 @pytest.fixture(scope="module")
@@ -174,10 +181,10 @@ def test_points_statuses_and_messages(graded):
         '=HYPERLINK("x")': "error",
         "dora": "fail",
         "emil": "missing",
-        "new\nline": "fail",
+        "new\\nline": "fail",
     }
     assert {name: one["points"] for name, one in outcomes.items()} == {
-        name: 2.0 if name == "anna" else 0.0 for name in ANSWERS
+        name: 2.0 if name == "anna" else 0.0 for name in records
     }
     assert all(record["max_points"] == 2 for record in records.values())
     assert outcomes["ben, the =second"]["misconception"] == "wrong_0"
@@ -188,11 +195,12 @@ def test_points_statuses_and_messages(graded):
 
 def test_of_a_hidden_case_neither_values_nor_messages_are_told(graded):
     out, records = graded
-    outcome = records["new\nline"]["questions"]["mean"]
+    outcome = records["new\\nline"]["questions"]["mean"]
     assert outcome["message"] == "a hidden case fails"
     hidden = [case for case in outcome["cases"] if case["which"] == "hidden"]
     assert [set(case) for case in hidden] == [{"name", "which", "status"}] * 4
-    page = (out / "feedback" / f"{classroom.file_name('new' + chr(10) + 'line')}.html").read_text()
+    name = records_module.file_name("new\\nline")
+    page = (out / "feedback" / f"{name}.html").read_text()
     assert "1 of 1 public cases passed" in page
     assert "0 of 4 hidden cases passed" in page
     assert "expected" not in page
@@ -215,9 +223,8 @@ def test_pages_do_nothing(graded):
     assert "&lt;img src=x" in everything
 
 
-def test_a_page_escapes_whatever_a_record_holds(exercises, workers, tmp_path):
+def test_a_page_escapes_whatever_a_record_holds():
     evil = "</pre><script>x</script>\u202e\x1b[2J"
-    its = classroom.Class(load(exercises), workers, b"k" * 16, tmp_path)
     outcome = {
         "status": "fail", "points": None, "max_points": 2, "message": evil, "output": evil,
         "cases": [{"name": evil, "which": "public", "status": "fail", "message": evil + "2"}],
@@ -226,7 +233,7 @@ def test_a_page_escapes_whatever_a_record_holds(exercises, workers, tmp_path):
         "learner": evil, "points": 0, "max_points": 2, "notes": [evil],
         "questions": {"mean": outcome},
     }  # fmt: skip
-    page = feedback_page(record, its)
+    page = feedback_page(record, {"mean": "The mean"})
     assert "<script" not in page
     assert page.count("<pre>") == page.count("</pre>") == 3
     for bad in "\u202e\x1b":
@@ -240,7 +247,7 @@ def test_tables_can_be_read_and_hold_no_formula(graded):
     assert len(rows) == len(ANSWERS)
     learners = [row["learner"] for row in rows]
     assert "ben, the =second" in learners
-    assert "new\nline" in learners
+    assert "new\\nline" in learners
     assert '\'=HYPERLINK("x")' in learners
     for name in ("grades.csv", "questions.csv", "similarity.csv"):
         with (out / name).open(newline="") as file:
@@ -254,11 +261,79 @@ def test_tables_can_be_read_and_hold_no_formula(graded):
 
 
 def test_harmless_cells():
-    for text in ("=1", "+1", "-1", "@x", " =1", "\t=1", "\n=1", "\r1", "＝1"):
-        assert harmless(text) == "'" + text
+    for text in ("=1", "+1", "-1", "@x", " =1", "＝1"):
+        assert safe_cell(text) == "'" + text
+    for text in ("\t=1", "\n=1", "\r1", "\x1b=1", "\x9b", "\u202e=1", "\ud800"):
+        assert safe_cell(text) == ascii(text)[1:-1]
     for text in ("", "anna", "a=b", "O'Neil", 'say "x"'):
-        assert harmless(text) == text
+        assert safe_cell(text) == text
     assert table(["a"], [['x,"y"'], [1.5]]) == '"a"\n"x,""y"""\n"1.5"\n'
+
+
+def test_results_are_for_their_owner_only(graded):
+    out, _ = graded
+    for path in [out / "records", out / "feedback"]:
+        assert path.stat().st_mode & 0o777 == 0o700
+    files = [path for path in out.rglob("*") if path.is_file()]
+    assert len(files) == 2 * len(ANSWERS) + 3
+    assert {path.stat().st_mode & 0o777 for path in files} == {0o600}
+
+
+NO_TENSORFLOW = """
+import sys
+from kerasbook.grading import workers
+main = "import socket; server.main(socket.socket(fileno=int(sys.argv[2])))"
+workers.START = workers.START.partition("server.start")[0] + main
+from kerasbook.cli import main
+sys.exit(main())
+"""
+PRYING = """
+import os
+
+def mean(x):
+    for name in ("results/key", "exercises/mean.py", "handed_in/ben.py", "results"):
+        try:
+            path = os.path.join(COURSE, name)
+            print("read", os.listdir(path) if name == "results" else open(path).read(30))
+        except OSError as error:
+            print("not", name)
+    return 0.0
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="levels 1 and 2 are of Linux")
+@pytest.mark.parametrize("level", ["1", "2"])
+def test_folders_given_as_relative_paths_are_hidden(level, tmp_path):
+    """In a course that lies under a folder of libraries, which answers may read."""
+    environment = tmp_path / "environment"
+    venv.create(environment, symlinks=True)
+    libraries = next(environment.glob("lib/python*/site-packages"))
+    (libraries / "more.pth").write_text(f"{Path(np.__file__).parents[1]}\n{DOCS.parent}\n")
+    course = environment / "lib" / "course"
+    for name in ("handed_in", "exercises"):
+        (course / name).mkdir(parents=True)
+    (course / "exercises" / "mean.py").write_text(EXERCISE)
+    (course / "handed_in" / "ada.py").write_text(f"COURSE = {str(course)!r}\n{PRYING}")
+    (course / "handed_in" / "ben.py").write_text(RIGHT)
+    python = [environment / "bin" / "python", "-c", NO_TENSORFLOW, "grade", "handed_in"]
+    options = ["--out", "results", "--exercises", "exercises", "--level", level]
+    done = subprocess.run([*python, *options], cwd=course, capture_output=True, text=True)
+    if "only isolation level" in done.stderr:
+        pytest.skip(done.stderr)
+    assert done.returncode == 0, done.stderr
+    record = json.loads((course / "results" / "records" / "ada.json").read_text())
+    assert record["isolation_level"] == int(level)
+    lines = record["questions"]["mean"]["output"].splitlines()
+    assert set(lines) == {
+        "not results/key", "not exercises/mean.py", "not handed_in/ben.py", "not results",
+    }  # fmt: skip
+    ben = json.loads((course / "results" / "records" / "ben.json").read_text())
+    assert ben["points"] == 2
+
+
+def test_a_hidden_folder_that_holds_the_libraries_is_refused():
+    with pytest.raises(WorkersError, match="holds the libraries that they need"):
+        Workers(hidden=[Path(np.__file__).parents[2]])
 
 
 # The same again
@@ -311,7 +386,9 @@ def test_a_changed_submission_or_exercise_or_a_damaged_record_is_graded_again(
 # Faults
 
 
-def test_a_fault_of_ours_is_flagged_is_no_zero_and_is_tried_again(handed_in, workers, tmp_path):
+def test_a_fault_of_ours_is_flagged_is_no_zero_and_is_tried_again(
+    handed_in, workers, tmp_path, monkeypatch
+):
     broken = tmp_path / "exercises"
     broken.mkdir()
     text = EXERCISE.replace(
@@ -331,16 +408,12 @@ def test_a_fault_of_ours_is_flagged_is_no_zero_and_is_tried_again(handed_in, wor
     assert row["mean"] == "internal"
     assert row["attention"]
     assert "a fault of the grader" in (tmp_path / "out" / "feedback" / "anna.html").read_text()
-    paths, _ = classroom.submissions_in(handed_in)
-    its = classroom.Class(load(broken), workers, b"k" * 16, tmp_path / "out")
+    entries, _ = classroom.submissions_in(handed_in)
+    course = classroom.Course(load(broken), workers, b"k" * 16, tmp_path / "out")
     (tmp_path / "out" / "records" / "anna.json").touch()
     graded = []
-    its_write = classroom.write
-    try:
-        classroom.write = lambda path, text: graded.append(path.name)
-        classroom.grade_one(its, next(path for path in paths if path.name == "anna.py"))
-    finally:
-        classroom.write = its_write
+    monkeypatch.setattr(records_module, "write", lambda path, text: graded.append(path.name))
+    classroom.grade_one(course, next(one for one in entries if one[0].name == "anna.py"))
     assert "anna.json" in graded  # not taken from its record
 
 
@@ -349,10 +422,10 @@ def test_an_unreadable_submission_needs_attention_and_stops_nobody(
 ):
     apart = classroom.take_in_apart
 
-    def taken(path, questions):
+    def taken(path, questions, more):
         if path.name == "dora.py":
             return Submission("dora", notes=["cannot be read: the reader ended"])
-        return apart(path, questions)
+        return apart(path, questions, more)
 
     monkeypatch.setattr(classroom, "take_in_apart", taken)
     records = grade_all(exercises, handed_in, workers, tmp_path)
@@ -371,9 +444,9 @@ def test_memory_does_not_grow_with_the_class(workers, tmp_path):
     (tmp_path / "exercises" / "mean.py").write_text(text)
     for number in range(16):
         (tmp_path / "class" / f"learner{number}.py").write_text(f"{RIGHT}\n# {number}\n")
-    its = classroom.Class(load(tmp_path / "exercises"), workers, b"k" * 16, tmp_path / "out")
+    course = classroom.Course(load(tmp_path / "exercises"), workers, b"k" * 16, tmp_path / "out")
     sizes = []
-    for record in classroom.grade_class(its, classroom.submissions_in(tmp_path / "class")[0]):
+    for record in classroom.grade_class(course, classroom.submissions_in(tmp_path / "class")[0]):
         assert record["points"] == 2
         of_us, of_workers, of_readers = os.getpid(), workers._server.pid, readers._server.pid
         sizes.append([own_memory(number) for number in (of_us, of_workers, of_readers)])
@@ -390,7 +463,7 @@ def own_memory(number):
 @pytest.mark.parametrize("times", [1, 100])
 def test_a_server_killed_in_a_question_costs_nobody_points(exercises, tmp_path, monkeypatch, times):
     """Once: the question is graded again. Every time: flagged, and no zero."""
-    main = "import socket; server.main(socket.socket(fileno=int(sys.argv[2])), sys.argv[3:])"
+    main = "import socket; server.main(socket.socket(fileno=int(sys.argv[2])))"
     start = workers_module.START.partition("server.start")[0] + main  # without TensorFlow
     monkeypatch.setattr(workers_module, "START", start)
     kills = iter(range(times))
@@ -401,7 +474,7 @@ def test_a_server_killed_in_a_question_costs_nobody_points(exercises, tmp_path, 
 
     def grade(exercise, solution, seed):
         if next(kills, None) is not None:
-            solution.ask(exercise.cases("public")[0].all_calls())
+            list(solution.call(exercise.cases("public")[0].all_calls()))
             solution.workers._server.kill()
             select.select([solution._worker._control], [], [], 10)  # until the keeper is gone
         return truly(exercise, solution, seed)
@@ -421,8 +494,52 @@ def test_a_server_killed_in_a_question_costs_nobody_points(exercises, tmp_path, 
 
 
 def test_half_a_character_from_a_worker_can_be_written(tmp_path):
-    classroom.write(tmp_path / "x", "a\ud800b")
+    records_module.write(tmp_path / "x", "a\ud800b")
     assert (tmp_path / "x").read_text() == "a?b"
+
+
+CROWD = """
+import threading, time
+
+def mean(x):
+    threading.stack_size(65536)
+    for _ in range(380):
+        try:
+            threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
+        except RuntimeError:  # it holds what it has
+            pass
+    time.sleep(4)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="levels 1 and 2 are of Linux")
+@pytest.mark.parametrize("level", ["1", "2"])
+def test_crowds_of_threads_cost_nobody_else_points(level, exercises, tmp_path):
+    """Four at a time, with few processes left to the user; the limit does not hold for root."""
+    folder = tmp_path / "class"
+    folder.mkdir()
+    for number in range(6):
+        (folder / f"honest{number}.py").write_text(RIGHT + f"# {number}")
+        if number < 3:
+            (folder / f"crowd{number}.py").write_text(CROWD + f"# {number}")
+    own = sum(
+        len(list(one.glob("task/*")))
+        for one in Path("/proc").glob("[0-9]*")
+        if one.stat().st_uid == os.getuid()
+    )
+    code = f"import resource; resource.setrlimit(resource.RLIMIT_NPROC, ({own + 600},) * 2)\n"
+    python = [sys.executable, "-c", code + NO_TENSORFLOW, "grade", str(folder), "--jobs", "4"]
+    options = ["--out", tmp_path / "out", "--exercises", exercises, "--level", level]
+    done = subprocess.run([*python, *options], cwd=DOCS.parent, capture_output=True, text=True)
+    if "only isolation level" in done.stderr:
+        pytest.skip(done.stderr)
+    assert done.returncode == 0, done.stderr
+    for path in (tmp_path / "out" / "records").iterdir():
+        record = json.loads(path.read_text())
+        honest = record["learner"].startswith("honest")
+        wanted = ["pass"] if honest else ["crash", "error", "timeout", "fail"]
+        assert record["questions"]["mean"]["status"] in wanted
+        assert not record["needs_attention"]
 
 
 # Likeness
@@ -479,7 +596,7 @@ def test_only_the_named_questions_are_imported(exercises, tmp_path):
     assert list(verbs.chosen(tmp_path, None, "mean")) == ["mean"]
     with pytest.raises(ExerciseError, match="no exercise 'median' among mean, other"):
         verbs.chosen(tmp_path, None, "mean, median")
-    with pytest.raises(ExerciseError, match="mean is of chapter 1, not 2"):
+    with pytest.raises(ExerciseError, match="mean is of chapter 1, not chapter 2"):
         verbs.chosen(tmp_path, 2, "mean")
 
 
@@ -594,3 +711,75 @@ def test_the_page_names_every_part_of_an_exercise_and_every_export():
         assert f"`@exercise.{name}" in page, name
     for status in STATUSES:
         assert re.search(rf"^\| .*\b{status}\b", page, re.MULTILINE), status
+
+
+# Text that came from outside, at every way out
+
+EVIL = "e\x1b]0;X\x07 [red]\u202e\x9b"
+
+
+def clean(text):
+    return all(one.isprintable() or one in "\r\n\t" for one in text)
+
+
+def test_names_and_texts_are_escaped_at_every_way_out(exercises, workers, tmp_path, monkeypatch):
+    """Terminal, records, pages, tables, gradebooks; from names, files, prints, exceptions."""
+    handed_in, out = tmp_path / "class", tmp_path / "out"
+    (handed_in / EVIL).mkdir(parents=True)
+    (handed_in / EVIL / f"{EVIL}.pth").touch()
+    (handed_in / EVIL / "a.py").write_text(
+        f"def mean(x):\n    print({EVIL!r})\n"
+        f"    raise type({EVIL!r}, (Exception,), {{}})({EVIL!r})\n"
+    )
+    (handed_in / f"{EVIL}x.doc").touch()
+    warm = contextlib.nullcontext(workers)
+    monkeypatch.setattr(workers_module, "Workers", lambda *a, **k: warm)
+    run = ["grade", str(handed_in), "--out", str(out), "--exercises", str(exercises)]
+    done = CliRunner().invoke(app, [*run, "--require-isolation", "5"])
+    assert done.exit_code == 0, done.output
+    said = done.output
+    assert f"left out: {escaped_name(EVIL)}x.doc" in done.output  # [red] is no markup
+    for path in [*out.glob("*.csv"), *out.glob("*/*")]:
+        said += path.read_bytes().decode()
+    roster = tmp_path / "roster.csv"
+    roster.write_text(f"learner,username,Student\nben,b,{EVIL}\n")
+    for kind, options in [("canvas", []), ("moodle", []), ("canvas", ["--roster", str(roster)])]:
+        file = tmp_path / f"{kind}.csv"
+        run = ["export", kind, str(out), str(file), "--assignment", "x", *options]
+        done = CliRunner().invoke(app, run)
+        assert done.exit_code == 0, done.output
+        said += done.output + file.read_bytes().decode()
+    assert "left out, not in the roster" in done.output
+    assert clean(said), ascii(said)
+    (record,) = (out / "records").iterdir()
+    assert json.loads(record.read_text())["learner"] == escaped_name(EVIL)
+
+
+def test_an_error_that_names_a_learner_is_escaped(exercises, tmp_path):
+    for text in (f"learner\n{EVIL}\n{EVIL}\n", f"{EVIL}\n"):
+        (tmp_path / EVIL).write_text(text)
+        (tmp_path / "records").mkdir(exist_ok=True)
+        (tmp_path / "records" / "a.json").write_text(json.dumps(A_RECORD))
+        run = ["export", "canvas", str(tmp_path), str(tmp_path / "x.csv"), "--assignment", "x"]
+        done = CliRunner().invoke(app, [*run, "--roster", str(tmp_path / EVIL)])
+        assert done.exit_code == 2
+        assert clean(done.output), ascii(done.output)
+
+
+A_RECORD = {
+    "learner": EVIL, "notes": [EVIL], "needs_attention": False, "points": 0, "max_points": 1,
+    "questions": {"mean": {"status": "fail", "points": 0, "max_points": 1, "message": EVIL,
+                           "output": EVIL, "cases": []}},
+}  # fmt: skip
+
+
+def test_a_record_of_another_version_is_escaped_when_it_is_read(tmp_path):
+    (tmp_path / "a.json").write_text(json.dumps(A_RECORD))
+    text = json.dumps(read_record(tmp_path / "a.json"), ensure_ascii=False)
+    assert clean(text)
+
+
+def test_other_names_stay_other_names():
+    names = ["a\x1b", "a\\x1b", "a\\\\x1b", "a\n", "a\\n", "a", "a\\"]
+    assert len({escaped_name(name) for name in names}) == len(names)
+    assert escaped_name("Zoë O'Neil [B]") == "Zoë O'Neil [B]"

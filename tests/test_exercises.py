@@ -7,9 +7,10 @@ from pathlib import Path
 
 from kerasbook.exercises import Exercise, ExerciseError, load
 from kerasbook.exercises.exercise import load_file, stub_files
-from kerasbook.grading.question import Here, grade, secret_seed
+from kerasbook.grading.in_process import InProcess
+from kerasbook.grading.question import grade, secret_seed
 from kerasbook.learner.learner import by_chapter
-from kerasbook.learner.notebook import exercise_notebook
+from kerasbook.learner.notebook import exercise_notebook, write_notebooks
 from kerasbook.learner.selfcheck import selfcheck
 
 import nbformat
@@ -116,14 +117,14 @@ def test_hidden_cases_are_drawn_anew_and_the_same_seed_gives_the_same(book):
     assert len(changing) > 0.9 * len(book)
 
 
-def test_the_readme_counts_what_is_there(book):
-    readme = Path(__file__).parent.parent.joinpath("README.md").read_text(encoding="utf-8")
+def test_the_documents_count_what_is_there(book):
+    readme = Path(__file__).parent.parent.joinpath("docs", "proofs.md").read_text(encoding="utf-8")
     told = re.search(
         r"(\d+) exercises: (\d+) right solutions got full points, (\d+) wrong ones lost points, "
         r"(\d+) misconceptions got their own message",
         " ".join(readme.split()),
     )
-    assert told, "the README has no figures of the selfcheck"
+    assert told, "docs/proofs.md has no figures of the selfcheck"
     assert [int(number) for number in told.groups()] == [
         len(book),
         sum(1 + len(one.right_ones) for one in book.values()),
@@ -139,6 +140,12 @@ def test_the_notebooks_of_exercises_are_in_step(book):
         text = path.read_text(encoding="utf-8")
         assert text == exercise_notebook(key, its), "`kerasbook exercises notebooks`"
         nbformat.validate(nbformat.reads(text, 4))
+
+
+def test_the_folder_of_the_notebooks_is_made(write, tmp_path):
+    """`kerasbook exercises notebooks` outside of a checkout."""
+    (path,) = write_notebooks(tmp_path / "new" / "chapters", [write()])
+    nbformat.validate(nbformat.reads(path.read_text(encoding="utf-8"), 4))
 
 
 # The selfcheck
@@ -170,10 +177,10 @@ def test_what_is_wrong_with_an_exercise_is_seen(write, parts, problem):
 def test_partial_credit_is_the_share_of_the_hidden_cases(write):
     exercise = write()
     only_one = "def halves(x):\n    return x / 2 if len(x) < 5 else x"
-    result = grade(exercise, Here(exercise, only_one))
+    result = grade(exercise, InProcess(exercise, only_one))
     assert (result.status, result.points) == ("fail", 1.0)
     hard_coded = "import numpy as np\ndef halves(x):\n    return np.array([0.5, 1.5])"
-    assert grade(exercise, Here(exercise, hard_coded)).points == 0
+    assert grade(exercise, InProcess(exercise, hard_coded)).points == 0
 
 
 def test_the_seed_of_a_submission_needs_the_key():

@@ -517,4 +517,6 @@ def test_the_verbs_write_their_files(record, tmp_path):
             os.chdir(before)
         assert done.exit_code == 0, (arguments, done.output, done.exception)
         assert (tmp_path / made).exists()
+        if made.endswith((".zip", ".json", ".csv")):  # the key, or somebody's points
+            assert (tmp_path / made).stat().st_mode & 0o777 == 0o600, made
     assert (tmp_path / "action" / "grade.sh").stat().st_mode & 0o100

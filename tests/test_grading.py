@@ -1,12 +1,15 @@
 """The grader's trusted side: comparison, messages, values, points; and the levels of isolation."""
 
 import contextlib
+import errno
+import io
 import json
 import os
 import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import tracemalloc
 from dataclasses import replace
@@ -14,10 +17,18 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from kerasbook.exercises.exercise import Case
+from kerasbook.grading import folders
 from kerasbook.grading import workers as workers_module
-from kerasbook.grading.compare import first_difference
-from kerasbook.grading.question import Here, Reply, grade, secret_seed
-from kerasbook.grading.worker import sandbox, server
+from kerasbook.grading.compare import Difference, first_difference
+from kerasbook.grading.connection import LONGEST_OUTPUT
+from kerasbook.grading.feedback import lines_of, render
+from kerasbook.grading.folders import remove
+from kerasbook.grading.in_process import InProcess
+from kerasbook.grading.in_worker import InWorker
+from kerasbook.grading.question import CaseResult, QuestionResult, Reply, grade, secret_seed
+from kerasbook.grading.text import printable
+from kerasbook.grading.worker import namespaces, seccomp, usage
+from kerasbook.grading.worker import retry as retry_module
 from kerasbook.grading.worker.values import (
     BadValue,
     as_array,
@@ -27,14 +38,14 @@ from kerasbook.grading.worker.values import (
 )
 from kerasbook.grading.worker.wire import DTYPES, MAX_BYTES, MAX_HEADER, ProtocolError, needed, pack
 from kerasbook.grading.worker.wire import parse as parse_message
-from kerasbook.grading.workers import Solution, Workers, WorkersError, harmless, remove
-from kerasbook.learner.feedback import lines_of
+from kerasbook.grading.workers import Workers, WorkersError
 
 import numpy as np
 import pytest
 from attacks.softened import exercise
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.console import Console
 
 NAN, INF = np.nan, np.inf
 HEAD = "import os, time\nimport numpy as np\n\ndef softened(values, factor):\n"
@@ -290,22 +301,22 @@ def test_inputs_keep_their_order_and_are_copies():
     assert inputs["a"].tolist() == [0, 0]
 
 
-def test_text_of_a_stranger_is_made_harmless():
-    assert harmless("a\tb\nµ→ё") == "a\tb\nµ→ё"
-    assert harmless("\x1b[2J\r\x00\ud800\u202e") == "\\x1b[2J\\r\\x00\\ud800\\u202e"
-    harmless("\ud800").encode()
+def test_text_of_a_stranger_is_made_printable():
+    assert printable("a\tb\nµ→ё") == "a\tb\nµ→ё"
+    assert printable("\x1b[2J\r\x00\ud800\u202e") == "\\x1b[2J\\r\\x00\\ud800\\u202e"
+    printable("\ud800").encode()
 
 
 # Points
 
 
 class Scripted:
-    """An Asker that answers right but for some cases."""
+    """An Executor that answers right but for some cases."""
 
     def __init__(self, **other):
         self.other, self.asked = other, 0
 
-    def ask(self, calls):
+    def call(self, calls):
         self.asked += 1
         (inputs,) = calls
         right = inputs["factor"] * np.tanh(inputs["values"])
@@ -341,23 +352,23 @@ def test_a_reply_to_a_case_is_missing_for_this_case_alone():
 
 def test_changed_inputs_fail_where_the_case_says_so():
     right = Scripted()
-    ask = right.ask
+    call = right.call
 
     def without_inputs(calls):
-        (reply,) = ask(calls)
+        (reply,) = call(calls)
         return [replace(reply, inputs_after={})]
 
-    right.ask = without_inputs
+    right.call = without_inputs
     result = grade(exercise, right)
     assert [one.status for one in result.cases] == ["pass", "fail", "fail"]
     assert "was changed" in result.message
 
 
 def test_a_misconception_is_named_only_if_all_answers_are_its_own():
-    result = grade(exercise, Here(exercise, exercise.misconceptions[0].source))
+    result = grade(exercise, InProcess(exercise, exercise.misconceptions[0].source))
     assert (result.misconception, result.points) == ("factor_inside", 0)
     assert result.message == "The factor belongs outside of tanh."
-    other = Here(exercise, "def softened(values, factor):\n    return values * 0.0")
+    other = InProcess(exercise, "def softened(values, factor):\n    return values * 0.0")
     assert grade(exercise, other).misconception == ""
 
 
@@ -387,6 +398,65 @@ def test_an_answer_of_many_axes_is_shown_quickly():
     assert time.process_time() - started < 20
 
 
+class Large:
+    """An Executor whose answers are large, in what it returns or in what it says of its inputs."""
+
+    def __init__(self, where):
+        self.where = where
+
+    def call(self, calls):
+        for inputs in calls:
+            large = np.zeros(2_000_000)  # 16 MB
+            right = inputs["factor"] * np.tanh(inputs["values"])
+            yield Reply(
+                "ok",
+                {"result": large if self.where == "result" else right},
+                {"values": large if self.where == "inputs" else inputs["values"]},
+            )
+
+
+@pytest.mark.parametrize("where", ["result", "inputs"])
+@pytest.mark.parametrize("judged", [False, True])
+def test_large_answers_are_let_go_one_by_one(where, judged, monkeypatch):
+    """Twelve cases of four calls: 770 MB in all, but never more than a few answers at a time."""
+    inputs = {"values": np.ones(3), "factor": 1.0}
+
+    def cases(which, seed=0):
+        return [Case(f"{which}{number}", calls=[inputs] * 4) for number in range(6)]
+
+    monkeypatch.setattr(exercise, "cases", cases)
+    if judged:
+        monkeypatch.setattr(exercise, "judge_function", lambda case, outputs: "wrong")
+    tracemalloc.start()
+    result = grade(exercise, Large(where))
+    held, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(result.cases) == 12
+    assert most < (5 if judged and where == "result" else 3) * 2**24
+    assert held < 2**20
+
+
+def test_the_replies_to_a_judged_case_are_bounded_together(monkeypatch):
+    calls = [{"values": np.ones(3), "factor": 1.0}] * 5
+    monkeypatch.setattr(exercise, "cases", lambda which, seed=0: [Case(which, calls=calls)])
+    monkeypatch.setattr(exercise, "judge_function", lambda case, outputs: None)
+    result = grade(exercise, Large("result"))
+    assert (result.status, result.points) == ("protocol", 0)
+    assert result.message == "more than 64 MiB in the replies to one case"
+
+
+def test_brackets_are_shown_and_are_no_markup():
+    case = Case("c", {"x": np.array([NAN]), "word": "[red]"})
+    result = CaseResult("c", "public", "fail", 1.0, case=case, difference=Difference("d", "r"))
+    result.got = result.expected = np.array([NAN, NAN])
+    console = Console(file=io.StringIO(), width=200)
+    console.print(render(exercise, QuestionResult("q", "fail", 0, 1, cases=[result])))
+    shown = console.file.getvalue()
+    assert "[nan]" in shown
+    assert "[red]" in shown
+    assert shown.count("[nan nan]") == 2
+
+
 def test_seeds_differ_by_submission_exercise_and_key_and_stay_the_same():
     seeds = {
         secret_seed(key, name, text)
@@ -403,7 +473,7 @@ def test_seeds_differ_by_submission_exercise_and_key_and_stay_the_same():
 # Walls that need no worker
 
 
-def run_filter(program, number, arguments=(), arch=sandbox.X86_64):
+def run_filter(program, number, arguments=(), arch=seccomp.X86_64):
     """What the kernel would do with a system call: the filter, run line by line."""
     words = {0: number, 4: arch}
     for place, argument in enumerate(arguments):
@@ -411,15 +481,17 @@ def run_filter(program, number, arguments=(), arch=sandbox.X86_64):
     at = value = 0
     while True:
         operation, if_true, if_false, operand = program[at]
-        if operation == sandbox.LOAD:
+        if operation == seccomp.LOAD:
             value, at = words.get(operand, 0), at + 1
-        elif operation == sandbox.RETURN:
-            return {sandbox.ALLOW: "allow", sandbox.KILL: "kill"}.get(operand, operand & 0xFFFF)
+        elif operation == seccomp.AND:
+            value, at = value & operand, at + 1
+        elif operation == seccomp.RETURN:
+            return {seccomp.ALLOW: "allow", seccomp.KILL: "kill"}.get(operand, operand & 0xFFFF)
         else:
             test = {
-                sandbox.EQUAL: value == operand,
-                sandbox.AT_LEAST: value >= operand,
-                sandbox.ANY_BIT: bool(value & operand),
+                seccomp.EQUAL: value == operand,
+                seccomp.AT_LEAST: value >= operand,
+                seccomp.ANY_BIT: bool(value & operand),
             }[operation]
             at += 1 + (if_true if test else if_false)
 
@@ -435,10 +507,27 @@ def run_filter(program, number, arguments=(), arch=sandbox.X86_64):
         (57, (), 1),  # fork
         (59, (), 1),  # execve
         (41, (), 13),  # socket
-        (53, (1, 1), "allow"),  # socketpair of streams
-        (53, (1, 1 | 0o4000), "allow"),
-        (53, (1, 2), 1),  # of datagrams
-        (53, (1, 3 | 0o2000000), 1),
+        (53, (1, 1), 1),  # socketpair
+        (54, (), 1),  # setsockopt
+        (56, (0x3D0F00 & ~0x400,), 1),  # clone of a thread with open files of its own
+        (9, (0, 4096, 3, 0x22), "allow"),  # mmap: private
+        (9, (0, 4096, 3, 0x01), "allow"),  # of a file, shared
+        (9, (0, 4096, 3, 0x21), 1),  # shared and anonymous
+        (9, (0, 4096, 3, 0x23), 1),  # MAP_SHARED_VALIDATE
+        (9, (0, 4096, 3, 0x40022), 1),  # MAP_HUGETLB
+        (28, (0, 4096, 4), "allow"),  # madvise: MADV_DONTNEED
+        (28, (0, 4096, 21), 1),  # MADV_PAGEOUT
+        (436, (3, 9, 0), "allow"),  # close_range
+        (436, (3, 9, 2), 1),
+        (436, (3, 9, 6), 1),
+        (72, (3, 1031), 1),  # F_SETPIPE_SZ
+        (72, (3, 6), 1),  # F_SETLK
+        (40, (), 1),  # sendfile
+        (278, (), 1),  # vmsplice
+        (317, (), 1),  # seccomp
+        (157, (22,), 1),  # PR_SET_SECCOMP
+        (157, (41,), 1),  # PR_SET_THP_DISABLE
+        (445, (), 1),  # landlock_add_rule
         (62, (77, 9), "allow"),  # kill oneself
         (62, (78, 9), 1),
         (62, (0, 9), 1),
@@ -465,18 +554,18 @@ def run_filter(program, number, arguments=(), arch=sandbox.X86_64):
     ],
 )
 def test_the_filter_of_system_calls(number, arguments, answer):
-    assert run_filter(sandbox.seccomp_program(77), number, arguments) == answer
+    assert run_filter(seccomp.filter_program(77), number, arguments) == answer
 
 
 def test_the_filter_kills_calls_of_another_machine():
-    assert run_filter(sandbox.seccomp_program(77), 20, arch=0x40000003) == "kill"
+    assert run_filter(seccomp.filter_program(77), 20, arch=0x40000003) == "kill"
 
 
 def test_a_folder_that_cannot_be_counted_is_full(tmp_path):
     me = str(os.getpid())
-    assert not server.too_full(str(tmp_path), me)
-    (tmp_path / "large").write_bytes(b"x" * (sandbox.BOX_BYTES + 1))
-    assert server.too_full(str(tmp_path), me)
+    assert not usage.too_full(str(tmp_path), me)
+    (tmp_path / "large").write_bytes(b"x" * (namespaces.BOX_BYTES + 1))
+    assert usage.too_full(str(tmp_path), me)
     (tmp_path / "large").unlink()
     home = Path.cwd()
     try:
@@ -486,9 +575,59 @@ def test_a_folder_that_cannot_be_counted_is_full(tmp_path):
             os.chdir("d" * 200)
     finally:
         os.chdir(home)
-    assert server.too_full(str(tmp_path), me)  # deeper than a path can be long
+    assert usage.too_full(str(tmp_path), me)  # deeper than a path can be long
     remove(str(tmp_path))
     assert not tmp_path.exists()
+
+
+def test_memory_is_what_is_resident_swapped_in_tables_and_in_huge_pages():
+    status = "Name:\tx\nState:\tS (sleeping)\nVmRSS:\t 100 kB\nRssShmem:\t 50 kB\nVmPTE:\t 3 kB\n"
+    status += "VmSwap:\t 20 kB\nHugetlbPages:\t 2048 kB\nThreads:\t7\n"
+    assert usage.counted(status) == ("S", (100 + 20 + 3 + 2048) * 1024, 7)
+    assert usage.counted("Name:\tx\nState:\tZ (zombie)\nThreads:\t2\n") == ("Z", 0, 2)
+
+
+def test_a_fork_that_fails_is_tried_again_and_other_faults_are_not(monkeypatch):
+    monkeypatch.setattr(retry_module.time, "sleep", lambda seconds: None)
+    faults = [BlockingIOError(errno.EAGAIN, "no process"), OSError(errno.ENOMEM, "no memory")]
+
+    def fork():
+        if faults:
+            raise faults.pop()
+        return 7
+
+    assert retry_module.retry(fork) == 7
+    faults.append(PermissionError(errno.EPERM, "no"))
+    with pytest.raises(PermissionError):
+        retry_module.retry(fork)
+    monkeypatch.setattr(retry_module, "SECONDS", -1)
+    faults.append(BlockingIOError(errno.EAGAIN, "no process"))
+    with pytest.raises(BlockingIOError):
+        retry_module.retry(fork)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is of Linux")
+def test_a_look_at_the_open_files_does_not_depend_on_the_threads(tmp_path, monkeypatch):
+    """With 40 threads no more files are looked at than with one."""
+    looks = []
+    monkeypatch.setattr(usage.os, "stat", lambda path: looks.append(path) or os.lstat("/"))
+    usage.removed_bytes(str(tmp_path), str(os.getpid()))
+    alone, ready, over = len(looks), threading.Barrier(41), threading.Event()
+
+    def wait():
+        ready.wait()
+        over.wait()
+
+    threads = [threading.Thread(target=wait) for _ in range(40)]
+    for one in threads:
+        one.start()
+    ready.wait()
+    looks.clear()
+    usage.removed_bytes(str(tmp_path), str(os.getpid()))
+    over.set()
+    for one in threads:
+        one.join()
+    assert len(looks) <= alone + 5
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc is of Linux")
@@ -496,9 +635,9 @@ def test_removed_files_count_while_they_are_open(tmp_path):
     with (tmp_path / "file").open("wb") as file:
         file.write(b"x" * 2**20)
         file.flush()
-        assert server.removed_bytes(str(tmp_path), str(os.getpid())) == 0
+        assert usage.removed_bytes(str(tmp_path), str(os.getpid())) == 0
         (tmp_path / "file").unlink()
-        assert server.removed_bytes(str(tmp_path), str(os.getpid())) == 2**20
+        assert usage.removed_bytes(str(tmp_path), str(os.getpid())) == 2**20
 
 
 def test_folders_that_are_deep_or_closed_are_removed(tmp_path):
@@ -528,7 +667,7 @@ def simple_workers():
 
 def graded(workers, source, seconds=3.0, seed=1):
     exercise.seconds = seconds
-    with Solution(workers, exercise, source) as solution:
+    with InWorker(workers, exercise, source) as solution:
         return grade(exercise, solution, seed), solution
 
 
@@ -588,13 +727,13 @@ def test_a_file_that_cannot_be_loaded_is_loaded_once(simple_workers):
 
 def test_what_is_printed_is_bounded_and_said_to_be_cut(simple_workers):
     _, solution = graded(simple_workers, HEAD + "    print('x' * 100_000)")
-    assert len(solution.output) == workers_module.LONGEST_OUTPUT
+    assert len(solution.output) == LONGEST_OUTPUT
     assert solution.cut
 
 
 def without_tensorflow():
     """How a server is started that imports only NumPy, which is sooner done."""
-    main = "import socket; server.main(socket.socket(fileno=int(sys.argv[2])), sys.argv[3:])"
+    main = "import socket; server.main(socket.socket(fileno=int(sys.argv[2])))"
     return workers_module.START.partition("server.start")[0] + main
 
 
@@ -652,8 +791,8 @@ def test_what_killed_graders_left_is_removed(monkeypatch, tmp_path):
     for path in tmp_path.iterdir():
         if not path.name.endswith("youngone"):
             os.utime(path, (1, 1), follow_symlinks=False)
-    held = workers_module.hold(str(tmp_path / "kerasbook-workers-heldheld"))
-    workers_module.remove_left_behind()
+    held = folders.lock_folder(str(tmp_path / "kerasbook-workers-heldheld"))
+    folders.remove_left_behind()
     os.close(held)
     left = {path.name.removeprefix("kerasbook-") for path in tmp_path.iterdir()}
     assert left == {*names[1:], "workers-linklink"}
@@ -664,7 +803,8 @@ def test_the_server_ends_with_its_grader(tmp_path):
     """A grader that is killed leaves no server, no worker and no learner's code behind."""
     code = (
         "import sys; sys.path[:0] = sys.argv[1:]\n"
-        "from kerasbook.grading.workers import Solution, Workers\n"
+        "from kerasbook.grading.in_worker import InWorker\n"
+        "from kerasbook.grading.workers import Workers\n"
         "from kerasbook.grading.question import grade\n"
         "from attacks.softened import exercise\n"
         "with Workers() as workers:\n"
@@ -672,7 +812,7 @@ def test_the_server_ends_with_its_grader(tmp_path):
         "    print(workers._server.pid, flush=True)\n"
         "    exercise.seconds = 60.0\n"
         "    source = 'import time\\nprint(1)\\ntime.sleep(60)'\n"
-        "    grade(exercise, Solution(workers, exercise, source))\n"
+        "    grade(exercise, InWorker(workers, exercise, source))\n"
     )
     paths = [str(Path(workers_module.__file__).parents[2]), str(Path(__file__).parent)]
     environment = {**os.environ, "TMPDIR": str(tmp_path)}

@@ -1,5 +1,6 @@
 """A learner's way: start, fail, hint, fix, pass, solution, progress; watch; a notebook's check."""
 
+import contextlib
 import io
 import os
 import pty
@@ -11,9 +12,9 @@ import time
 from kerasbook.cli import app
 from kerasbook.exercises import ExerciseError
 from kerasbook.exercises.exercise import load
+from kerasbook.grading.feedback import cut
 from kerasbook.grading.workers import Workers
 from kerasbook.learner import learner, notebook, watch
-from kerasbook.learner.feedback import cut
 
 import numpy as np
 import pytest
@@ -46,9 +47,8 @@ def kerasbook(teacher, workers, monkeypatch, tmp_path):
     desk = tmp_path / "desk"
     desk.mkdir()
     monkeypatch.chdir(desk)
-    monkeypatch.setattr("kerasbook.grading.workers.Workers.__exit__", lambda *error: None)
-    monkeypatch.setattr("kerasbook.grading.workers.Workers.__new__", lambda *a, **k: workers)
-    monkeypatch.setattr("kerasbook.grading.workers.Workers.__init__", lambda *a, **k: None)
+    warm = contextlib.nullcontext(workers)
+    monkeypatch.setattr("kerasbook.grading.workers.Workers", lambda *a, **k: warm)
 
     def run(*words):
         result = CliRunner().invoke(app, [*words, "--exercises", str(teacher)])

@@ -12,6 +12,7 @@ import nbformat
 import pytest
 
 new = nbformat.v4
+ROOT = Path(__file__).resolve().parent.parent
 PAGES = list(contents.pages().values())
 ONE, TWO = contents.find(1), contents.find(2)
 
@@ -261,6 +262,19 @@ def test_the_notebooks_that_are_committed_are_those_of_their_sources():
     built = [page for page in PAGES if notebooks.path_of(page, folder).exists()]
     assert built
     assert notebooks.check(built, folder) == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=by_key)
+def test_a_page_names_only_notebooks_that_there_are(page):
+    known = {path.name for path in (ROOT / "chapters").glob("*.ipynb")}
+    assert set(re.findall(r"[\w/]+\.ipynb", page.text)) <= known
+
+
+@pytest.mark.parametrize("path", ["README.md", "chapters/README.md", "docs/*.md"])
+def test_links_within_the_repository_lead_somewhere(path):
+    for file in ROOT.glob(path):
+        for link in re.findall(r"\]\(([^)#:]+)\)", file.read_text(encoding="utf-8")):
+            assert (file.parent / link).exists(), f"{file.name}: {link}"
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""The README's figures are those of the files that the programs wrote."""
+"""The documents' figures are those of the files that the programs wrote."""
 
 import importlib.util
 import json
@@ -22,10 +22,19 @@ def tools(monkeypatch):
     return loaded
 
 
-@pytest.mark.parametrize("name", ["make_results", "make_bench_table", "make_ledger_summary"])
-def test_the_tables_of_the_readme_are_made_from_the_measurements(tools, name):
+@pytest.mark.parametrize(
+    ("name", "document"),
+    [("make_results", "README.md"), ("make_ledger_summary", "docs/proofs.md")],
+)
+def test_a_table_is_made_from_the_measurements(tools, name, document):
     tool = tools[name]
-    assert tool.table(json.loads(tool.RESULTS.read_text())) in (ROOT / "README.md").read_text()
+    assert tool.table(json.loads(tool.RESULTS.read_text())) in (ROOT / document).read_text()
+
+
+def test_the_tables_of_speeds_are_made_from_the_measurements(tools):
+    tool = tools["make_bench_table"]
+    for (document, name), text in tool.tables(json.loads(tool.RESULTS.read_text())).items():
+        assert f"-->\n{text}\n<!-- end of {name} -->" in (ROOT / document).read_text(), name
 
 
 def test_a_band_is_the_mean_and_three_standard_deviations(tools):

@@ -149,13 +149,13 @@ def test_a_slow_disk_is_asked_less_often(monkeypatch, tmp_path):
     monkeypatch.setattr(time, "monotonic", lambda: now)
     saved.saved_at = now
     now += 1.9
-    assert saved.wish() == 0
+    assert not saved.is_due()
     now += 0.2
-    assert saved.wish() == 1
+    assert saved.is_due()
     saved.save_took = 0.1
-    assert saved.wish() == 0
+    assert not saved.is_due()
     now += 3
-    assert saved.wish() == 1
+    assert saved.is_due()
 
 
 # --- one run in a folder ------------------------------------------------------------------

@@ -65,7 +65,7 @@ def train(model=None, data=(X, Y), **options):
             {"callbacks": [keras.callbacks.LambdaCallback(on_train_batch_end=lambda b, logs: 0)]},
             "LambdaCallback acts after every batch",
         ),
-        ({"loss_fn": keras.losses.mean_squared_error}, r"MeanSquaredError\(\)"),
+        ({"loss_fn": keras.losses.MeanSquaredError(reduction=None)}, "not one number"),
         ({"metrics": [keras.metrics.R2Score(class_aggregation=None, name="r2")]}, "r2 is not one"),
         ({"data": tf.data.Dataset.from_tensor_slices((X[:0], Y[:0])).batch(4)}, "no batch"),
         ({"callbacks": [print]}, "must be a keras.callbacks.Callback"),

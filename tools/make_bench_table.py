@@ -1,4 +1,4 @@
-"""Writes the README's table of speeds from a file that `python -m kerasbook.bench --json` made.
+"""Writes the tables of speeds into README.md and docs/speed.md, from the figures of the bench.
 
 python -m kerasbook.bench rows --json first.json
 python -m kerasbook.bench --json kerasbook/bench/results.json --against first.json
@@ -7,10 +7,12 @@ python tools/make_bench_table.py
 
 import json
 import statistics
+from collections.abc import Callable
 
 from kerasbook.bench import score
-from kerasbook.bench.command import (
+from kerasbook.bench.figures import (
     RIVALS,
+    describe,
     geometric_means,
     in_percent,
     notes_of,
@@ -19,11 +21,10 @@ from kerasbook.bench.command import (
     shares_of_product_speed,
     short,
     spread,
-    told,
 )
 from kerasbook.bench.sides import TITLES
 
-from make_results import ROOT, replace_in_readme
+from make_results import ROOT, replace_in
 
 RESULTS = ROOT / "kerasbook" / "bench" / "results.json"
 
@@ -41,11 +42,13 @@ def machine(results: dict) -> str:
     )
 
 
-def speeds(results: dict) -> list[str]:
+def speeds(results: dict, wanted: Callable[[dict], bool]) -> list[str]:
     """The speeds in Markdown: medians, and the ratios with their smallest and largest round."""
     headings = ["model", "steps per second", "share", *(TITLES[name] for name in RIVALS)]
     lines = [f"| {' | '.join(headings)} |", "|---" * len(headings) + "|"]
     for name, row in results["rows"].items():
+        if not wanted(row):
+            continue
         milliseconds = statistics.median(row["milliseconds_per_step"]["kerasbook"])
         cells = [row["title"], short(1000 / milliseconds)]
         cells.append(spread(shares_of_product_speed(results, name), in_percent))
@@ -53,10 +56,37 @@ def speeds(results: dict) -> list[str]:
             ratios = row["ratios"].get(rival(row, each))
             cells.append(spread(ratios) if ratios else "–")
         lines.append(f"| {' | '.join(cells)} |")
-    means = geometric_means(results["rows"])
-    cells = [f"**{means[name]:.2f}**" if name in means else "–" for name in RIVALS]
-    lines.append(f"| **geometric mean of chapters 1 to 6** | | | {' | '.join(cells)} |")
     return lines
+
+
+def means(results: dict) -> str:
+    """The line of geometric means, over the rows that count."""
+    found = geometric_means(results["rows"])
+    cells = [f"**{found[name]:.2f}**" if name in found else "–" for name in RIVALS]
+    counted = sum(row["counts"] for row in results["rows"].values())
+    return f"| **geometric mean of {counted} chapters** | | | {' | '.join(cells)} |"
+
+
+def short_speeds(results: dict) -> str:
+    """The README's table: medians beside three rivals."""
+    names = ("fit", "tuned", "torch")
+    lines = [f"| {results['processor']} | {' | '.join(TITLES[name] for name in names)} |"]
+    lines.append("|---" * (len(names) + 1) + "|")
+    for row in results["rows"].values():
+        if row["own"]:
+            continue
+        medians = [short(statistics.median(row["ratios"][rival(row, name)])) for name in names]
+        lines.append(f"| {row['title']} | {' | '.join(medians)} |")
+    return "\n".join(lines)
+
+
+def short_waits(results: dict) -> str:
+    """The README's table: the seconds to a score."""
+    lines = ["| chapter | kerasbook | `model.fit` | times faster |", "|---|---|---|---|"]
+    for name, entry in results["score"].items():
+        chapter, _, ours, theirs, ratio, _ = score.cells_of(name, entry)
+        lines.append(f"| {chapter} | {ours} | {theirs} | {ratio.partition(' ')[0]} |")
+    return "\n".join(lines)
 
 
 def waits(scores: dict) -> list[str]:
@@ -82,23 +112,28 @@ def starts(results: dict) -> list[str]:
     return lines
 
 
-def table(results: dict) -> str:
-    """All of it, in Markdown."""
-    parts = [
-        [machine(results)],
-        speeds(results),
-        ["; ".join(told(results["against"])[:2]) + ".", *notes_of(results)],
-        ["Until the end of the first step, and the memory that training adds to the process:"],
-        starts(results),
-        ["From pressing the key to a score:"],
-        waits(results["score"]),
-    ]
-    return "\n\n".join("\n".join(lines) for lines in parts)
+def tables(results: dict) -> dict[tuple[str, str], str]:
+    """Returns all tables in Markdown, by document and mark."""
+    like = [*speeds(results, lambda row: not row["own"]), means(results)]
+    own = speeds(results, lambda row: row["own"])
+    against = ["; ".join(describe(results["against"])[:2]) + ".", *notes_of(results)]
+    found = {
+        "waits": waits(results["score"]),
+        "bench": [machine(results), "", *like],
+        "own": [machine(results), "", *own],
+        "starts": starts(results),
+        "against": against,
+    }
+    return {("docs/speed.md", name): "\n".join(lines) for name, lines in found.items()} | {
+        ("README.md", "bench"): short_speeds(results),
+        ("README.md", "waits"): short_waits(results),
+    }
 
 
 def main() -> None:
     """The command."""
-    replace_in_readme("bench", table(json.loads(RESULTS.read_text())))
+    for (document, name), text in tables(json.loads(RESULTS.read_text())).items():
+        replace_in(document, name, text)
 
 
 if __name__ == "__main__":

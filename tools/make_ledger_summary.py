@@ -1,4 +1,4 @@
-"""Makes kerasbook/ledger/results.json, and the README's summary of the ledger from it.
+"""Makes kerasbook/ledger/results.json, and the summary in docs/proofs.md from it.
 
     python tools/make_ledger_summary.py                          # a few minutes
     python tools/make_ledger_summary.py VERIFIED.json MUTANTS.json
@@ -15,7 +15,7 @@ from pathlib import Path
 from kerasbook import contents
 from kerasbook.files import atomic_path
 
-from make_results import ROOT, replace_in_readme
+from make_results import ROOT, replace_in
 
 RESULTS = ROOT / "kerasbook" / "ledger" / "results.json"
 
@@ -70,7 +70,7 @@ def main() -> None:
     results = summary(verified["rows"], mutants["chapters"])
     with atomic_path(RESULTS) as temporary:
         temporary.write_text(json.dumps(results, indent=1) + "\n")
-    replace_in_readme("ledger", table(results))
+    replace_in("docs/proofs.md", "ledger", table(results))
 
 
 if __name__ == "__main__":

@@ -76,14 +76,17 @@ def results_of(page: Page, flags: str, seeds: int) -> dict:
 
 def table(results: dict) -> str:
     """The README's table of chapters, in Markdown."""
-    lines = ["| chapter | data | score | seconds | command |", "|---|---|---|---|---|"]
+    lines = ["| chapter | source | data | score | seconds |", "|---|---|---|---|---|"]
     for key, page in contents.chapters().items():
         for dataset, entry in results.get(key, {}).items():
             part, metric, score = headline(page, entry["scores"])
             shown = f"{part} {metric} {score['mean']:.3f} ± {score['sd']:.3f}".replace("_", " ")
-            command = f"python -m {page.module} {entry['flags']}".strip()
+            title = f"[{page.short_title}](chapters/{key}.ipynb)"
+            source = f"[{page.path.name}](kerasbook/{page.path.name})"
+            if entry["flags"]:
+                source += f" `{entry['flags']}`"
             seconds = f"{statistics.median(entry['seconds']):.0f}"
-            cells = [page.short_title, dataset, shown, seconds, f"`{command}`"]
+            cells = [title, source, dataset, shown, seconds]
             lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -101,15 +104,15 @@ def headline(page: Page, scores: dict) -> tuple[str, str, dict]:
     return part, metric, scores[part][metric]
 
 
-def replace_in_readme(name: str, text: str) -> None:
-    """Puts `text` between the README's two marks of that name."""
-    readme = ROOT / "README.md"
+def replace_in(document: str, name: str, text: str) -> None:
+    """Puts `text` between a document's two marks of that name."""
+    path = ROOT / document
     pattern = rf"(<!-- {name}: [^>]* -->\n).*?(<!-- end of {name} -->)"
-    old = readme.read_text()
+    old = path.read_text()
     new, count = re.subn(pattern, lambda m: f"{m[1]}{text}\n{m[2]}", old, flags=re.DOTALL)
     if count != 1:
-        raise SystemExit(f"README.md has no pair of marks for {name}")
-    with atomic_path(readme) as temporary:
+        raise SystemExit(f"{document} has no pair of marks for {name}")
+    with atomic_path(path) as temporary:
         temporary.write_text(new)
 
 
@@ -132,7 +135,7 @@ def main() -> None:
                 with atomic_path(RESULTS) as temporary:
                     text = json.dumps(dict(sorted(results.items())), indent=1)
                     temporary.write_text(text + "\n")
-    replace_in_readme("results", table(results))
+    replace_in("README.md", "results", table(results))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ round: its median is the headline, the smallest and the largest stand beside it.
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """`python -m kerasbook.bench`."""
+    """Runs `python -m kerasbook.bench`."""
     # Not at the top: PyTorch's processes use this package, and must not import TensorFlow.
     from kerasbook.bench.command import main
 

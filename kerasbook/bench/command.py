@@ -3,15 +3,26 @@
 import argparse
 import importlib.metadata
 import json
-import math
 import os
 import platform
 import statistics
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from kerasbook.bench import growth, score, turns
-from kerasbook.bench.contest import ask, best_tuned, compare, joined
+from kerasbook.bench.contest import ask, compare, joined
+from kerasbook.bench.figures import (
+    compare_runs,
+    describe,
+    geometric_means,
+    in_percent,
+    notes_of,
+    product_speed,
+    shares_of_product_speed,
+    short,
+    spread,
+)
 from kerasbook.bench.models import ROWS
 from kerasbook.bench.sides import TITLES
 from kerasbook.bench.turns import BenchError
@@ -22,16 +33,13 @@ from kerasbook.training.devices import one_thread_per_operation
 from rich.console import Console
 from rich.table import Table
 
-RIVALS = ("fit", "tuned", "eager", "trainer", "torch", "torch.compile")
-
-
 # A machine that others use too can be slower for minutes, and not equally so for all sides. So the
 # rounds of a row are spread over the whole run.
 ROUNDS_OF_A_VISIT = 2
 
 
 def measure_machine(settings: dict, tell) -> dict:
-    """Returns what the machine is, and how fast the way to its GPU."""
+    """Measures what the machine is, and how much arithmetic a step of each row takes."""
     import tensorflow as tf
 
     turns.prepare(settings)
@@ -58,64 +66,8 @@ def measure_arithmetic(name: str, settings: dict, tell) -> dict:
     return {each: getattr(costs, each)(ROWS[name]) for each in ARITHMETIC}
 
 
-def rival(row: dict, name: str) -> str:
-    """The side that stands for a rival: of the tuned ones the quicker."""
-    return best_tuned(row) if name == "tuned" else name
-
-
-def geometric_means(rows: dict) -> dict[str, float]:
-    """Returns how many times faster the book's loop is than each rival, over the counted rows."""
-    counted = [row for name, row in rows.items() if ROWS[name].counts]
-    means = {}
-    for name in RIVALS:
-        medians = [
-            statistics.median(row["ratios"][rival(row, name)])
-            for row in counted
-            if rival(row, name) in row["ratios"]
-        ]
-        if medians and len(medians) == len(counted):
-            means[name] = math.exp(statistics.mean(map(math.log, medians)))
-    return means
-
-
-def shares_of_product_speed(results: dict, name: str) -> list[float]:
-    """Returns, round by round, the share of a large matrix product's speed that our loop reaches.
-
-    Both are in floating-point operations per second; those of the model are its products alone.
-    """
-    row, flops = results["rows"][name], results["machine"]["flops_per_step"][name]
-    return [
-        1000 * flops / milliseconds / speed
-        for milliseconds, speed in zip(
-            row["milliseconds_per_step"]["kerasbook"], row["product_flops_per_second"], strict=True
-        )
-    ]
-
-
-def product_speed(results: dict) -> float:
-    """Returns the floating-point operations per second of a large matrix product: the median."""
-    rows = results["rows"].values()
-    return statistics.median(speed for row in rows for speed in row["product_flops_per_second"])
-
-
-def short(ratio: float) -> str:
-    """Three digits: '0.954', '1.52', '15.2', '1,520', '15,200'."""
-    return f"{float(f'{ratio:.3g}'):,.0f}" if ratio >= 99.5 else f"{ratio:#.3g}"
-
-
-def spread(ratios: list[float], write=short) -> str:
-    """The median, the smallest and the largest: '1.52 (1.40 to 1.71)'."""
-    middle, least, most = map(write, (statistics.median(ratios), min(ratios), max(ratios)))
-    return middle if least == most else f"{middle} ({least} to {most})"
-
-
-def in_percent(share: float) -> str:
-    """A share of 1 as '42%'; '0.2%' where it is small."""
-    return f"{share:.0%}" if share >= 0.095 or share < 0.0005 else f"{share:.1%}"
-
-
 def table_of(results: dict) -> Table:
-    """The figures, for people."""
+    """Returns the figures, for people."""
     table = Table(title="medians; in brackets the smallest and the largest round")
     for heading in ("", "steps per second", "times faster", "first step", "memory"):
         table.add_column(heading, justify="right" if heading else "left")
@@ -130,84 +82,11 @@ def table_of(results: dict) -> Table:
             cells += [spread(ratios) if ratios else "", f"{seconds:.1f} s"]
             table.add_row(*cells, f"{memory / 2**20:.0f} MiB")
         table.add_section()
-    counted = sum(ROWS[name].counts for name in results["rows"])
+    counted = sum(row["counts"] for row in results["rows"].values())
     table.add_row(f"[bold]geometric mean[/bold] over {counted} chapters")
     for name, mean in geometric_means(results["rows"]).items():
         table.add_row(f"  {TITLES[name]}", "", f"{mean:.2f}")
     return table
-
-
-def chance_outside(now: int, before: int) -> float:
-    """Returns about how probable a median outside the spread is, if all rounds are of one kind.
-
-    The median of `now` rounds lies above the largest of `before` others if its upper half does. All
-    orders of the rounds are equally probable. With an even number the median lies between two
-    rounds, and the mean of both cases is taken.
-    """
-
-    def above(count):
-        return math.comb(now + before - count, before) / math.comb(now + before, before)
-
-    return above(math.ceil(now / 2)) + above(now // 2 + 1)  # twice the mean: above, or below
-
-
-def compare_runs(results: dict, earlier: list[dict]) -> dict:
-    """Returns how many of the medians lie within the spread of earlier runs, and which do not.
-
-    The spread is from the smallest to the largest round of them all; compared are the ratios, and
-    the shares of the product speed.
-    """
-
-    def figures(run, name):
-        if name not in run["rows"]:
-            return {}
-        shares = shares_of_product_speed(run, name)
-        return run["rows"][name]["ratios"] | {"share": shares}
-
-    within, outside, by_chance = 0, [], 0.0
-    for name in results["rows"]:
-        for side, now in figures(results, name).items():
-            before = [ratio for run in earlier for ratio in figures(run, name).get(side, [])]
-            if not before:
-                continue
-            by_chance += chance_outside(len(now), len(before))
-            if min(before) <= statistics.median(now) <= max(before):
-                within += 1
-            else:
-                outside.append({"row": name, "side": side, "now": now, "before": before})
-    return {
-        "runs": len(earlier), "within": within, "outside": outside, "outside_by_chance": by_chance,
-    }  # fmt: skip
-
-
-def told(compared: dict) -> list[str]:
-    """What `compare_runs` found, in words."""
-    outside = compared["outside"]
-    count = compared["within"] + len(outside)
-    runs = compared["runs"]
-    whose = "the earlier run's spread" if runs == 1 else f"the spread of {runs} earlier runs"
-    chance = compared["outside_by_chance"]
-    lines = [f"{compared['within']} of {count} medians lie within {whose}"]
-    lines[0] += f"; by chance alone, about {chance:.0f} would lie outside"
-    if outside:
-        overlap = sum(
-            min(each["now"]) <= max(each["before"]) and min(each["before"]) <= max(each["now"])
-            for each in outside
-        )
-        lines.append(f"{len(outside)} do not; the two spreads overlap for {overlap} of them")
-    for each in outside:
-        words = f"{spread(each['now'])}, before {spread(each['before'])}"
-        lines.append(f"outside: {each['row']}, {each['side']}: {words}")
-    return lines
-
-
-def notes_of(results: dict) -> list[str]:
-    """What could not be measured, or was left out because it computes something else."""
-    return [
-        f"{row['title']}: {name} left out: {why}"
-        for row in results["rows"].values()
-        for name, why in row["missing"].items()
-    ]
 
 
 def _versions() -> dict[str, str]:
@@ -224,7 +103,7 @@ PARTS = ("rows", "growth", "score")
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """`python -m kerasbook.bench`."""
+    """Runs `python -m kerasbook.bench`."""
     parser = argparse.ArgumentParser(
         prog="python -m kerasbook.bench",
         description="Times the book's loop beside other ways to train the same models, in turns.",
@@ -261,7 +140,7 @@ def main(arguments: list[str] | None = None) -> None:
     os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker")
     console = Console()
     try:
-        _main(options, settings, console, kept, earlier)
+        _run(options, settings, console, kept, earlier)
     except BenchError as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
@@ -281,79 +160,110 @@ def _figures(file: Path, parser) -> dict:
     return found
 
 
-def _main(options, settings: dict, console: Console, results: dict, earlier: list) -> None:
-    every = not options.parts or "rows" in options.parts
-    rows = [name for name in ROWS if every or name in options.parts]
-    parts = [name for name in PARTS if name in options.parts or not options.parts]
-    here = {
-        "versions": _versions(),
-        "processor": processor(),
-        "cores": cores(),
-        "settings": settings,
-    }
-    for name, value in here.items():
-        if results.get(name, value) != value:
-            raise BenchError(
-                f"{options.json} holds figures with {name} {results[name]}, not {value}: "
-                "name another file"
-            )
-    results = {"rows": {}} | results | here
+class Run:
+    """A run of the bench: its figures so far, in memory and in the file of `--json`."""
 
-    def keep() -> None:  # after every part: a later one may be interrupted
-        if options.json:
-            with atomic_path(options.json) as temporary:
-                temporary.write_text(json.dumps(results, indent=1) + "\n")
-            options.kept = f"; what was measured is in {options.json}"
+    def __init__(self, options, settings: dict, console: Console, results: dict):
+        self.options, self.settings, self.console = options, settings, console
+        here = {"versions": _versions(), "processor": processor(), "cores": cores()}
+        here["settings"] = settings
+        for name, value in here.items():
+            if results.get(name, value) != value:
+                raise BenchError(
+                    f"{options.json} holds figures with {name} {results[name]}, not {value}: "
+                    "name another file"
+                )
+        self.results = {"rows": {}} | results | here
 
-    with console.status("the machine's speed") as status:
-        machine = ask(measure_machine, settings, tell=status.update)
-        old = results.get("machine", {})
-        results["machine"] = machine | {kind: old.get(kind, {}) for kind in ARITHMETIC}
-        settings = settings | {"device": "cpu" if machine["device"] == "CPU" else "gpu"}
+    def wants(self, part: str) -> bool:
+        """Returns whether a part was asked for: by name, or by naming none."""
+        return not self.options.parts or part in self.options.parts
+
+    def save(self) -> None:
+        """Writes the figures; after every part, since a later one may be interrupted."""
+        if self.options.json:
+            with atomic_path(self.options.json) as temporary:
+                temporary.write_text(json.dumps(self.results, indent=1) + "\n")
+            self.options.kept = f"; what was measured is in {self.options.json}"
+
+    def measure(self, rows: list[str], tell: Callable[[str], None]) -> None:
+        """Takes all figures that were asked for."""
+        self.measure_machine(rows, tell)
+        self.measure_rows(rows, tell)
+        if self.wants("growth"):
+            self.results["growth"] = ask(growth.measure, self.settings, tell=tell)
+            self.save()
+        if self.wants("score"):
+            self.results["score"] = {}
+            for chapter in score.SCORES:
+                entry = score.measure(chapter, self.settings, self.options.seeds, tell)
+                self.results["score"][f"chapter{chapter}"] = entry
+                self.save()
+
+    def measure_machine(self, rows: list[str], tell: Callable[[str], None]) -> None:
+        """Measures what the machine is, and how much arithmetic a step of each row takes."""
+        machine, old = (
+            ask(measure_machine, self.settings, tell=tell),
+            self.results.get("machine", {}),
+        )
+        self.results["machine"] = machine | {kind: old.get(kind, {}) for kind in ARITHMETIC}
+        self.settings |= {"device": "cpu" if machine["device"] == "CPU" else "gpu"}
         for name in rows:
-            status.update(f"the arithmetic of {name}")
-            for kind, value in ask(measure_arithmetic, name, settings).items():
-                results["machine"][kind][name] = value
-        for done in range(0, options.rounds, ROUNDS_OF_A_VISIT):
+            tell(f"the arithmetic of {name}")
+            for kind, value in ask(measure_arithmetic, name, self.settings).items():
+                self.results["machine"][kind][name] = value
+
+    def measure_rows(self, rows: list[str], tell: Callable[[str], None]) -> None:
+        """Visits every row several times, so that none of them falls into one bad minute."""
+        measured = self.results["rows"]
+        for done in range(0, self.options.rounds, ROUNDS_OF_A_VISIT):
+            rounds = min(ROUNDS_OF_A_VISIT, self.options.rounds - done)
             visit = f"visit {done // ROUNDS_OF_A_VISIT + 1}: "
             for name in rows:
                 found = compare(
-                    name,
-                    min(ROUNDS_OF_A_VISIT, options.rounds - done),
-                    settings,
-                    lambda text, visit=visit: status.update(visit + text),
+                    name, rounds, self.settings, lambda text, visit=visit: tell(visit + text)
                 )
-                results["rows"][name] = joined(results["rows"][name], found) if done else found
-                keep()
-        if "growth" in parts:
-            results["growth"] = ask(growth.measure, settings, tell=status.update)
-            keep()
-        if "score" in parts:
-            results["score"] = {}
-            for chapter in score.SCORES:
-                entry = score.measure(chapter, settings, options.seeds, status.update)
-                results["score"][f"chapter{chapter}"] = entry
-                keep()
-    if rows:
-        results["rows"] = {name: results["rows"][name] for name in ROWS if name in results["rows"]}
-        speed = product_speed(results) / 1e9
-        console.print(
+                measured[name] = joined(measured[name], found) if done else found
+                self.save()
+        self.results["rows"] = {name: measured[name] for name in ROWS if name in measured}
+
+    def show(self, rows: list[str], earlier: list[dict]) -> None:
+        """Prints the tables."""
+        results, show = self.results, self.console.print
+        if rows:
+            self.show_rows(earlier)
+        if self.wants("growth"):
+            show(growth.table_of(results["growth"]))
+        if self.wants("score"):
+            show(score.table_of(results["score"]))
+
+    def show_rows(self, earlier: list[dict]) -> None:
+        """Prints what the rows say, and how it compares with earlier runs."""
+        results, machine = self.results, self.results["machine"]
+        self.console.print(
             f"{machine['device']}, {results['processor']}, {results['cores']} cores: "
-            f"{speed:.0f} GFLOP/s in a large matrix product"
+            f"{product_speed(results) / 1e9:.0f} GFLOP/s in a large matrix product"
         )
         if machine["transfer_bytes_per_second"]:
-            console.print(f"to the GPU: {machine['transfer_bytes_per_second'] / 1e9:.1f} GB/s")
-        console.print(table_of(results))
+            speed = machine["transfer_bytes_per_second"] / 1e9
+            self.console.print(f"to the GPU: {speed:.1f} GB/s")
+        self.console.print(table_of(results))
         for note in notes_of(results):
-            console.print(f"note: {note}")
+            self.console.print(f"note: {note}")
         if earlier:
-            results["against"] = compare_runs(results, earlier)
-            for line in told(results["against"]):
-                console.print(line)
-    if "growth" in parts:
-        console.print(growth.table_of(results["growth"]))
-    if "score" in parts:
-        console.print(score.table_of(results["score"]))
-    keep()
+            compared = compare_runs(results, earlier)
+            results["against"] = compared | {"in_words": describe(compared)}
+            for line in results["against"]["in_words"]:
+                self.console.print(line)
+
+
+def _run(options, settings: dict, console: Console, results: dict, earlier: list) -> None:
+    every = not options.parts or "rows" in options.parts
+    rows = [name for name in ROWS if every or name in options.parts]
+    run = Run(options, settings, console, results)
+    with console.status("the machine's speed") as status:
+        run.measure(rows, status.update)
+    run.show(rows, earlier)
+    run.save()
     if options.json:
         console.print(f"figures in {options.json}")

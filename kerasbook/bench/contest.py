@@ -1,10 +1,10 @@
 """One row of the comparison: all sides train in turns, each in a process of its own."""
 
 import multiprocessing
-import statistics
+from dataclasses import dataclass, field
 from typing import Any
 
-from kerasbook.bench import sides, turns
+from kerasbook.bench import sides, torch_process, turns
 from kerasbook.bench.costs import Product
 from kerasbook.bench.models import ROWS
 from kerasbook.bench.turns import BenchError
@@ -34,7 +34,11 @@ class Worker:
         other.close()
 
     def answer(self) -> dict:
-        """What it sends next. BenchError: it failed; the process is ended then."""
+        """Returns what it sends next; ends the process if that failed.
+
+        Raises:
+            BenchError: it failed.
+        """
         try:
             if not self.connection.poll(SECONDS_TO_START):
                 raise BenchError(f"no answer within {SECONDS_TO_START} seconds")
@@ -87,7 +91,7 @@ class Side(Worker):
             made, compiled = ROWS[row], name == "torch.compile"
             data = made.torch, weights, made.data(), made.batch_size, compiled, settings
             context = multiprocessing.get_context("spawn")
-            super().__init__(context, turns.take_part_in_torch, *data)
+            super().__init__(context, torch_process.take_part, *data)
         self.start = self.answer()
 
     def turn(self) -> dict:
@@ -96,75 +100,98 @@ class Side(Worker):
         return self.answer()
 
 
+@dataclass
+class Measured:
+    """What one side has shown so far."""
+
+    side: Side
+    difference: float = 0.0  # of its outputs after four steps, to ours
+    seconds: list[float] = field(default_factory=list)  # per epoch, round by round
+    waits: list[float] = field(default_factory=list)  # per epoch
+    memory: int = 0
+
+    def turn(self) -> None:
+        """Lets the side train for a turn, and notes what it took."""
+        answer = self.side.turn()
+        self.seconds.append(answer["seconds"])
+        self.waits.append(answer["waits"])
+        self.memory = answer["memory"]
+
+
 def compare(name: str, rounds: int, settings: dict = NO_SETTINGS, tell=lambda text: None) -> dict:
     """Returns milliseconds per step of all sides, turn by turn, and what the start took.
 
     A ratio is taken round by round. Another side takes turns with them that only multiplies large
     matrices: a share of the machine's speed is a ratio like the others. The first turn of each is
     left out.
+
+    Raises:
+        BenchError: our own side failed, or one failed after its start.
     """
-    row = ROWS[name]
-    found: dict[str, Side] = {}
-    missing = {}
-    weights, ours, change = None, None, 0.0
-    differences = {}
-    side = ""
+    found: dict[str, Measured] = {}
     try:
-        for side in [*sides.sides_here(row), "product"]:
-            tell(f"{name}: {side} starts")
-            try:
-                found[side] = Side(name, side, weights, settings)
-                start = found[side].start
-                if side == "kerasbook":
-                    weights, ours, change = start.pop("weights"), start["outputs"], start["change"]
-                if side != "product":
-                    differences[side] = float(np.abs(start["outputs"] - ours).max())
-                    check_outputs(differences[side], change, settings)
-                found[side].turn()
-            except BenchError as error:
-                if side in ("kerasbook", "product"):
-                    raise
-                missing[side] = str(error)
-                if side in found:
-                    found.pop(side).end()
-        times: dict[str, list[float]] = {side: [] for side in found}
-        waits: dict[str, list[float]] = {side: [] for side in found}
-        memory = {}
-        steps = -(-len(row.data()[0]) // row.batch_size)
+        missing = _start(name, settings, tell, found)
         for number in range(rounds):
             tell(f"{name}: round {number + 1} of {rounds}")
-            for side in found if number % 2 == 0 else reversed(found):
-                answer = found[side].turn()
-                times[side].append(1000 * answer["seconds"] / steps)
-                waits[side].append(answer["waits"] / steps)
-                memory[side] = answer["memory"]
+            for each in found if number % 2 == 0 else reversed(found):
+                found[each].turn()
     except BenchError as error:
-        raise BenchError(f"{name}, {side}: {error}") from None
+        raise BenchError(f"{name}: {error}") from None
     finally:
         for each in found.values():
-            each.end()
-    found.pop("product")
-    products = [steps * each / 1000 for each in times.pop("product")]  # seconds
+            each.side.end()
+    return _record(ROWS[name], found) | {"rounds": rounds, "missing": missing}
+
+
+def _start(name: str, settings: dict, tell, found: dict[str, Measured]) -> dict[str, str]:
+    """Starts the sides, ours first, into `found`; returns why those that are missing are."""
+    missing, weights, ours = {}, None, None
+    for each in [*sides.sides_here(ROWS[name]), "product"]:
+        tell(f"{name}: {each} starts")
+        try:
+            found[each] = Measured(Side(name, each, weights, settings))
+            if each == "kerasbook":
+                ours = found[each].side.start
+                weights = ours.pop("weights")
+            if each != "product":
+                outputs = found[each].side.start["outputs"]
+                found[each].difference = float(np.abs(outputs - ours["outputs"]).max())
+                check_outputs(found[each].difference, ours["change"], settings)
+            found[each].side.turn()
+        except BenchError as error:
+            if each in ("kerasbook", "product"):
+                raise BenchError(f"{each}: {error}") from None
+            missing[each] = str(error)
+            if each in found:
+                found.pop(each).side.end()
+    return missing
+
+
+def _record(row, found: dict[str, Measured]) -> dict:
+    """The figures of a row, by side, ready for a JSON file."""
+    steps = -(-len(row.data()[0]) // row.batch_size)
+    product, contestants = found["product"], {k: v for k, v in found.items() if k != "product"}
+    ours = contestants["kerasbook"]
+
+    def by_side(value):
+        return {each: value(measured) for each, measured in contestants.items()}
+
+    ratios = by_side(lambda m: [a / b for a, b in zip(m.seconds, ours.seconds, strict=True)])
+    ratios.pop("kerasbook")
     return {
         "title": row.title,
-        "rounds": rounds,
+        "counts": row.counts,
+        "own": row.ours is not None,
         "steps_per_epoch": steps,
-        "product_flops_per_second": [Product.flops / seconds for seconds in products],
-        "milliseconds_per_step": times,
-        "ratios": {
-            side: [theirs / mine for theirs, mine in zip(each, times["kerasbook"], strict=True)]
-            for side, each in times.items()
-            if side != "kerasbook"
-        },
-        "waits_per_step": {side: waits[side] for side in found},
-        "first_step_seconds": {
-            side: each.start["first_step_seconds"] for side, each in found.items()
-        },
-        "memory": {side: memory[side] for side in found},
-        "threads": {side: each.start["threads"] for side, each in found.items()},
-        "outputs_changed_by": change,
-        "outputs_differ_by": differences,
-        "missing": missing,
+        "product_flops_per_second": [Product.flops / seconds for seconds in product.seconds],
+        "milliseconds_per_step": by_side(lambda m: [1000 * s / steps for s in m.seconds]),
+        "ratios": ratios,
+        "waits_per_step": by_side(lambda m: [count / steps for count in m.waits]),
+        "first_step_seconds": by_side(lambda m: m.side.start["first_step_seconds"]),
+        "memory": by_side(lambda m: m.memory),
+        "threads": by_side(lambda m: m.side.start["threads"]),
+        "outputs_changed_by": ours.side.start["change"],
+        "outputs_differ_by": by_side(lambda m: m.difference),
     }
 
 
@@ -191,10 +218,13 @@ def joined(row: dict, later: dict) -> dict:
 
 
 def check_outputs(difference: float, change: float, settings: dict) -> None:
-    """Raises BenchError if a side's outputs after four steps are not those of ours.
+    """Checks that a side's outputs after four steps are those of ours.
 
     They may differ by a hundredth of what the four steps changed; in 16 bits by a third, since
     rounding alone does more then.
+
+    Raises:
+        BenchError: they differ by more.
     """
     limit = change / (100 if settings["mixed_precision"] == "off" else 3)
     if not difference <= limit:  # so that NaN is refused
@@ -202,10 +232,3 @@ def check_outputs(difference: float, change: float, settings: dict) -> None:
             f"its outputs after four steps differ by {difference:.1e}, "
             f"where the steps changed them by {change:.1e}"
         )
-
-
-def best_tuned(row: dict) -> str:
-    """Which of the two tuned ways to call `model.fit` was the quicker one."""
-    names = [name for name in row["ratios"] if name.startswith("tuned")]
-    times = row["milliseconds_per_step"]
-    return min(names, key=lambda name: statistics.median(times[name]), default="tuned")

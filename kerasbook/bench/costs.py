@@ -303,11 +303,11 @@ class Product:
             done()
 
     def threads(self):
-        """How many threads the product may take."""
+        """Returns how many threads the product may take."""
         return threads()
 
     def outputs(self, x):
-        """Nothing that could be compared."""
+        """Returns nothing that could be compared."""
         return np.zeros(0)
 
 

@@ -46,12 +46,13 @@ Answers = dict[str, dict[str, str]]  # learner → question → text
 # The same cases and comparison, without walls: what a test in the learner's process would do.
 HERE = """
 def score(function):
-    from kerasbook.exercises import learner
+    from kerasbook.grading.in_process import InProcess
+    from kerasbook.grading.question import grade
+    from kerasbook.learner import learner
     from kerasbook.learner.notebook import text_of
-    from kerasbook.grading.question import Here, grade
 
     exercise = learner.named(function.__name__)
-    return grade(exercise, Here(exercise, "\\n\\n".join(text_of(function)))).points
+    return grade(exercise, InProcess(exercise, "\\n\\n".join(text_of(function)))).points
 """
 PYTEST = """
 import answers
@@ -111,7 +112,7 @@ class Contest:
         }
 
     def run(self, *command: object, cwd: Path | None = None, good: tuple[int, ...] = (0,)) -> str:
-        """What a command prints.
+        """Returns what a command prints.
 
         Raises:
             RuntimeError: it ended with another exit status than those that are good.
@@ -133,19 +134,23 @@ class Contest:
             text=True,
             preexec_fn=lambda: os.sched_setaffinity(0, self.cores),
         ) as running:
-            told = ""
+            output = ""
             while True:
                 try:
-                    told, _ = running.communicate(timeout=1)
+                    output, _ = running.communicate(timeout=1)
                     break
                 except subprocess.TimeoutExpired:
                     self.memory.append(memory_of(running.pid))
         if running.returncode not in good:
-            raise RuntimeError("\n".join(told.splitlines()[-8:]))
-        return told
+            raise RuntimeError("\n".join(output.splitlines()[-8:]))
+        return output
 
     def needs(self, package: str) -> None:
-        """Raise Absent if the peers' Python has no such package."""
+        """Checks that the peers' Python has such a package.
+
+        Raises:
+            Absent: it has not.
+        """
         code = f"import importlib.util as u; exit(u.find_spec({package!r}) is None)"
         try:
             self.run(self.peers, "-c", code)
@@ -154,7 +159,7 @@ class Contest:
 
 
 def memory_of(first: int) -> int:
-    """Bytes that a process and all below it hold, shared pages counted once.
+    """Returns bytes that a process and all below it hold, shared pages counted once.
 
     Of their own memory, a page that n of them share counts as 1/n in each. Of files, mostly the
     libraries that all of them use, the share of the process with most counts: there 1/n would
@@ -183,7 +188,7 @@ Timed = Callable[[], tuple[int, str]]
 
 
 def kerasbook(contest: Contest) -> Timed:
-    """`kerasbook grade`."""
+    """Grades by `kerasbook grade`."""
     place = contest.folder / "submissions"
     place.mkdir()
     for learner, answers in contest.answers.items():
@@ -206,7 +211,7 @@ def kerasbook(contest: Contest) -> Timed:
 
 
 def pytest(contest: Contest) -> Timed:
-    """Bare pytest, a process for each submission."""
+    """Grades by bare pytest, a process for each submission."""
     contest.needs("pytest")
     points = [(one.name, one.points) for one in contest.exercises.values()]
     for learner, answers in contest.answers.items():
@@ -220,15 +225,15 @@ def pytest(contest: Contest) -> Timed:
         for learner in contest.answers:
             place = contest.folder / "pytest" / learner
             command = [contest.peers, "-m", "pytest", "-q", "-c", os.devnull, "--rootdir", "."]
-            told = contest.run(*command, "-p", "no:cacheprovider", ".", cwd=place, good=(0, 1))
-            passed += int((re.findall(r"(\d+) passed", told) or ["0"])[-1])
+            output = contest.run(*command, "-p", "no:cacheprovider", ".", cwd=place, good=(0, 1))
+            passed += int((re.findall(r"(\d+) passed", output) or ["0"])[-1])
         return passed, "no isolation"
 
     return timed
 
 
 def nbgrader(contest: Contest) -> Timed:
-    """`nbgrader autograde`."""
+    """Grades by `nbgrader autograde`."""
     contest.needs("nbgrader")
     place = contest.folder / "nbgrader"
     command = [contest.peers, "-m", "nbgrader"]
@@ -277,7 +282,7 @@ def nbgrader(contest: Contest) -> Timed:
 
 
 def otter(contest: Contest) -> Timed:
-    """`otter run`, which is what `otter grade` runs in its container."""
+    """Grades by `otter run`, which is what `otter grade` runs in its container."""
     contest.needs("otter")
     place = contest.folder / "otter"
     files = otter_export.assignment(contest.exercises.values(), "week")
@@ -328,9 +333,9 @@ def compare(
     cores: int = 1,
     questions: tuple[str, ...] = QUESTIONS,
     contenders: tuple[str, ...] = tuple(CONTENDERS),
-    told: Callable[[str], None] = print,
+    show: Callable[[str], None] = print,
 ) -> dict:
-    """Let each contender grade the class once; what came out.
+    """Lets each contender grade the class once; returns what came out.
 
     Args:
         number: of submissions.
@@ -338,7 +343,7 @@ def compare(
         cores: for everybody.
         questions: names of the book's exercises.
         contenders: names of those who take part.
-        told: gets a line for each.
+        show: gets a line for each.
     """
     book = load()
     exercises = {name: book[name] for name in questions}
@@ -348,7 +353,7 @@ def compare(
             alone, _ = timed(name, exercises, 1, peers, cores)
             row, contest = timed(name, exercises, number, peers, cores)
         except (Absent, RuntimeError) as error:
-            told(f"{name:10} left out: {error}")
+            show(f"{name:10} left out: {error}")
             continue
         seconds = row["seconds"]
         each = (seconds - alone["seconds"]) / max(number - 1, 1)
@@ -360,7 +365,7 @@ def compare(
             "further_submissions_per_minute_and_core": 60 / each / cores if each > 0 else None,
             "memory_of_the_halves": peaks,
         }
-        told(
+        show(
             f"{name:10} {60 * number / seconds / cores:6.1f} submissions a minute and core "
             f"({number} in {seconds:.1f} s, one in {alone['seconds']:.1f} s, each further one "
             f"{each:.2f} s; {row['questions_passed']} of {number * len(exercises)} answers right; "
@@ -379,7 +384,7 @@ def compare(
 def timed(
     name: str, exercises: dict[str, Exercise], number: int, peers: str, cores: int
 ) -> tuple[dict, Contest]:
-    """What came out when one contender graded a class of this size, and its contest."""
+    """Lets one contender grade a class of this size; returns what came out, and its contest."""
     with tempfile.TemporaryDirectory() as folder:
         contest = Contest(Path(folder), exercises, number, peers, cores)
         grade = CONTENDERS[name](contest)
@@ -391,7 +396,7 @@ def timed(
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Compare, print, and write the figures as JSON if asked to."""
+    """Compares, prints, and writes the figures as JSON if asked to."""
     parser = argparse.ArgumentParser(prog="kerasbook bench grading")
     parser.add_argument("--number", type=int, default=20, help="of submissions [20]")
     parser.add_argument("--peers", default=sys.executable, help="a Python with nbgrader and Otter")

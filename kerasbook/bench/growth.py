@@ -22,7 +22,7 @@ cross_entropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 
 def dense(width: int) -> keras.Model:
-    """Two hidden layers of equal width."""
+    """Returns two hidden layers of equal width."""
     hidden = [layers.Dense(width, "relu") for _ in range(2)]
     return keras.Sequential([keras.Input((width,)), *hidden, layers.Dense(10)])
 
@@ -98,7 +98,7 @@ def slope_at_the_end(curve: dict, of: str = "seconds") -> float:
 
 
 def table_of(curves: dict) -> Table:
-    """The curves, for people."""
+    """Returns the curves, for people."""
     table = Table(title="how the time grows, our loop; slopes of the last two points")
     for heading in ("what grows", "from", "to", "seconds", "slope", "of the arithmetic"):
         table.add_column(heading, justify="left" if heading == "what grows" else "right")

@@ -206,16 +206,16 @@ class Side:
         train(self.forward, self.optimizer, x, y, self.batch_size, epochs, shuffle, done)
 
     def threads(self):
-        """How many threads one operation may take."""
+        """Returns how many threads one operation may take."""
         return torch.get_num_threads()
 
     def outputs(self, x):
-        """The model's outputs (examples, …) for x."""
+        """Returns the model's outputs (examples, …) for x."""
         return outputs(self.model, x)
 
 
 def take_part(make, weights, data, batch_size, compiled, settings, connection) -> None:
-    """What the process of one side does; see kerasbook.bench.turns."""
+    """Takes part as the process of one side; see kerasbook.bench.turns."""
     if settings["device"] == "cpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     elif settings["device"] == "gpu" and not torch.cuda.is_available():

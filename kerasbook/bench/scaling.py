@@ -52,7 +52,7 @@ class _Stopwatch(keras.callbacks.Callback):
 
 
 def recurrent() -> keras.Model:
-    """A GRU of 64 units over 40 steps."""
+    """Returns a GRU of 64 units over 40 steps."""
     inside = [layers.GRU(64), layers.Dense(10)]
     return keras.Sequential([keras.Input((40, 64)), *inside])
 
@@ -161,7 +161,7 @@ PARTS = {"steps": time_ways, "threads": compare_threads, "workers": compare_work
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """`python -m kerasbook.bench.scaling`."""
+    """Runs `python -m kerasbook.bench.scaling`."""
     parser = argparse.ArgumentParser(
         prog="python -m kerasbook.bench.scaling", description="Measures what chapter 9 draws."
     )

@@ -85,7 +85,7 @@ HEADINGS = (
 
 
 def cells_of(name: str, entry: dict) -> list[str]:
-    """A chapter's times and memory: medians, and the ratios seed by seed with their spread."""
+    """Returns a chapter's times and memory: medians, and the ratios by seed with their spread."""
     score = f"{entry['score']} {entry['target']:.3f}"
     if "missing" in entry:
         return [name.removeprefix("chapter"), score, f"not reached: {entry['missing']}", *("–" * 3)]
@@ -103,7 +103,7 @@ def cells_of(name: str, entry: dict) -> list[str]:
 
 
 def table_of(scores: dict) -> Table:
-    """The times, for people."""
+    """Returns the times, for people."""
     table = Table(title="from `python` to the score: medians")
     for heading in HEADINGS:
         table.add_column(heading, justify="right")
@@ -113,7 +113,9 @@ def table_of(scores: dict) -> Table:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """One run: prints when the score was reached, after how many epochs, with how much memory."""
+    """Makes one run: prints when the score was reached, after how many epochs, with how much
+    memory.
+    """
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("chapter", type=int)
     parser.add_argument("loop", choices=("tape", "fit"))

@@ -56,15 +56,15 @@ class Ours:
         )
 
     def outputs(self, x):
-        """The model's outputs (examples, …) for x."""
+        """Returns the model's outputs (examples, …) for x."""
         return predict(self.model, x)
 
     def threads(self):
-        """How many threads one operation may take."""
+        """Returns how many threads one operation may take."""
         return costs.threads()
 
     def weights(self):
-        """The weights, in the order of Keras' layers: what the other sides begin with."""
+        """Returns the weights, in the order of Keras' layers: what the other sides begin with."""
         return [np.asarray(weight) for weight in self.row.as_keras(self.model)]
 
 
@@ -79,7 +79,7 @@ class Fit(Ours):
         self.prepare()
 
     def weights(self):
-        """The weights, in the order of Keras' layers."""
+        """Returns the weights, in the order of Keras' layers."""
         return self.model.get_weights()
 
     def prepare(self):
@@ -159,12 +159,12 @@ class Trainer(Eager):
             done()
 
     def training_step(self, batch):
-        """The loss of a batch."""
+        """Returns the loss of a batch."""
         *inputs, y = batch
         return self.row.loss_fn(y, self.model(*inputs, training=True))
 
     def fit_epoch(self):
-        """One pass over the batches."""
+        """Makes one pass over the batches."""
         for batch in self.batches:
             with tf.GradientTape() as tape:
                 loss = self.training_step(batch)
@@ -188,7 +188,7 @@ TITLES |= {"torch": "PyTorch", "torch.compile": "`torch.compile`"}
 
 
 def sides_here(row: Row) -> list[str]:
-    """The names of those that can take part: PyTorch only where it is installed."""
+    """Returns the names of those that can take part: PyTorch only where it is installed."""
     torch = bool(row.torch) and importlib.util.find_spec("torch") is not None
     return [name for name in TITLES if torch or name in SIDES]
 
@@ -197,7 +197,7 @@ def sides_here(row: Row) -> list[str]:
 
 
 def take_part(row_name: str, name: str, weights, settings: dict, connection) -> None:
-    """What the process of one side does; see kerasbook.bench.turns."""
+    """Takes part as the process of one side; see kerasbook.bench.turns."""
     turns.prepare(settings)
     row = ROWS[row_name]
     if name == "kerasbook" and row.one_thread:

@@ -53,7 +53,7 @@ def take(make_side: Callable[[], Any], x, y, batch_size: int, connection) -> Non
 
 
 def in_a_line(error: Exception) -> str:
-    """What went wrong, on one line."""
+    """Returns what went wrong, on one line."""
     kind = "" if isinstance(error, BenchError) else f"{type(error).__name__}: "
     return f"{kind}{error}".partition("\n")[0][:200]
 
@@ -90,10 +90,3 @@ def _take(make_side, x, y, batch_size: int, connection) -> None:
             started, epochs = None, 0
 
     side.train(x, y, 10**6, True, done)
-
-
-def take_part_in_torch(*arguments) -> None:
-    """What the process of one of PyTorch's sides does: here, where TensorFlow is not imported."""
-    from kerasbook.bench import peers
-
-    peers.take_part(*arguments)

@@ -33,7 +33,7 @@ for part in (book, learn, teach, export):
 
 
 def main():
-    """The entry point of the command `kerasbook`."""
+    """Runs the command `kerasbook`: its entry point."""
     app()
 
 

@@ -45,13 +45,13 @@ def export_gradescope(
     require_isolation: Walls = 2,
 ):
     """Write an autograder for Gradescope. It holds the key: do not hand it to learners."""
-    from kerasbook.grading import classroom
+    from kerasbook.grading import records
     from kerasbook.grading.exports import gradescope
 
     found = chosen(exercises, chapter, questions)
-    secret = classroom.read_key(key or file.with_suffix(".key"))
+    secret = records.read_key(key or file.with_suffix(".key"))
     packed = gradescope.autograder(found, secret, install, exercises, require_isolation)
-    file.write_bytes(packed)
+    records.write_private(file, packed)
     print(f"{file}: {len(found)} questions")
 
 
@@ -62,8 +62,9 @@ def export_gradescope_results(
 ):
     """Write Gradescope's results.json."""
     from kerasbook.grading.exports import gradescope, read_record
+    from kerasbook.grading.records import write_private
 
-    file.write_text(gradescope.results(read_record(record)), encoding="utf-8")
+    write_private(file, gradescope.results(read_record(record)).encode())
 
 
 @verb(group, "github")
@@ -100,8 +101,9 @@ def export_exercism(
 ):
     """Write Exercism's results.json, version 3."""
     from kerasbook.grading.exports import exercism, read_record
+    from kerasbook.grading.records import write_private
 
-    file.write_text(exercism.results(read_record(record)), encoding="utf-8")
+    write_private(file, exercism.results(read_record(record)).encode())
 
 
 @verb(group, "nbgrader")
@@ -152,16 +154,18 @@ def export_moodle(out: Graded, file: Table, assignment: Assignment, roster: Rost
 
 
 def export_table(made, out: Path, file: Path, assignment: str, roster: Path | None) -> None:
-    """Write a class's CSV and name the learners who are not in it."""
+    """Writes a class's CSV and names the learners who are not in it."""
     from kerasbook.grading.exports import gradebooks, read_records
+    from kerasbook.grading.records import write_private
+    from kerasbook.grading.text import one_line
 
     records = read_records(out)
     known = gradebooks.read_roster(roster) if roster else None
-    file.write_text(made(records, assignment, known), encoding="utf-8", newline="")
+    write_private(file, made(records, assignment, known).encode())
     missing = gradebooks.left_out(records, known)
     print(f"{file}: {len(records) - len(missing)} learners")
     for learner in missing:
-        print(f"left out, not in the roster or to be graded again: {learner}")
+        print(f"left out, not in the roster or to be graded again: {one_line(learner)}")
 
 
 def register(app: typer.Typer) -> None:

@@ -39,9 +39,9 @@ def check(
     level: Level = None,
 ):
     """Check the answers of a file: exit status 1 if one that was begun is not right."""
+    from kerasbook.grading.feedback import render
     from kerasbook.grading.workers import Workers
     from kerasbook.learner import learner
-    from kerasbook.learner.feedback import render
 
     from rich.console import Console
 
@@ -51,13 +51,13 @@ def check(
         with console.status("loading the exercises"):
             found = learner.exercises_of(file, exercises)
 
-        def told(answer, result):
+        def show(answer, result):
             if result is None:
                 console.print(f"· {answer.exercise.name}  not begun", style="dim")
             else:
                 console.print(render(answer.exercise, result, file, answer.line))
 
-        results = learner.check_file(file, found, workers, question, told)
+        results = learner.check_file(file, found, workers, question, show)
         passed = sum(result.status == "pass" for result in results)
         points = sum(result.points for result in results)
         most = sum(result.max_points for result in results)
@@ -112,8 +112,8 @@ def solution(
 
 def progress(exercises: Folder = None):
     """Show which exercises were passed, with points and hints; in the folder of your answers."""
+    from kerasbook.exercises.exercise import stars
     from kerasbook.learner import learner
-    from kerasbook.learner.feedback import stars
 
     from rich.console import Console
     from rich.table import Table

@@ -34,7 +34,8 @@ def grade(
     What was graded before, with the same key, exercises and submission, is not graded again, so
     an interrupted run goes on where it was.
     """
-    from kerasbook.grading import classroom
+    from kerasbook.grading import classroom, records
+    from kerasbook.grading.text import escaped_name
     from kerasbook.grading.workers import Workers
 
     from rich.console import Console
@@ -43,40 +44,30 @@ def grade(
     # The references are computed like the answers (see workers.environment), and start sooner.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 
-    paths, others = ([submissions], []) if one else classroom.submissions_in(submissions)
-    secret = classroom.read_key(key or out / "key")
+    entries, others = ([[submissions]], []) if one else classroom.submissions_in(submissions)
+    secret = records.read_key(key or out / "key")
     hidden = [submissions, out, *([key] if key else []), *([exercises] if exercises else [])]
     with Workers(level, hidden) as workers:
         found = chosen(exercises, chapter, questions)
-        require_walls(workers, require_isolation)
+        classroom.require_level(workers, require_isolation)
         console = Console(stderr=True)
         console.print(f"isolation level {workers.level}, {len(found)} questions", style="dim")
         for path in others:
-            console.print(f"left out: {path.name} (no folder, .py, .ipynb or .zip)")
-        its = classroom.Class(found, workers, secret, out)
-        graded, title = classroom.grade_class(its, paths, jobs), f"grading {len(paths)} submissions"
-        records = list(track(graded, title, len(paths), console=console))
-        classroom.write_tables(its, records)
-    print(f"{len(records)} learners: {out / 'grades.csv'}, questions.csv, similarity.csv")
-    if attention := sum(record["needs_attention"] for record in records):
+            left = f"left out: {escaped_name(path.name)} (no folder, .py, .ipynb or .zip)"
+            console.print(left, markup=False, highlight=False, soft_wrap=True)
+        course = classroom.Course(found, workers, secret, out)
+        graded = classroom.grade_class(course, entries, jobs)
+        title = f"grading {len(entries)} submissions"
+        made = list(track(graded, title, len(entries), console=console))
+        classroom.write_tables(course, made)
+    print(f"{len(made)} learners: {out / 'grades.csv'}, questions.csv, similarity.csv")
+    if attention := sum(record["needs_attention"] for record in made):
         print(f"{attention} need attention: the grader failed on them; the same command retries")
-
-
-def require_walls(workers, weakest: int) -> None:
-    """Raises GradingError where the isolation to be had here is weaker than this level."""
-    from kerasbook.grading.classroom import GradingError
-
-    if workers.level > weakest:
-        reasons = "; ".join(f"level {n}: {why}" for n, why in workers.reasons() if why)
-        raise GradingError(
-            f"only isolation level {workers.level} can be had here ({reasons}); strangers' "
-            f"code needs {weakest} (--require-isolation changes that)"
-        )
 
 
 def list_exercises(folder: Folder = None):
     """Show all exercises with difficulty, minutes and points."""
-    from kerasbook.learner.feedback import head
+    from kerasbook.exercises.exercise import head
 
     found = chosen(folder)
     for one in found.values():

@@ -52,11 +52,18 @@ def clear_errors() -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        fail(error, error.status)
+        fail(shown(error), error.status)
     except OSError as error:
-        fail(f"{error.filename}: {error.strerror}" if error.filename else error)
+        fail(shown(f"{error.filename}: {error.strerror}" if error.filename else error))
     except KeyboardInterrupt:
         fail("interrupted; the same command goes on from here", 130)
+
+
+def shown(message: object) -> str:
+    """Returns a message with what would change a terminal escaped: it may hold learners' names."""
+    from kerasbook.grading.text import printable
+
+    return printable(str(message))
 
 
 def chosen(folder: Path | None, chapter: int | str | None = None, questions: str | None = None):

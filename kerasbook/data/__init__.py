@@ -64,10 +64,12 @@ ONLINE = (
 
 
 def load(name: str, **options: Any) -> Splits:
-    """Return the data set of that name; `options` go to its load function.
+    """Returns the data set of that name; `options` go to its load function.
 
     An embedded one takes what its load_*() takes, an online one `data_dir` (see load_tfds).
-    Raises DataError for an unknown name, and where the data cannot be had.
+
+    Raises:
+        DataError: the name is unknown, or the data cannot be had.
     """
     started = time.perf_counter()
     if name in EMBEDDED:

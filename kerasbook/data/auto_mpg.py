@@ -27,7 +27,7 @@ SEED = 0
 
 
 def load_auto_mpg(features: Sequence[str] | None = None, standardise: bool = True) -> Splits:
-    """Return Auto MPG as x (n, features) float32 and y (n, 1) float32 in miles per gallon.
+    """Returns Auto MPG as x (n, features) float32 and y (n, 1) float32 in miles per gallon.
 
     features: names out of FEATURES, in the order wanted; all nine when left out. "origin" stands
     for USA, Europe and Japan, three columns of which one is 1 and two are 0. These add up to 1 in
@@ -35,8 +35,11 @@ def load_auto_mpg(features: Sequence[str] | None = None, standardise: bool = Tru
     are not), unless one of the three is left out.
     standardise: False leaves the columns in their units (COLUMNS), with mean 0 and std 1.
 
-    The rows are shuffled once and for all, then cut into 236, 78 and 78. Raises DataError for an
-    unknown feature. Source and known flaws: files/auto_mpg.md.
+    The rows are shuffled once and for all, then cut into 236, 78 and 78. Source and known flaws:
+    files/auto_mpg.md.
+
+    Raises:
+        DataError: a feature is unknown.
     """
     names = chosen(features)
     rows = list(csv.DictReader(io.StringIO(read_file("auto_mpg.csv").decode())))
@@ -64,7 +67,11 @@ def load_auto_mpg(features: Sequence[str] | None = None, standardise: bool = Tru
 
 
 def chosen(features: Sequence[str] | None) -> tuple[str, ...]:
-    """Return the names asked for, with "origin" written out; DataError for an unknown one."""
+    """Returns the names asked for, with "origin" written out.
+
+    Raises:
+        DataError: one is unknown.
+    """
     if features is None:
         return FEATURES
     names: list[str] = []
@@ -82,7 +89,7 @@ def chosen(features: Sequence[str] | None) -> tuple[str, ...]:
 
 
 def value(row: dict[str, str], feature: str) -> float:
-    """Return a feature of one row of the file."""
+    """Returns a feature of one row of the file."""
     if feature in ORIGINS:
         return float(row["origin"] == ORIGINS[feature])
     return float(row[COLUMNS[feature][0]])

@@ -25,7 +25,7 @@ SEED = 0
 
 
 def load_bike_rentals(horizon: int = 1, history: int = 48, standardise: bool = True) -> Splits:
-    """Return windows: x (n, history, 39) float32, y (n, horizon) float32, rentals by the hour.
+    """Returns windows: x (n, history, 39) float32, y (n, horizon) float32, rentals by the hour.
 
     A forecast is made at the end of an hour t, for the hours t + 1 … t + horizon (1 … 24), the
     targets. The window ends with hour t. A step holds what is known then of its own hour: rentals,
@@ -43,8 +43,11 @@ def load_bike_rentals(horizon: int = 1, history: int = 48, standardise: bool = T
     measured on the training part's windows. The columns of 0 and 1 stay, with mean 0 and std 1.
     y is in bikes.
 
-    Raises DataError for a horizon or a history that cannot be had. Source and known flaws:
+    Source and known flaws:
     files/bikeshare_hourly.md.
+
+    Raises:
+        DataError: the horizon or the history cannot be had.
     """
     check(horizon, history)
     table, known = read_bike_rentals()
@@ -74,7 +77,11 @@ def load_bike_rentals(horizon: int = 1, history: int = 48, standardise: bool = T
 
 
 def check(horizon: int, history: int) -> None:
-    """Raise DataError where there are no such windows."""
+    """Checks that there are such windows.
+
+    Raises:
+        DataError: the horizon or the history cannot be had.
+    """
     if not 1 <= horizon <= 24:
         raise DataError(f"horizon is {horizon}; forecasts are 1 to 24 hours ahead")
     if not 1 <= history <= 24 * 28:
@@ -82,7 +89,7 @@ def check(horizon: int, history: int) -> None:
 
 
 def last_hours(part: str, horizon: int, history: int, known: np.ndarray) -> np.ndarray:
-    """Return the last input hour of each of a part's windows, after which all targets are known."""
+    """Returns the last input hour of each of a part's windows, after which all targets are known."""
     names = list(ENDS)
     begin = ENDS[names[names.index(part) - 1]] if part != "train" else 0
     last = np.arange(begin + history - 1, ENDS[part] - horizon)
@@ -91,17 +98,17 @@ def last_hours(part: str, horizon: int, history: int, known: np.ndarray) -> np.n
 
 
 def targets_of(last: np.ndarray, horizon: int) -> np.ndarray:
-    """Return (n, horizon): the hours after each of the hours `last`."""
+    """Returns (n, horizon): the hours after each of the hours `last`."""
     return last[:, np.newaxis] + np.arange(1, horizon + 1)
 
 
 def used_hours(last: np.ndarray, history: int) -> np.ndarray:
-    """Return the hours that some window ending at `last` has among its inputs, in order."""
+    """Returns the hours that some window ending at `last` has among its inputs, in order."""
     return np.unique(last[:, np.newaxis] + np.arange(1 - history, 1))
 
 
 def target_times(part: str = "test", horizon: int = 1, history: int = 48) -> np.ndarray:
-    """Return the date and hour of each target of a part, in the shape of its y: datetime64[h]."""
+    """Returns the date and hour of each target of a part, in the shape of its y: datetime64[h]."""
     check(horizon, history)
     _, known = read_bike_rentals()
     hours = targets_of(last_hours(part, horizon, history, known), horizon)
@@ -109,7 +116,7 @@ def target_times(part: str = "test", horizon: int = 1, history: int = 48) -> np.
 
 
 def step_features(table: dict[str, np.ndarray], known: np.ndarray, horizon: int) -> np.ndarray:
-    """Return (8760, 39) float32: what is known at the end of each hour (FEATURES).
+    """Returns (8760, 39) float32: what is known at the end of each hour (FEATURES).
 
     The calendar of hours after the year is not needed by any window; those rows hold zeros.
     """
@@ -120,14 +127,14 @@ def step_features(table: dict[str, np.ndarray], known: np.ndarray, horizon: int)
 
 
 def calendar_columns(working_day: np.ndarray) -> np.ndarray:
-    """Return (8760, 32): working day, one column per day of the week, one per hour of the day."""
+    """Returns (8760, 32): working day, one column per day of the week, one per hour of the day."""
     hour = np.arange(HOURS)
     weekday = (hour // 24 + WEEKDAYS.index("Saturday")) % 7  # 1 January 2011 was a Saturday
     return np.column_stack([working_day, np.eye(7)[weekday], np.eye(24)[hour % 24]])
 
 
 def read_bike_rentals() -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Return each column for all 8,760 hours, gaps filled, and known (8760,) bool: not filled.
+    """Returns each column for all 8,760 hours, gaps filled, and known (8760,) bool: not filled.
 
     Columns: "rentals" (bikes), MEASURED (in °C, % and km/h), "cloudy", "rain" and "working day"
     (0 or 1).
@@ -156,13 +163,13 @@ def read_bike_rentals() -> tuple[dict[str, np.ndarray], np.ndarray]:
 
 
 def placed(values: list[float], hours: np.ndarray) -> np.ndarray:
-    """Return (8760,) with the values at their hours, and NaN where there is none."""
+    """Returns (8760,) with the values at their hours, and NaN where there is none."""
     column = np.full(HOURS, np.nan)
     column[hours] = values
     return column
 
 
 def fill_from_day_before(values: np.ndarray) -> None:
-    """Put the value of 24 hours earlier into each empty hour, from the first to the last."""
+    """Puts the value of 24 hours earlier into each empty hour, from the first to the last."""
     for hour in np.flatnonzero(np.isnan(values)):
         values[hour] = values[hour - 24]

@@ -19,7 +19,7 @@ SEED = 0
 
 
 def load_cmudict() -> Splits:
-    """Return spelling and pronunciation of 113,892 + 1,000 + 1,000 words, as numbers.
+    """Returns spelling and pronunciation of 113,892 + 1,000 + 1,000 words, as numbers.
 
     x is a pair of int32 arrays: letters (n, 14), and the sounds that a decoder has already said
     (n, 16), START first. y (n, 16) int32 holds the sounds that it is to say next, END last. Behind
@@ -45,7 +45,7 @@ def load_cmudict() -> Splits:
 
 
 def read_words() -> list[tuple[str, tuple[str, ...]]]:
-    """Return (spelling, sounds without stress) of every word, in alphabetical order."""
+    """Returns (spelling, sounds without stress) of every word, in alphabetical order."""
     lines = lzma.decompress(read_file("cmudict.tsv.xz")).decode().splitlines()
     pairs = (line.split("\t") for line in lines)
     return [(word, tuple(said.translate(WITHOUT_STRESS).split())) for word, said in pairs]
@@ -55,7 +55,7 @@ WITHOUT_STRESS = str.maketrans("", "", "012")
 
 
 def encode_words(words: Sequence[tuple[str, Iterable[str]]], sounds: Sequence[str]) -> Part:
-    """Return a Part, as load_cmudict describes it, of (spelling, sounds) pairs."""
+    """Returns a Part, as load_cmudict describes it, of (spelling, sounds) pairs."""
     number = {sound: place for place, sound in enumerate(sounds)}
     said = [[number[sound] for sound in pronunciation] for _, pronunciation in words]
     before = padded([[START, *row] for row in said], MOST_SOUNDS + 1)
@@ -64,7 +64,11 @@ def encode_words(words: Sequence[tuple[str, Iterable[str]]], sounds: Sequence[st
 
 
 def encode_letters(words: Sequence[str]) -> np.ndarray:
-    """Return letters (n, 14) int32 of the words; DataError for one that is not 2–14 letters a–z."""
+    """Returns letters (n, 14) int32 of the words.
+
+    Raises:
+        DataError: one is not 2–14 letters a–z.
+    """
     for word in words:
         if not (2 <= len(word) <= MOST_LETTERS and word.isascii() and word.isalpha()):
             raise DataError(
@@ -75,7 +79,7 @@ def encode_letters(words: Sequence[str]) -> np.ndarray:
 
 
 def padded(rows: Sequence[Sequence[int]], width: int = MOST_LETTERS) -> np.ndarray:
-    """Return the rows as one array (n, width) int32, with PAD behind each."""
+    """Returns the rows as one array (n, width) int32, with PAD behind each."""
     lengths = np.array([len(row) for row in rows])
     table = np.full((len(rows), width), PAD, np.int32)
     table[np.arange(width) < lengths[:, np.newaxis]] = np.concatenate(rows)
@@ -83,5 +87,5 @@ def padded(rows: Sequence[Sequence[int]], width: int = MOST_LETTERS) -> np.ndarr
 
 
 def spelling(letters: Iterable[int]) -> str:
-    """Return the word that a row of letters (14,) spells."""
+    """Returns the word that a row of letters (14,) spells."""
     return "".join(LETTERS[letter] for letter in letters)

@@ -13,9 +13,10 @@ REMEDY = "Reinstall kerasbook (in a git checkout: git checkout -- kerasbook/data
 
 
 def read_file(name: str) -> bytes:
-    """Return the content of an embedded file, after checking its sha256.
+    """Returns the content of an embedded file, after checking its sha256.
 
-    Raises DataError, which names the file, where it is missing or not the one that was shipped.
+    Raises:
+        DataError: it is missing, or not the one that was shipped; the message names it.
     """
     expected = checksums().get(name)
     content = read_unchecked(name)
@@ -25,13 +26,17 @@ def read_file(name: str) -> bytes:
 
 
 def checksums() -> dict[str, str]:
-    """Return the sha256 of every embedded file, by its name."""
+    """Returns the sha256 of every embedded file, by its name."""
     lines = read_unchecked(CHECKSUMS).decode().splitlines()
     return {name: digest for digest, name in (line.split() for line in lines)}
 
 
 def read_unchecked(name: str) -> bytes:
-    """Return the content of an embedded file; DataError where it cannot be read."""
+    """Returns the content of an embedded file.
+
+    Raises:
+        DataError: it cannot be read.
+    """
     try:
         return (FILES / name).read_bytes()
     except OSError as error:

@@ -25,7 +25,7 @@ VALIDATION_PER_CLASS = 100
 
 
 def load_fashion(standardise: bool = True) -> Splits:
-    """Return 9,000 + 1,000 + 2,000 pictures: x (n, 28, 28, 1) float32, y (n,) int32 in 0…9.
+    """Returns 9,000 + 1,000 + 2,000 pictures: x (n, 28, 28, 1) float32, y (n,) int32 in 0…9.
 
     standardise: False leaves the pixels as 0 (background) to 255, with mean 0 and std 1.
 
@@ -52,7 +52,7 @@ def load_fashion(standardise: bool = True) -> Splits:
 
 
 def read_fashion() -> tuple[Part, Part, Part]:
-    """Return train, validation and test as they are in the file, x (n, 28, 28, 1) uint8.
+    """Returns train, validation and test as they are in the file, x (n, 28, 28, 1) uint8.
 
     The file is shuffled, so the last 100 pictures of each class make a fair validation part. They
     stand in turn, one of each class, so that the first n of them are fair too.

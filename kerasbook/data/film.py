@@ -25,7 +25,7 @@ class Sentences(NamedTuple):
 
 
 def load_film_sentences(words: int = 10_000, length: int = 40) -> TextSplits:
-    """Return 8,049 + 1,000 + 1,500 sentences: x (n, length) int32, y (n,) int32, 1 for positive.
+    """Returns 8,049 + 1,000 + 1,500 sentences: x (n, length) int32, y (n,) int32, 1 for positive.
 
     words: size of the vocabulary; x is 0 after the end of a sentence and 1 for an unknown word.
     length: longer sentences are cut; with 40, one in a hundred.
@@ -53,7 +53,7 @@ def load_film_sentences(words: int = 10_000, length: int = 40) -> TextSplits:
 
 
 def read_film_sentences() -> tuple[Sentences, Sentences, Sentences]:
-    """Return train, validation and test: always the same, shuffled, without the neutral ones.
+    """Returns train, validation and test: always the same, shuffled, without the neutral ones.
 
     The file is ordered by rating, so it is shuffled before it is cut. Of a sentence that occurs
     twice, one is kept.

@@ -17,15 +17,18 @@ SEED = 0
 
 
 def load_shakespeare(window: int = 64) -> Splits:
-    """Return windows of text as x (n, window) int32, and in y (n, window) what comes after each.
+    """Returns windows of text as x (n, window) int32, and in y (n, window) what comes after each.
 
     Character t of y is character t + 1 of the text, where x has character t. Six plays are for
     training, All's Well That Ends Well for validation, Twelfth Night for the test. Windows do not
     overlap, and are shuffled once and for all; what does not fill a window at a part's end is left
     out. `classes` names the characters: those of the training plays, and "<unknown>" before them.
 
-    Raises DataError for a window that no part can fill. Source and known flaws:
+    Source and known flaws:
     files/shakespeare_plays.md.
+
+    Raises:
+        DataError: the window is longer than a part.
     """
     texts = read_plays()
     characters = ("<unknown>", *sorted(set(texts[0])))
@@ -43,25 +46,25 @@ def load_shakespeare(window: int = 64) -> Splits:
 
 
 def read_plays() -> tuple[str, str, str]:
-    """Return the text for training (six plays), for validation and for the test (one each)."""
+    """Returns the text for training (six plays), for validation and for the test (one each)."""
     text = lzma.decompress(read_file("shakespeare_plays.txt.xz")).decode()
     first, second = text.index(VALIDATION_BEGINS), text.index(TEST_BEGINS)
     return text[:first], text[first:second], text[second:]
 
 
 def encode_text(text: str, characters: Sequence[str]) -> np.ndarray:
-    """Return the numbers (n,) int32 of the characters of a text; UNKNOWN for others."""
+    """Returns the numbers (n,) int32 of the characters of a text; UNKNOWN for others."""
     number = {character: place for place, character in enumerate(characters)}
     return np.array([number.get(character, UNKNOWN) for character in text], np.int32)
 
 
 def decode_text(numbers: Iterable[int], characters: Sequence[str]) -> str:
-    """Return the text of numbers, with � for UNKNOWN."""
+    """Returns the text of numbers, with � for UNKNOWN."""
     return "".join("�" if n == UNKNOWN else characters[n] for n in numbers)
 
 
 def windows(text: np.ndarray, window: int) -> Part:
-    """Return a text (n,) as a Part of windows: x, and y one character later."""
+    """Returns a text (n,) as a Part of windows: x, and y one character later."""
     count = (len(text) - 1) // window if window > 0 else 0
     if count < 1:
         raise DataError(f"window must be from 1 to {len(text) - 1} characters, not {window}.")

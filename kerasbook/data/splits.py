@@ -50,7 +50,7 @@ class Splits:
     seconds: float = 0.0  # what `load` took
 
     def take(self, n: int | None) -> Splits:
-        """Return the first n examples of every part; all, where n is None or a part has fewer.
+        """Returns the first n examples of every part; all, where n is None or a part has fewer.
 
         The parts are shuffled, so the first n are a fair sample. `mean` and `std` stay those of
         the whole training part.
@@ -83,14 +83,14 @@ class Splits:
 
 
 def describe_input(x: np.ndarray) -> str:
-    """Return what one example of an input x (examples, …) looks like."""
+    """Returns what one example of an input x (examples, …) looks like."""
     if x.ndim == 2 and x.dtype.kind in "iu":
         return f"{x.shape[1]} symbols"
     return describe_shape(x.shape[1:])
 
 
 def describe_shape(shape: tuple[int, ...]) -> str:
-    """Return what one input looks like, from its shape."""
+    """Returns what one input looks like, from its shape."""
     if len(shape) == 1:
         return f"{in_words(shape[0])} feature{'s' if shape[0] != 1 else ''}"
     if len(shape) == 2:
@@ -101,12 +101,12 @@ def describe_shape(shape: tuple[int, ...]) -> str:
 
 
 def in_words(number: int) -> str:
-    """Return a small number as a word, a large one in digits."""
+    """Returns a small number as a word, a large one in digits."""
     return NUMBERS[number] if number < len(NUMBERS) else f"{number:,}"
 
 
 def mean_and_std(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the mean and the standard deviation over every axis but the last, as float32.
+    """Returns the mean and the standard deviation over every axis but the last, as float32.
 
     x: (examples, …, channels), uint8 or float.  Both results: (channels,).
     """
@@ -121,7 +121,7 @@ def mean_and_std(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def standardised(x: np.ndarray, mean: np.ndarray, std: np.ndarray) -> np.ndarray:
-    """Return (x - mean) / std as float32; x: (…, channels), mean and std: (channels,)."""
+    """Returns (x - mean) / std as float32; x: (…, channels), mean and std: (channels,)."""
     x = x.astype(np.float32)
     x -= mean
     x /= std

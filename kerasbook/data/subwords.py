@@ -28,16 +28,19 @@ WORD = re.compile(r" ?[^\W_]+| ?(?:[^\w\s]|_)+")  # letters and digits, or signs
 
 
 def split_words(text: str) -> list[str]:
-    """Return words and signs of a text, each with the space before it, if there was one."""
+    """Returns words and signs of a text, each with the space before it, if there was one."""
     return WORD.findall(" " + " ".join(text.split()))
 
 
 def make_pieces(texts: Iterable[str], size: int) -> tuple[str, ...]:
-    """Return `size` pieces: the four SPECIAL ones, all characters, then pairs in their order.
+    """Returns `size` pieces: the four SPECIAL ones, all characters, then pairs in their order.
 
     texts: those of the training part alone; few of them make fewer pieces. A piece does not reach
     from one word into the next. Of pairs that are equally common, the first in the alphabet is
-    taken. Raises DataError for a size that has no room for the characters.
+    taken.
+
+    Raises:
+        DataError: the size has no room for the characters.
     """
     counts = collections.Counter(word for text in texts for word in split_words(text))
     pieces = dict.fromkeys((*SPECIAL, *sorted(set("".join(counts)))))
@@ -74,7 +77,7 @@ def make_pieces(texts: Iterable[str], size: int) -> tuple[str, ...]:
 
 
 def join(word: Sequence[str], pair: tuple[str, str]) -> list[str]:
-    """Return the pieces of a word, with every such pair of neighbours made one, from the left."""
+    """Returns the pieces of a word, with every such pair of neighbours made one, from the left."""
     joined = []
     for piece in word:
         if joined and (joined[-1], piece) == pair:
@@ -85,13 +88,13 @@ def join(word: Sequence[str], pair: tuple[str, str]) -> list[str]:
 
 
 def split_pieces(text: str, pieces: Sequence[str]) -> list[str]:
-    """Return the text cut into pieces; a character that is none of them stands by itself."""
+    """Returns the text cut into pieces; a character that is none of them stands by itself."""
     rank = {piece: place for place, piece in enumerate(pieces)}
     return [piece for word in split_words(text) for piece in split_word(word, rank)]
 
 
 def split_word(word: str, rank: dict[str, int]) -> list[str]:
-    """Return the pieces of a word: the pair whose piece was made first is joined first."""
+    """Returns the pieces of a word: the pair whose piece was made first is joined first."""
     parts = list(word)
     while len(parts) > 1:
         pairs = list(itertools.pairwise(parts))
@@ -103,7 +106,7 @@ def split_word(word: str, rank: dict[str, int]) -> list[str]:
 
 
 def encode(texts: Sequence[str], pieces: Sequence[str]) -> list[list[int]]:
-    """Return the numbers of the pieces of each text; UNKNOWN for a strange character."""
+    """Returns the numbers of the pieces of each text; UNKNOWN for a strange character."""
     rank = {piece: place for place, piece in enumerate(pieces)}
     known: dict[str, list[int]] = {}  # most words occur many times
 
@@ -116,7 +119,7 @@ def encode(texts: Sequence[str], pieces: Sequence[str]) -> list[list[int]]:
 
 
 def decode(numbers: Iterable[int], pieces: Sequence[str]) -> str:
-    """Return the text of numbers up to END, with � for UNKNOWN, without padding and START."""
+    """Returns the text of numbers up to END, with � for UNKNOWN, without padding and START."""
     text = ""
     for number in numbers:
         if number == END:
@@ -126,11 +129,14 @@ def decode(numbers: Iterable[int], pieces: Sequence[str]) -> str:
 
 
 def encode_pairs(pairs: Sequence[tuple[str, str]], pieces: Sequence[str], longest: int) -> Part:
-    """Return pairs (text, its translation) as a Part for an encoder–decoder.
+    """Returns pairs (text, its translation) as a Part for an encoder–decoder.
 
     x is (source (n, longest), before (n, longest)), y is (n, longest), all int32 and PAD, 0, at
     the end. `before` is the translation after START, y the same without START and with END. Pairs
-    with `longest` pieces or more on a side are left out; DataError where none is shorter.
+    with `longest` pieces or more on a side are left out.
+
+    Raises:
+        DataError: none is shorter.
     """
     sources, targets = (encode(side, pieces) for side in zip(*pairs))
     kept = [(a, b) for a, b in zip(sources, targets) if max(len(a), len(b)) < longest]

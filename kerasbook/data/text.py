@@ -22,12 +22,12 @@ class TextSplits(Splits):
     vocabulary: tuple[str, ...] = ()  # the word of each number; made from the training part alone
 
     def encode(self, texts: Iterable[str]) -> np.ndarray:
-        """Return the texts as word numbers (n, length); an unknown word is 1."""
+        """Returns the texts as word numbers (n, length); an unknown word is 1."""
         length = self.train.x.shape[1]
         return encode([split_words(text) for text in texts], self.vocabulary, length)
 
     def decode(self, row: Sequence[int] | np.ndarray) -> list[str]:
-        """Return the words of one row of x, without the padding."""
+        """Returns the words of one row of x, without the padding."""
         return [self.vocabulary[number] for number in row if number != 0]
 
     def __str__(self) -> str:
@@ -44,12 +44,12 @@ class TextSplits(Splits):
 
 
 def split_words(text: str) -> list[str]:
-    """Return the words of a text in lower case; of its signs only ! and ? are kept."""
+    """Returns the words of a text in lower case; of its signs only ! and ? are kept."""
     return WORD.findall(text.lower().replace("’", "'").replace("''", '"'))
 
 
 def make_vocabulary(texts: Iterable[Sequence[str]], size: int) -> tuple[str, ...]:
-    """Return padding, unknown and the size − 2 commonest words of the texts, commonest first.
+    """Returns padding, unknown and the size − 2 commonest words of the texts, commonest first.
 
     Words that are equally common stand in the order of the alphabet.
     """
@@ -61,7 +61,7 @@ def make_vocabulary(texts: Iterable[Sequence[str]], size: int) -> tuple[str, ...
 
 
 def encode(texts: Sequence[Sequence[str]], vocabulary: Sequence[str], length: int) -> np.ndarray:
-    """Return x (n, length) int32: the words' numbers, cut after `length`, then zeros."""
+    """Returns x (n, length) int32: the words' numbers, cut after `length`, then zeros."""
     if length < 1:
         raise ValueError(f"length is {length}; a text keeps at least 1 word")
     numbers = {word: number for number, word in enumerate(vocabulary)}

@@ -62,15 +62,17 @@ class Choice(NamedTuple):
 
 
 def load_tfds(name: str, *, data_dir: str | os.PathLike | None = None) -> Splits:
-    """Return a data set of TensorFlow Datasets, preparing it first where it is not.
+    """Returns a data set of TensorFlow Datasets, preparing it first where it is not.
 
     Where it has no validation part, the last tenth of the training split becomes one. Pictures
     are standardised by the training part: x (n, height, width, channels) float32, y (n,) int32.
     Reviews become word numbers, of a vocabulary made from the training part: x (n, 200) int32,
     y (n,) int32. A play becomes what load_shakespeare returns, translations what load_verses does.
     data_dir: the folder of prepared data sets (~/tensorflow_datasets, or TFDS_DATA_DIR).
-    Raises DataError, with the remedy, where the name is unknown, the network does not answer
-    within two seconds, or the download fails.
+
+    Raises:
+        DataError: the name is unknown, the network does not answer within two seconds, or the
+            download fails; the message has the remedy.
     """
     choice, builder = find(name, data_dir)
     if not is_prepared(builder):
@@ -88,7 +90,11 @@ def load_tfds(name: str, *, data_dir: str | os.PathLike | None = None) -> Splits
 
 
 def find(name: str, data_dir: str | os.PathLike | None) -> tuple[Choice, tfds.core.DatasetBuilder]:
-    """Return what is known about a data set, and its builder; DataError for an unknown name."""
+    """Returns what is known about a data set, and its builder.
+
+    Raises:
+        DataError: the name is unknown.
+    """
     if name not in CHOICES:
         known = ", ".join(CHOICES)
         raise DataError(f"kerasbook does not read {name!r} of TensorFlow Datasets, only {known}.")
@@ -104,7 +110,7 @@ def find(name: str, data_dir: str | os.PathLike | None) -> tuple[Choice, tfds.co
 
 
 def is_prepared(builder: tfds.core.DatasetBuilder) -> bool:
-    """Return whether the data set lies in its folder; needs no network."""
+    """Returns whether the data set lies in its folder; needs no network."""
     with quiet_logs():
         return builder.is_prepared()
 
@@ -113,7 +119,7 @@ def is_prepared(builder: tfds.core.DatasetBuilder) -> bool:
 
 
 def read_pictures(builder: tfds.core.DatasetBuilder, choice: Choice) -> Splits:
-    """Return the splits of a data set whose examples are (image, label)."""
+    """Returns the splits of a data set whose examples are (image, label)."""
     whole, test = read_part(builder, "train"), read_part(builder, "test")
     cut = len(whole.x) - len(whole.x) // 10
     train, validation = Part(whole.x[:cut], whole.y[:cut]), Part(whole.x[cut:], whole.y[cut:])
@@ -136,7 +142,7 @@ def read_pictures(builder: tfds.core.DatasetBuilder, choice: Choice) -> Splits:
 
 
 def read_part(builder: tfds.core.DatasetBuilder, split: str) -> Part:
-    """Return a whole split as (x, y), in the order of the files, which is fixed."""
+    """Returns a whole split as (x, y), in the order of the files, which is fixed."""
     batches = builder.as_dataset(split=split, batch_size=1000, as_supervised=True)
     x, y = zip(*tfds.as_numpy(batches))
     return Part(np.concatenate(x), np.concatenate(y))
@@ -145,7 +151,7 @@ def read_part(builder: tfds.core.DatasetBuilder, split: str) -> Part:
 def read_reviews(
     builder: tfds.core.DatasetBuilder, choice: Choice, words: int = 10_000, length: int = 200
 ) -> TextSplits:
-    """Return the splits of a data set whose examples are (text, label), as word numbers.
+    """Returns the splits of a data set whose examples are (text, label), as word numbers.
 
     A review is cut after `length` words. TFDS has shuffled each split when it prepared it, so the
     last tenth of one is fair. The 50,000 reviews without a label are not read.
@@ -172,12 +178,12 @@ def read_reviews(
 
 
 def split_reviews(texts: np.ndarray) -> list[list[str]]:
-    """Return the words of each review (bytes in UTF-8), without its line breaks <br />."""
+    """Returns the words of each review (bytes in UTF-8), without its line breaks <br />."""
     return [split_words(text.decode().replace("<br />", " ")) for text in texts]
 
 
 def read_play(builder: tfds.core.DatasetBuilder, choice: Choice, window: int = 64) -> Splits:
-    """Return the splits of a data set that is one long text, as windows of character numbers.
+    """Returns the splits of a data set that is one long text, as windows of character numbers.
 
     The parts follow each other in the text; the characters are those of the training part.
     """
@@ -199,7 +205,7 @@ def read_play(builder: tfds.core.DatasetBuilder, choice: Choice, window: int = 6
 def read_translations(
     builder: tfds.core.DatasetBuilder, choice: Choice, size: int = 4000, longest: int = 64
 ) -> Splits:
-    """Return the splits of a data set whose examples are (text, its translation), as subwords.
+    """Returns the splits of a data set whose examples are (text, its translation), as subwords.
 
     Both languages share `size` pieces, made from the training part alone. Pairs with `longest`
     pieces or more on a side are left out, in the test part too.
@@ -235,7 +241,11 @@ CHOICES = {
 
 
 def require_network(builder: tfds.core.DatasetBuilder, choice: Choice) -> None:
-    """Raise DataError unless the server of the data set answers within two seconds."""
+    """Checks that the server of the data set answers within two seconds.
+
+    Raises:
+        DataError: it does not; the message says how to prepare the data elsewhere.
+    """
     url = min(builder.url_infos)
     if reaches(url):
         return
@@ -253,7 +263,7 @@ def require_network(builder: tfds.core.DatasetBuilder, choice: Choice) -> None:
 
 
 def reaches(url: str) -> bool:
-    """Return whether a server answers at all, in time, directly or through the proxy in use.
+    """Returns whether a server answers at all, in time, directly or through the proxy in use.
 
     The question is asked in a thread, because a name server that is silent blocks for minutes.
     """
@@ -270,9 +280,12 @@ def reaches(url: str) -> bool:
 
 
 def download(builder: tfds.core.DatasetBuilder, **options: Any) -> None:
-    """Download and prepare a data set, with a progress bar in a terminal or a notebook.
+    """Downloads and prepares a data set, with a progress bar in a terminal or a notebook.
 
-    options: of `download_and_prepare`. Raises DataError where that fails.
+    options: of `download_and_prepare`.
+
+    Raises:
+        DataError: that fails.
     """
     print(f"Preparing {builder.name} in {builder.data_dir} (once).", file=sys.stderr)
     try:
@@ -285,7 +298,7 @@ def download(builder: tfds.core.DatasetBuilder, **options: Any) -> None:
 
 
 def remedy(builder: tfds.core.DatasetBuilder, error: Exception) -> str:
-    """Return what to do about a failed preparation."""
+    """Returns what to do about a failed preparation."""
     again = f"Try again later, or use the embedded --dataset {CHOICES[builder.name].instead}."
     if isinstance(error, ModuleNotFoundError):
         return f"Install it: pip install {error.name}"
@@ -302,7 +315,7 @@ def remedy(builder: tfds.core.DatasetBuilder, error: Exception) -> str:
 
 
 def one_line(error: Exception) -> str:
-    """Return the kind and the first line of an error, at most 200 characters."""
+    """Returns the kind and the first line of an error, at most 200 characters."""
     if isinstance(error, requests.RequestException) and error.request is not None:
         return f"{type(error).__name__} at {error.request.url}"
     text = re.sub(r"^\{\{.*?\}\} ?", "", str(error).strip())  # TensorFlow's name of the node
@@ -312,7 +325,7 @@ def one_line(error: Exception) -> str:
 
 @contextlib.contextmanager
 def quiet_logs() -> Iterator[None]:
-    """Hide the warnings of TFDS about folders that are not there yet."""
+    """Hides the warnings of TFDS about folders that are not there yet."""
     log = logging.getLogger("absl")
     level = log.level
     log.setLevel(logging.ERROR)
@@ -324,7 +337,7 @@ def quiet_logs() -> Iterator[None]:
 
 @contextlib.contextmanager
 def progress_bar() -> Iterator[None]:
-    """Show the bars of TFDS in a terminal and in a notebook only, and its prints nowhere."""
+    """Shows the bars of TFDS in a terminal and in a notebook only, and its prints nowhere."""
     with contextlib.redirect_stdout(io.StringIO()):
         if sys.stderr.isatty() or rich.get_console().is_jupyter:
             yield
@@ -338,7 +351,7 @@ def progress_bar() -> Iterator[None]:
 
 @contextlib.contextmanager
 def few_retries() -> Iterator[None]:
-    """Let TFDS give a download up after a few tries, and not tell about each."""
+    """Lets TFDS give a download up after a few tries, and not tell of each."""
     # For good: when one download fails, the threads of the others are still trying.
     logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
     before, downloader.MAX_RETRIES = downloader.MAX_RETRIES, RETRIES
@@ -354,10 +367,13 @@ def few_retries() -> Iterator[None]:
 def prepare_fashion_mnist_from(
     folder: str | os.PathLike = DEBIAN_FOLDER, data_dir: str | os.PathLike | None = None
 ) -> Path:
-    """Prepare the unmodified `fashion_mnist` without a network; return where it lies.
+    """Prepares the unmodified `fashion_mnist` without a network; returns where it lies.
 
     folder: holds the four .gz files of Debian's dataset-fashion-mnist, or the original ones.
-    Takes about 20 seconds. Raises DataError where the files are not those four.
+    Takes about 20 seconds.
+
+    Raises:
+        DataError: the files are not those four.
     """
     _, builder = find("fashion_mnist", data_dir)
     if not is_prepared(builder):
@@ -374,7 +390,7 @@ def prepare_fashion_mnist_from(
 
 
 def original_gzip(path: Path) -> bytes:
-    """Return a .gz file with the header that the authors' file has.
+    """Returns a .gz file with the header that the authors' file has.
 
     Debian strips name and time from the header (gzip -n); the compressed data are the same. The
     times are those of the original files; a file that has its name is returned as it is.
@@ -395,7 +411,7 @@ def original_gzip(path: Path) -> bytes:
 
 
 def prepare(name: str, data_dir: Path | None = None, source: Path | None = None) -> str:
-    """Download a data set, or make fashion_mnist from its files; return where it lies prepared.
+    """Downloads a data set, or makes fashion_mnist from its files; returns where it lies prepared.
 
     Raises:
         DataError: the name is unknown, or `source` goes with another data set than fashion_mnist.
@@ -411,7 +427,7 @@ def prepare(name: str, data_dir: Path | None = None, source: Path | None = None)
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """`python -m kerasbook.data.tfds prepare NAME`, which is `kerasbook data prepare NAME`."""
+    """Runs `python -m kerasbook.data.tfds prepare NAME`, as `kerasbook data prepare NAME` does."""
     parser = argparse.ArgumentParser(prog="python -m kerasbook.data.tfds", description=main.__doc__)
     verbs = parser.add_subparsers(dest="verb", required=True)
     verb = verbs.add_parser("prepare", help="download a data set and store it, ready to read")

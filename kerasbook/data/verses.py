@@ -33,14 +33,17 @@ class Verse(NamedTuple):
 
 
 def load_verses(size: int = 2000) -> Splits:
-    """Return about 10,000 + 1,000 + 1,000 verses, Spanish to English, as numbers of pieces.
+    """Returns about 10,000 + 1,000 + 1,000 verses, Spanish to English, as numbers of pieces.
 
     x is a pair of int32 arrays (n, 64): the Spanish verse, and the English one so far, START first.
     y (n, 64) int32 is what is to come next, END last. Behind the end all are PAD, 0.
     size: of the vocabulary, which both languages share; it is made from the training part alone
     (see kerasbook.data.subwords), and `classes` are its pieces.
 
-    Raises DataError for a size that is too small. Source, split, flaws: files/en_es_verses20.md.
+    Source, split, flaws: files/en_es_verses20.md.
+
+    Raises:
+        DataError: the size is too small.
     """
     train, validation, test = read_verses()
     pieces = make_pieces((text for verse in train for text in verse[1:]), size)
@@ -59,7 +62,7 @@ def load_verses(size: int = 2000) -> Splits:
 
 
 def read_verses() -> tuple[list[Verse], list[Verse], list[Verse]]:
-    """Return train, validation and test: always the same, shuffled.
+    """Returns train, validation and test: always the same, shuffled.
 
     Verses repeat what stands near them, so a chapter goes into one part. Some repeat a far one: a
     verse whose words, in either language, are those of a test verse is left out of validation and
@@ -85,6 +88,6 @@ def read_verses() -> tuple[list[Verse], list[Verse], list[Verse]]:
 
 
 def words_of(verse: Verse) -> tuple[str, str]:
-    """Return both texts in lower case, without signs."""
+    """Returns both texts in lower case, without signs."""
     english, spanish = (" ".join(re.findall(r"\w+", text.lower())) for text in verse[1:])
     return english, spanish

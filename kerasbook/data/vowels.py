@@ -15,7 +15,7 @@ SEED = 0
 
 
 def load_japanese_vowels(standardise: bool = True) -> Splits:
-    """Return 225 + 45 + 370 recordings: x (n, 29, 12) float32, y (n,) int32, speaker 0 … 8.
+    """Returns 225 + 45 + 370 recordings: x (n, 29, 12) float32, y (n,) int32, speaker 0 … 8.
 
     A recording has 7 to 29 steps of 12 numbers (LPC cepstrum); after its end x is exactly 0, so
     that `keras.layers.Masking()` finds the end. `lengths(x)` gives the steps that count.
@@ -47,22 +47,22 @@ def load_japanese_vowels(standardise: bool = True) -> Splits:
 
 
 def is_real(x: np.ndarray) -> np.ndarray:
-    """Return (n, time) bool: the steps of x (n, time, channels) that are not padding."""
+    """Returns (n, time) bool: the steps of x (n, time, channels) that are not padding."""
     return np.any(x != 0, axis=-1)
 
 
 def lengths(x: np.ndarray) -> np.ndarray:
-    """Return (n,) int: how many steps of x (n, time, channels) count; the rest is padding."""
+    """Returns (n,) int: how many steps of x (n, time, channels) count; the rest is padding."""
     return is_real(x).sum(axis=1)
 
 
 def scaled(x: np.ndarray, mean: np.ndarray, std: np.ndarray) -> np.ndarray:
-    """Return (x - mean) / std at the real steps, and still 0 after them."""
+    """Returns (x - mean) / std at the real steps, and still 0 after them."""
     return np.where(is_real(x)[..., np.newaxis], (x - mean) / std, np.float32(0))
 
 
 def read_japanese_vowels() -> tuple[Part, Part, Part]:
-    """Return train, validation and test in the file's numbers; the file's order is shuffled."""
+    """Returns train, validation and test in the file's numbers; the file's order is shuffled."""
     with np.load(io.BytesIO(read_file("japanese_vowels.npz"))) as file:
         x, y = file["x_train"], file["y_train"].astype(np.int32)
         test = Part(file["x_test"], file["y_test"].astype(np.int32))

@@ -1,14 +1,8 @@
-"""Exercises: a stub with its specification, cases, hints, and a grader that answers mistakes."""
+"""Exercises: a stub with its specification, cases, solutions right and wrong, and hints.
 
-from collections.abc import Callable
+They are judged by kerasbook.grading; a learner's tools are in kerasbook.learner.
+"""
 
 from kerasbook.exercises.exercise import Case, Exercise, ExerciseError, load
 
-__all__ = ["Case", "Exercise", "ExerciseError", "check", "load"]
-
-
-def check(function: Callable) -> bool:
-    """Check a function or class of a notebook; see kerasbook.learner.notebook.check."""
-    from kerasbook.learner import notebook
-
-    return notebook.check(function)
+__all__ = ["Case", "Exercise", "ExerciseError", "load"]

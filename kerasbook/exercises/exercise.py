@@ -88,7 +88,7 @@ class Case:
     known: dict[str, list] = field(default_factory=dict, repr=False, compare=False)
 
     def all_calls(self) -> list[Inputs]:
-        """The inputs of each call, in turn."""
+        """Returns the inputs of each call, in turn."""
         return list(self.calls) if self.calls else [self.inputs or {}]
 
 
@@ -103,7 +103,7 @@ class Variant:
 
 
 def call(solution: Callable, inputs: dict[str, Any], memory: dict) -> Any:
-    """How a solution is used unless the exercise has a driver of its own."""
+    """Returns what a solution gives, used as it is unless the exercise has a driver of its own."""
     return solution(**inputs)
 
 
@@ -163,24 +163,24 @@ class Exercise:
         self.imports = "\n".join(imports_of(tree, text)) + "\n"
 
     def stub(self, function: Callable) -> Callable:
-        """Register what the learner gets; its docstring is the whole specification."""
+        """Registers what the learner gets; its docstring is the whole specification."""
         self.name = function.__name__
         self.specification = inspect.cleandoc(function.__doc__ or "")
         self.stub_source = source_of(function)
         return function
 
     def reference(self, function: Callable) -> Callable:
-        """Register the solution that all others are compared with."""
+        """Registers the solution that all others are compared with."""
         self.solution = self._variant(function)
         return function
 
     def right(self, function: Callable) -> Callable:
-        """Register another right solution."""
+        """Registers another right solution."""
         self.right_ones.append(self._variant(function))
         return function
 
     def wrong(self, message: str = "") -> Callable[[Callable], Callable]:
-        """Register a wrong solution; with a message, it is a misconception that is answered."""
+        """Registers a wrong solution; with a message, it is a misconception that is answered."""
 
         def register(function: Callable) -> Callable:
             self.wrong_ones.append(self._variant(function, message))
@@ -189,17 +189,17 @@ class Exercise:
         return register
 
     def public(self, generator: Callable) -> Callable:
-        """Register the generator of the cases that the learner sees: random → Iterator[Case]."""
+        """Registers the generator of the cases that the learner sees: random → Iterator[Case]."""
         self.generators["public"] = generator
         return generator
 
     def hidden(self, generator: Callable) -> Callable:
-        """Register the generator of the cases that count, drawn anew for each submission."""
+        """Registers the generator of the cases that count, drawn anew for each submission."""
         self.generators["hidden"] = generator
         return generator
 
     def driver(self, function: Callable) -> Callable:
-        """Register how a solution is used: driver(solution, inputs, memory) → arrays.
+        """Registers how a solution is used: driver(solution, inputs, memory) → arrays.
 
         It runs beside the learner's code, so it must hold nothing secret. `memory` is an empty
         dictionary that lasts for the calls of one case.
@@ -209,7 +209,8 @@ class Exercise:
         return function
 
     def judge(self, function: Callable) -> Callable:
-        """Register judge(case, outputs) → None or a message, instead of comparing with a reference.
+        """Registers judge(case, outputs) → None or a message, instead of comparing with a
+        reference.
 
         `outputs` has a dictionary of arrays for each call. It runs in the trusted grader.
         """
@@ -236,7 +237,7 @@ class Exercise:
         return [one for one in self.wrong_ones if one.message]
 
     def cases(self, which: str, seed: int = PUBLIC_SEED) -> list[Case]:
-        """The cases, "public" or "hidden"; those of the same seed are the same."""
+        """Returns the cases, "public" or "hidden"; those of the same seed are the same."""
         if seed == PUBLIC_SEED and which in self.public_cases:
             return self.public_cases[which]
         random = np.random.default_rng([seed, len(which)])
@@ -246,7 +247,7 @@ class Exercise:
         return drawn
 
     def problems(self) -> Iterator[str]:
-        """What is missing or wrong in the exercise's file."""
+        """Yields what is missing or wrong in the exercise's file."""
         if not self.name or not self.specification:
             yield "no stub with a docstring"
         for which in ("public", "hidden"):
@@ -266,8 +267,19 @@ class Exercise:
             yield "difficulty must be 1, 2 or 3; points and minutes above 0"
 
 
+def stars(exercise: Exercise) -> str:
+    """Returns the difficulty: ★☆☆ to ★★★."""
+    return "★" * exercise.difficulty + "☆" * (3 - exercise.difficulty)
+
+
+def head(exercise: Exercise) -> str:
+    """Returns title, difficulty, minutes, points in a line."""
+    points = f"{exercise.points:g} point{'s' if exercise.points != 1 else ''}"
+    return f"{exercise.title} · {stars(exercise)} · {exercise.minutes} minutes · {points}"
+
+
 def imports_of(tree: ast.Module, text: str) -> Iterator[str]:
-    """The import lines of a file, but those of this package, which learners do not have."""
+    """Yields the import lines of a file, but those of this package, which learners do not have."""
     for node in tree.body:
         own = (
             isinstance(node, ast.ImportFrom) and (node.module or "").startswith("kerasbook")
@@ -277,7 +289,7 @@ def imports_of(tree: ast.Module, text: str) -> Iterator[str]:
 
 
 def source_of(function: Callable, name: str = "") -> str:
-    """The text of a function or class without its decorators, under another name if given."""
+    """Returns the text of a function or class without its decorators, if need be renamed."""
     text = inspect.getsource(function)
     node = ast.parse(text).body[0]
     lines = text.splitlines()[node.lineno - 1 : node.end_lineno]
@@ -288,7 +300,7 @@ def source_of(function: Callable, name: str = "") -> str:
 
 
 def load_file(path: Path) -> Exercise:
-    """The exercise of one file.
+    """Returns the exercise of one file.
 
     Raises:
         ExerciseError: the file cannot be imported or has no `exercise`.
@@ -313,13 +325,13 @@ def load_file(path: Path) -> Exercise:
 
 
 def files_of(folder: Path | None = None) -> list[Path]:
-    """The exercise files of a folder, or the book's; names beginning with "_" are none."""
+    """Returns the exercise files of a folder, or the book's; names beginning with "_" are none."""
     root, pattern = (folder, "**/*.py") if folder else (Path(__file__).parent, "chapter*/*.py")
     return [path for path in sorted(root.glob(pattern)) if not path.name.startswith("_")]
 
 
 def stub_files(folder: Path | None = None) -> dict[str, Path]:
-    """Name of each exercise → its file, without importing any.
+    """Returns the file of each exercise by its name, without importing any.
 
     Raises:
         ExerciseError: no exercise, or two with one name.
@@ -336,7 +348,7 @@ def stub_files(folder: Path | None = None) -> dict[str, Path]:
 
 
 def load(folder: Path | None = None, chapter: int | str | None = None) -> dict[str, Exercise]:
-    """The exercises of a folder, name → Exercise; without a folder, the book's.
+    """Returns the exercises of a folder, name → Exercise; without a folder, the book's.
 
     Args:
         folder: has exercise files, in folders or not.
@@ -360,7 +372,7 @@ def load(folder: Path | None = None, chapter: int | str | None = None) -> dict[s
 def load_named(
     names: Sequence[str], folder: Path | None = None, chapter: int | str | None = None
 ) -> dict[str, Exercise]:
-    """The exercises of these names; only their own files are imported.
+    """Returns the exercises of these names; only their own files are imported.
 
     Raises:
         ExerciseError: one is not there, is broken, or is of another chapter.

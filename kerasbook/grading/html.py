@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from html import escape
-from typing import TYPE_CHECKING
 
-from kerasbook.learner.feedback import SHOWN, cut
-
-if TYPE_CHECKING:
-    from kerasbook.grading.classroom import Class
+from kerasbook.grading.question import STATUSES
+from kerasbook.grading.text import cut
 
 STYLE = (
     "body{font:16px/1.5 sans-serif;max-width:46em;margin:2em auto;padding:0 1em;color:#222}"
@@ -18,11 +16,10 @@ STYLE = (
 )
 
 
-def feedback_page(record: dict, its: Class) -> str:
+def feedback_page(record: dict, titles: Mapping[str, str]) -> str:
     """The page: points, and for every question what failed. Hidden cases are only counted."""
     sections = "".join(
-        _question(name, outcome, its.exercises[name].title)
-        for name, outcome in record["questions"].items()
+        _question(name, outcome, titles[name]) for name, outcome in record["questions"].items()
     )
     notes = "".join(f"<li>{shown(note)}</li>" for note in record["notes"])
     return (
@@ -44,7 +41,7 @@ def shown(text: str) -> str:
 def _question(name: str, outcome: dict, title: str) -> str:
     passed = outcome["status"] == "pass"
     points = "not graded" if outcome["points"] is None else f"{outcome['points']:g}"
-    word = "passed" if passed else SHOWN[outcome["status"]]
+    word = STATUSES[outcome["status"]]
     text = f"<h2>{shown(title)}</h2><p><code>{shown(name)}</code>: "
     text += f'<b class="{"pass" if passed else "other"}">{shown(word)}</b>, '
     text += f"{points} of {outcome['max_points']:g} points</p>"

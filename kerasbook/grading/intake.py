@@ -24,9 +24,19 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from kerasbook.grading.submissions import ENCODINGS, LONGEST_NOTE, Submission, learner_of, take_in
+from kerasbook.grading.submissions import (
+    ENCODINGS,
+    LONGEST_NOTE,
+    Submission,
+    checked,
+    learner_of,
+    take_in,
+)
+from kerasbook.grading.text import one_line
+from kerasbook.grading.worker.retry import retry
 
-SECONDS, MEMORY = 20, 2**31  # for one reader
+SECONDS, MEMORY = 20, 2**31  # of the processor, for one reader
+WAIT = 600  # seconds by the clock: on a busy machine honest submissions take long, too
 LARGEST_REPLY = 100_000_000  # bytes
 START = (
     "import sys; sys.path.insert(0, sys.argv[1]); from kerasbook.grading import intake; "
@@ -49,15 +59,15 @@ class Readers:
         self._server: subprocess.Popen | None = None
         self._requests: socket.socket | None = None
 
-    def read(self, path: Path, questions: Iterable[str]) -> dict:
+    def read(self, paths: Iterable[Path], questions: Iterable[str]) -> dict:
         """The fields of a Submission, from a reader of its own.
 
         Raises:
             NotRead: the reader ended, or was too slow.
         """
-        asked = [os.fspath(path.absolute()), list(questions), SECONDS]
+        asked = [[os.fspath(one.absolute()) for one in paths], list(questions), SECONDS, WAIT]
         reading, writing = os.pipe()
-        deadline = time.monotonic() + SECONDS + 1  # the reader has an alarm, a second before
+        deadline = time.monotonic() + WAIT + 1  # the reader has an alarm, a second before
         with open(reading, "rb", buffering=0) as pipe:
             try:
                 self._ask(json.dumps(asked).encode(), writing)
@@ -66,13 +76,15 @@ class Readers:
             answer = _all_of(pipe, deadline)
         if not answer:
             late = time.monotonic() > deadline - 1.2
-            raise NotRead(f"that takes more than {SECONDS} s" if late else "the reader ended")
+            raise NotRead(f"that takes more than {WAIT} s" if late else "the reader ended")
         try:
             fields = json.loads(answer)
         except ValueError as error:
             raise NotRead("the reader ended") from error
+        if not isinstance(fields, dict):
+            raise NotRead("the reader ended")
         if "fault" in fields:
-            raise NotRead(fields["fault"])
+            raise NotRead(str(fields["fault"]))
         return fields
 
     def _ask(self, message: bytes, descriptor: int) -> None:
@@ -97,9 +109,8 @@ class Readers:
         root = str(Path(__file__).parents[2])
         python = [sys.executable, "-I", "-S", "-B", "-X", "utf8", "-c", START, root]
         with theirs:
-            self._server = subprocess.Popen(
-                python, stdin=theirs, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/"
-            )
+            quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+            self._server = retry(lambda: subprocess.Popen(python, stdin=theirs, cwd="/", **quiet))
         return mine
 
     def _end(self) -> None:
@@ -120,12 +131,16 @@ readers = Readers()
 atexit.register(readers.close)
 
 
-def take_in_apart(path: Path, questions: Iterable[str]) -> Submission:
+def take_in_apart(path: Path, questions: Iterable[str], more: Iterable[Path] = ()) -> Submission:
     """What `take_in` returns, from a process of its own; if that ends badly, only a note."""
     try:
-        return Submission(learner_of(path), **readers.read(path, questions))
-    except (NotRead, TypeError) as error:
-        note = f"cannot be read: {error}"[:LONGEST_NOTE]
+        fields = readers.read([path, *more], questions)
+        try:
+            return checked(learner_of(path), fields)
+        except (ValueError, TypeError, AttributeError) as error:
+            raise NotRead("the reader ended") from error
+    except NotRead as error:
+        note = one_line(f"cannot be read: {error}")[:LONGEST_NOTE]
         return Submission(learner_of(path), notes=[note])
 
 
@@ -161,7 +176,7 @@ def serve() -> None:
         text, descriptors, _, _ = socket.recv_fds(requests, 1 << 16, 1)
         if not text:
             return
-        if os.fork() == 0:
+        if retry(os.fork) == 0:
             requests.close()
             try:
                 read_one(*json.loads(text), descriptors[0])
@@ -171,29 +186,54 @@ def serve() -> None:
         os.close(descriptors[0])
 
 
-def read_one(path: str, questions: list[str], seconds: int, writing: int) -> None:
-    """Take in one submission, behind walls, and write its parts as JSON."""
-    import resource
-
+def read_one(paths: list[str], questions: list[str], seconds: int, wait: int, writing: int) -> None:
+    """Have one submission taken in by a process behind walls; say it where that ends badly."""
     from kerasbook.grading.worker import sandbox
 
     sandbox.die_with_parent()
-    signal.alarm(seconds)  # ends the process, whatever it does
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    reader = retry(os.fork)
+    if reader == 0:
+        sandbox.die_with_parent()
+        signal.alarm(wait)  # ends the process, whatever it does
+        _enclose(paths, seconds)
+        with open(writing, "w", encoding="utf-8") as pipe:
+            json.dump(_fields(paths, questions), pipe)
+        return
+    _, status = os.waitpid(reader, 0)
+    ends = {
+        signal.SIGXCPU: f"that takes more than {seconds} s of the processor",
+        signal.SIGALRM: f"that takes more than {wait} s",
+    }
+    if status:
+        fault = ends.get(os.WTERMSIG(status), "the reader ended")
+        os.write(writing, json.dumps({"fault": fault}).encode())
+
+
+def _enclose(paths: list[str], seconds: int) -> None:
+    """Limits and walls around this process, which reads a stranger's text."""
+    import resource
+
+    from kerasbook.grading.worker import landlock, seccomp
+    from kerasbook.grading.worker.kernel import Unavailable
+
     with contextlib.suppress(ValueError, OSError):  # not everywhere
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    with contextlib.suppress(sandbox.Unavailable):
+    with contextlib.suppress(Unavailable):
         # Capabilities are kept: root reads what learners have handed in under their own names.
-        sandbox.landlock([path, os.path.dirname(os.__file__)], [])
-        sandbox.seccomp()
+        landlock.restrict([*paths, os.path.dirname(os.__file__)], [])
+        seccomp.restrict()
+
+
+def _fields(paths: list[str], questions: list[str]) -> dict:
     try:
-        submission = take_in(Path(path), questions)
+        first, *more = map(Path, paths)
+        submission = take_in(first, questions, more)
         del submission.__dict__["learner"]
-        fields = vars(submission)
+        return vars(submission)
     except MemoryError:
-        fields = {"fault": "too much memory"}
+        return {"fault": "too much memory"}
     except Exception as error:
-        fields = {"fault": f"{type(error).__name__}: {error}"}
-    with open(writing, "w", encoding="utf-8") as pipe:
-        json.dump(fields, pipe)
+        return {"fault": f"{type(error).__name__}: {error}"}

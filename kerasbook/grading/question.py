@@ -1,29 +1,40 @@
 """One question of one learner: the cases asked in turn, the answers compared, the points counted.
 
-The answers come from an `Asker`: a worker process (see `pool`), or, for an author's quick try, a
-function in this process. This file never sees a learner's code run.
+The answers come from an `Executor`: a worker process (see `in_worker`), or, for an author's quick
+try, this process (see `in_process`). This file never sees a learner's code run.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
-import linecache
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from kerasbook.exercises.exercise import PUBLIC_SEED, Case, Exercise, Inputs, Outputs, Variant
 from kerasbook.grading.compare import Difference, first_difference
+from kerasbook.grading.text import describe
 from kerasbook.grading.worker.values import BadValue, as_outputs
+from kerasbook.grading.worker.wire import MAX_BYTES
 
 import numpy as np
 
-STATUSES = (
-    "pass", "fail", "error", "timeout", "memory", "crash", "protocol", "missing", "forbidden",
-    "internal",
-)  # fmt: skip
+LARGE = 2**20  # bytes; a larger wrong answer is not kept to be shown
+STATUSES = {  # and what a learner reads
+    "pass": "passed",
+    "fail": "not right",
+    "error": "an exception",
+    "timeout": "too slow",
+    "memory": "too much memory",
+    "crash": "the process ended",
+    "protocol": "no proper answer",
+    "missing": "not found",
+    "forbidden": "not allowed here",
+    "internal": "a fault of the grader, not yours",
+}
 
 
 @dataclass
@@ -41,11 +52,11 @@ class Reply:
 _one_at_a_time = threading.Lock()
 
 
-class Asker(Protocol):
+class Executor(Protocol):
     """Calls one learner's solution."""
 
-    def ask(self, calls: Sequence[Inputs]) -> list[Reply]:
-        """The replies to the calls of one case, in turn; fewer if one was not "ok"."""
+    def call(self, calls: Sequence[Inputs]) -> Iterator[Reply]:
+        """Yields the replies to the calls of one case, in turn; fewer if one was not "ok"."""
         ...
 
 
@@ -59,9 +70,10 @@ class CaseResult:
     weight: float
     message: str = ""
     case: Case | None = field(default=None, repr=False)
-    replies: list[Reply] = field(default_factory=list, repr=False)
-    expected: list[Outputs] = field(default_factory=list, repr=False)
+    number: int = 0  # of the call that the message is about
     difference: Difference | None = None
+    got: np.ndarray | None = field(default=None, repr=False)  # where they differ; not if large
+    expected: np.ndarray | None = field(default=None, repr=False)
 
 
 @dataclass
@@ -84,18 +96,18 @@ def secret_seed(key: bytes, exercise: str, submission: bytes) -> int:
     return int.from_bytes(hmac.digest(key, exercise.encode() + b"\0" + digest, "sha256")[:8])
 
 
-def grade(exercise: Exercise, asker: Asker, seed: int = PUBLIC_SEED) -> QuestionResult:
+def grade(exercise: Exercise, executor: Executor, seed: int = PUBLIC_SEED) -> QuestionResult:
     """Ask every case, compare, and count the points.
 
     Args:
         exercise: the question; the number of points comes from here alone.
-        asker: calls the learner's solution.
+        executor: calls the learner's solution.
         seed: of the hidden cases. The public cases are the same for all.
     """
-    results = []
+    results, suspects = [], Suspects(exercise)
     for which in ("public", "hidden"):
         cases = exercise.cases(which, PUBLIC_SEED if which == "public" else seed)
-        results += [run_case(exercise, asker, case, which) for case in cases]
+        results += [run_case(exercise, executor, case, which, suspects) for case in cases]
     failed = next((one for one in results if one.status != "pass"), None)
     result = QuestionResult(
         exercise.name,
@@ -105,7 +117,7 @@ def grade(exercise: Exercise, asker: Asker, seed: int = PUBLIC_SEED) -> Question
         failed.message if failed else "",
         cases=results,
     )
-    if failed and (alike := misconception(exercise, results)):
+    if failed and (alike := suspects.misconception(results)):
         result.misconception, result.message = alike.name, alike.message
     return result
 
@@ -120,28 +132,45 @@ def share_passed(results: Sequence[CaseResult]) -> float:
     return min(share([one for one in results if one.which == "hidden"]), share(results))
 
 
-def run_case(exercise: Exercise, asker: Asker, case: Case, which: str) -> CaseResult:
+def run_case(
+    exercise: Exercise, executor: Executor, case: Case, which: str, suspects: Suspects
+) -> CaseResult:
     """One case: its calls, and what is wrong with the replies."""
     result = CaseResult(case.name, which, "pass", case.weight, case=case)
-    result.replies = asker.ask(case.all_calls())
-    last = result.replies[-1]
-    if last.status != "ok":
-        result.status, result.message = last.status, last.message
-        return result
+    replies = executor.call(case.all_calls())
     try:
-        judge_case(exercise, case, result)
+        if exercise.judge_function:
+            judge_case(exercise, case, replies, result)
+        else:
+            compare_case(exercise, case, replies, result, suspects)
     except NoOutput as error:
         result.status, result.message = "protocol", f"the reply has no {error.args[0]!r}"
-    except Exception as error:  # the author's reference or judge, not the learner's code
-        result.status, result.message = "internal", f"the grader failed: {told(error)}"
+    except AuthorsFault as error:
+        result.status, result.message = "internal", f"the grader failed: {error}"
+        suspects.left.clear()
     return result
+
+
+class AuthorsFault(Exception):
+    """The author's reference or judge failed, not the learner's code."""
+
+
+@contextlib.contextmanager
+def authors_code() -> Iterator[None]:
+    """Tells the faults of an author's code from others."""
+    try:
+        yield
+    except NoOutput:
+        raise
+    except Exception as error:
+        raise AuthorsFault(describe(error)) from error
 
 
 class NoOutput(Exception):
     """A judge asked for an output that the worker did not send."""
 
 
-class Named(dict):
+class JudgedOutputs(dict):
     """The outputs of a call, for a judge."""
 
     def __missing__(self, name):
@@ -149,24 +178,49 @@ class Named(dict):
         raise NoOutput(name)
 
 
-def judge_case(exercise: Exercise, case: Case, result: CaseResult):
-    """Compare the replies to a case, and write down what is wrong with them."""
-    if exercise.judge_function:
-        outputs = [Named(reply.outputs) for reply in result.replies]
-        message = exercise.judge_function(case, outputs)
-        result.status, result.message = ("fail", message) if message else ("pass", "")
-        return
-    result.expected = answers(exercise, exercise.solution, case)
-    for inputs, reply, expected in zip(
-        case.all_calls(), result.replies, result.expected, strict=True
-    ):
-        difference = differs(exercise, reply.outputs, expected)
-        if not difference and case.unchanged:
-            difference = changed(inputs, reply.inputs_after)
-        if difference:
-            result.status, result.message = "fail", difference.message
-            result.difference = difference
+def judge_case(exercise: Exercise, case: Case, replies: Iterable[Reply], result: CaseResult):
+    """Have the author's judge look at all replies to a case, which are bounded together."""
+    outputs, size = [], 0
+    for reply in replies:
+        if reply.status != "ok":
+            result.status, result.message = reply.status, reply.message
             return
+        outputs.append(JudgedOutputs(reply.outputs))
+        size += sum(array.nbytes for array in reply.outputs.values())
+        if size > MAX_BYTES:
+            result.status = "protocol"
+            result.message = f"more than {MAX_BYTES >> 20} MiB in the replies to one case"
+            return
+    with authors_code():
+        message = exercise.judge_function(case, outputs)
+    result.status, result.message = ("fail", message) if message else ("pass", "")
+
+
+def compare_case(
+    exercise: Exercise,
+    case: Case,
+    replies: Iterable[Reply],
+    result: CaseResult,
+    suspects: Suspects,
+):
+    """Compare each reply to a case with the reference's, and let it go."""
+    calls = case.all_calls()
+    for number, reply in enumerate(replies):
+        difference = None
+        if reply.status != "ok":
+            result.status, result.message, result.number = reply.status, reply.message, number
+        else:
+            with authors_code():
+                expected = answers(exercise, exercise.solution, case)[number]
+            difference = differs(exercise, reply.outputs, expected)
+            if not difference and case.unchanged:
+                difference = changed(calls[number], reply.inputs_after)
+        if difference and result.status == "pass":
+            result.status, result.message, result.number = "fail", difference.message, number
+            result.difference = difference
+            if (got := reply.outputs.get(difference.output)) is not None and got.nbytes <= LARGE:
+                result.got, result.expected = got, expected[difference.output]
+        suspects.note(case, number, reply, wrong=result.status != "pass")
 
 
 def differs(
@@ -201,44 +255,72 @@ def answers(exercise: Exercise, variant: Variant, case: Case) -> list[Outputs]:
     return case.known[variant.name]
 
 
+def copied(inputs: Inputs) -> dict[str, Any]:
+    """Returns the inputs of a call with arrays of its own."""
+    return {
+        name: value.copy() if isinstance(value, np.ndarray) else value
+        for name, value in inputs.items()
+    }
+
+
 def _answers(exercise: Exercise, variant: Variant, case: Case) -> list[Outputs]:
     memory: dict[str, Any] = {}
     outputs = []
     for inputs in case.all_calls():
-        copies = {
-            name: value.copy() if isinstance(value, np.ndarray) else value
-            for name, value in inputs.items()
-        }
         with np.errstate(all="ignore"):  # wrong solutions divide by zero
-            value = exercise.drive(variant.function, copies, memory)
+            value = exercise.drive(variant.function, copied(inputs), memory)
         outputs.append(as_outputs(value, exercise.outputs))
     return outputs
 
 
-def misconception(exercise: Exercise, results: Sequence[CaseResult]) -> Variant | None:
-    """The wrong solution with a message that gives the learner's answers in every case."""
-    told = {one.message for one in results}
-    for variant in exercise.misconceptions:
-        if exercise.judge_function:
-            if variant.message in told:
-                return variant
-        elif all(answers_alike(exercise, variant, one) for one in results):
-            return variant
-    return None
+class Suspects:
+    """The misconceptions that have given all of a learner's answers so far.
+
+    Right answers are kept until the first wrong one, as they are as small as the reference's;
+    wrong ones, which may be large, are compared at once and not kept.
+    """
+
+    def __init__(self, exercise: Exercise):
+        self.exercise = exercise
+        self.left = list(exercise.misconceptions)
+        self.right: list[tuple[Case, int, Reply]] = []
+
+    def note(self, case: Case, number: int, reply: Reply, wrong: bool) -> None:
+        """Compare a reply with the misconceptions', at the latest when one is wrong."""
+        self.right.append((case, number, Reply(reply.status, reply.outputs, {}, reply.message)))
+        if wrong:
+            self.left = [one for one in self.left if all(map(self._alike(one), self.right))]
+            self.right.clear()
+
+    def misconception(self, results: Sequence[CaseResult]) -> Variant | None:
+        """Returns the one that answers alike, or whose message a judge has given."""
+        if self.exercise.judge_function:
+            messages = {one.message for one in results}
+            left = [one for one in self.exercise.misconceptions if one.message in messages]
+        else:
+            left = [one for one in self.left if all(map(self._alike(one), self.right))]
+        return left[0] if left else None
+
+    def _alike(self, variant: Variant) -> Callable[[tuple[Case, int, Reply]], bool]:
+        return lambda noted: answers_alike(self.exercise, variant, *noted)
 
 
-def answers_alike(exercise: Exercise, variant: Variant, result: CaseResult) -> bool:
-    """Whether a wrong solution ends a case as the learner's did."""
-    assert result.case
+def answers_alike(
+    exercise: Exercise, variant: Variant, case: Case, number: int, reply: Reply
+) -> bool:
+    """Whether a wrong solution answers a call as the learner's did."""
     try:
-        outputs = answers(exercise, variant, result.case)
-    except BadValue as error:
-        return result.status == "fail" and result.message == str(error)
+        mine = answers(exercise, variant, case)[number]
     except Exception as error:
-        return result.status == "error" and result.message.startswith(type(error).__name__)
-    return result.replies[-1].status == "ok" and all(
-        same_kind(reply.outputs, mine) and differs(exercise, reply.outputs, mine, nan=True) is None
-        for reply, mine in zip(result.replies, outputs, strict=True)
+        if reply.status == "ok":  # it may fail in a later call
+            return number + 1 < len(case.all_calls())
+        if isinstance(error, BadValue):
+            return reply.status == "fail" and reply.message == str(error)
+        return reply.status == "error" and reply.message.startswith(type(error).__name__)
+    return (
+        reply.status == "ok"
+        and same_kind(reply.outputs, mine)
+        and differs(exercise, reply.outputs, mine, nan=True) is None
     )
 
 
@@ -247,54 +329,3 @@ def same_kind(got: Outputs, mine: Outputs) -> bool:
     return set(got) == set(mine) and all(
         got[name].dtype.kind == mine[name].dtype.kind for name in got
     )
-
-
-class Here:
-    """An Asker for code that is trusted: it runs in this process, without limits.
-
-    Args:
-        exercise: gives the driver and the names of the outputs.
-        source: the text of a solution.
-    """
-
-    def __init__(self, exercise: Exercise, source: str):
-        self.exercise = exercise
-        self.namespace: dict[str, Any] = {"__name__": "submission"}
-        self.problem: Reply | None = None
-        try:
-            name = f"<{exercise.name} {id(self)}>"
-            linecache.cache[name] = (len(source), None, source.splitlines(True), name)
-            exec(compile(source, name, "exec"), self.namespace)
-        except Exception as error:
-            self.problem = Reply("error", message=told(error))
-
-    def ask(self, calls: Sequence[Inputs]) -> list[Reply]:
-        """See Asker."""
-        replies, memory = [], {}
-        for inputs in calls:
-            if self.problem:
-                return [self.problem]
-            replies.append(self._ask_one(inputs, memory))
-            if replies[-1].status != "ok":
-                break
-        return replies
-
-    def _ask_one(self, inputs: Inputs, memory: dict) -> Reply:
-        copies = {
-            name: value.copy() if isinstance(value, np.ndarray) else value
-            for name, value in inputs.items()
-        }
-        try:
-            value = self.exercise.drive(self.namespace[self.exercise.name], copies, memory)
-            outputs = as_outputs(value, self.exercise.outputs)
-        except BadValue as error:
-            return Reply("fail", message=str(error))
-        except Exception as error:
-            return Reply("error", message=told(error))
-        after = {name: value for name, value in copies.items() if isinstance(value, np.ndarray)}
-        return Reply("ok", outputs, after)
-
-
-def told(error: BaseException) -> str:
-    """An exception in one line."""
-    return f"{type(error).__name__}: {error}"[:500]

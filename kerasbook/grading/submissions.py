@@ -12,7 +12,6 @@ from __future__ import annotations
 import ast
 import hashlib
 import io
-import json
 import os
 import re
 import stat
@@ -23,7 +22,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from kerasbook.grading.similarity import runs_of
+from kerasbook.archives import ArchiveError, check_archive
+from kerasbook.grading import notebooks
+from kerasbook.grading.similarity import MOST_RUNS, runs_of
+from kerasbook.grading.text import escaped_name, one_line
 
 MOST_FILES, DEEPEST, MOST_NOTES, LONGEST_NOTE = 500, 6, 20, 300
 LARGEST_TEXT, LARGEST_NOTEBOOK, LARGEST_ZIP = 1_000_000, 32_000_000, 64_000_000
@@ -32,7 +34,8 @@ ENDINGS = (".py", ".ipynb", ".zip")
 ENCODINGS = ("utf-8", "utf-8-sig", "iso-8859-1", "ascii", "us-ascii")
 NEVER_READ = re.compile(
     r"(conftest|sitecustomize|usercustomize|setup)\.py$|pytest\.ini$|setup\.cfg$|\.(pth|pyc|so|pkl|"
-    r"pickle|h5|keras|npy|npz|dll|dylib)$"
+    r"pickle|h5|hdf5|keras|npy|npz|dll|dylib)$",
+    re.IGNORECASE,
 )
 
 
@@ -59,26 +62,48 @@ class Refused(Exception):
     """A submission, or a file in it, that is not taken; the message says why."""
 
 
+def checked(learner: str, fields: dict) -> Submission:
+    """A submission from what a reader said of it, who may have been taken over.
+
+    Raises:
+        ValueError: it is none.
+    """
+    submission = Submission(learner, **fields)
+    answers, notes, runs = submission.answers, submission.notes, submission.runs
+    if not all(isinstance(one, dict) for one in (answers, runs)) or not isinstance(notes, list):
+        raise ValueError("dictionaries and a list are expected")
+    texts = [*answers, *answers.values(), *notes, *runs, submission.digest]
+    numbers = [one for given in runs.values() for one in given]
+    if not all(isinstance(one, str) for one in texts) or len(notes) > MOST_NOTES + 1:
+        raise ValueError("texts, and not too many, are expected")
+    if not all(type(one) is int and 0 <= one < 2**64 for one in numbers):
+        raise ValueError("digests are expected")
+    if any(len(given) > MOST_RUNS for given in runs.values()):
+        raise ValueError("too many digests")
+    submission.notes = [one_line(note)[:LONGEST_NOTE] for note in notes]
+    return submission
+
+
 def learner_of(path: Path) -> str:
     """The name of the learner whose submission this is, as text that can be written anywhere."""
     name = path.name if path.is_dir() else path.stem
-    return name.encode("utf-8", "backslashreplace").decode()
+    return escaped_name(name)
 
 
-def take_in(path: Path, questions: Iterable[str]) -> Submission:
+def take_in(path: Path, questions: Iterable[str], more: Iterable[Path] = ()) -> Submission:
     """One learner's answers.
 
     Args:
         path: a folder, .py, .ipynb or .zip.
         questions: names of the functions or classes that are asked for.
+        more: further ones of the same learner; all are read together.
     """
     submission = Submission(learner_of(path))
     notes: list[str] = []
-    try:
-        files = _within_bounds(_files(path, notes))
-    except (Refused, OSError) as error:
-        notes.append(f"{path.name}: {getattr(error, 'strerror', None) or error}")
-        files = {}
+    paths = [path, *more]
+    if len(paths) > 1:
+        notes.append(f"{', '.join(one.name for one in paths)}: read together")
+    files = _within_bounds(paths, notes)
     digest = hashlib.sha256()
     for name, content in sorted(files.items()):
         head = f"{len(name)} {name} {len(content)} "
@@ -90,19 +115,27 @@ def take_in(path: Path, questions: Iterable[str]) -> Submission:
     submission.runs = {name: runs_of(text, name) for name, text in submission.answers.items()}
     if len(notes) > MOST_NOTES:
         notes[MOST_NOTES:] = [f"and {len(notes) - MOST_NOTES} more notes"]
-    submission.notes = [
-        note.encode("utf-8", "backslashreplace").decode()[:LONGEST_NOTE] for note in notes
-    ]
+    submission.notes = [one_line(note)[:LONGEST_NOTE] for note in notes]
     return submission
 
 
-def _within_bounds(files: Iterable[tuple[str, bytes]]) -> dict[str, bytes]:
-    read, size = {}, 0
-    for name, content in files:
-        size += len(content)
-        if size > LARGEST_IN_ALL:
-            raise Refused(f"more than {LARGEST_IN_ALL / 1e6:g} MB in all; refused")
-        read[name] = content
+def _within_bounds(paths: list[Path], notes: list[str]) -> dict[str, bytes]:
+    """Name and content of the files of one learner's entries, if they are not too large."""
+    read: dict[str, bytes] = {}
+    size = 0
+    for path in paths:
+        before = f"{path.name}/" if len(paths) > 1 else ""
+        try:
+            for name, content in _files(path, notes):
+                size += len(content)
+                if size > LARGEST_IN_ALL:
+                    notes.append(f"more than {LARGEST_IN_ALL / 1e6:g} MB in all; refused")
+                    return {}
+                read[before + name] = content
+        except (Refused, OSError) as error:
+            notes.append(f"{path.name}: {getattr(error, 'strerror', None) or error}")
+            for name in [one for one in read if one.startswith(before)]:
+                del read[name]
     return read
 
 
@@ -112,38 +145,59 @@ def _choose(
     """Find the one program with each answer; of several, the largest answer, with a note."""
     sizes: dict[str, dict[str, int]] = {}  # question → file → size of the answer there
     for name in sorted(files):
-        text, tree = _program(name, files[name], notes)
-        for node in tree.body:
-            if _is_definition(node) and node.name in questions:
-                sizes.setdefault(node.name, {})[name] = sum(1 for _ in ast.walk(node))
-                if sizes[node.name][name] == max(sizes[node.name].values()):
-                    submission.answers[node.name] = text
+        for question, text in _answers_in(name, files[name], questions, notes).items():
+            (node,) = [one for one in ast.parse(text).body if _defines(one) == question][-1:]
+            sizes.setdefault(question, {})[name] = sum(1 for _ in ast.walk(node))
+            if sizes[question][name] == max(sizes[question].values()):
+                submission.answers[question] = text
     for question, found in sorted(sizes.items()):
+        taken = max(found, key=lambda name: (found[name], name))
         if len(found) > 1:
-            taken = max(found, key=lambda name: (found[name], name))
             notes.append(f"{question} is in several files; the one in {taken} was taken")
+        for other in sorted(_beside(submission.answers[question], taken, files)):
+            notes.append(
+                f"{taken} imports {other}, a file beside it, which is not there when {question} "
+                "is run: put both into one file"
+            )
 
 
-def _is_definition(node: ast.stmt) -> bool:
-    return isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+def _defines(node: ast.stmt) -> str:
+    """The name of the function or class that a statement defines, or ""."""
+    kinds = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+    return node.name if isinstance(node, kinds) else ""
 
 
-def _program(name: str, content: bytes, notes: list[str]) -> tuple[str, ast.Module]:
-    """Text and syntax tree of a Python file or notebook; nothing, with a note, if it is none."""
+def _beside(text: str, name: str, files: Iterable[str]) -> set[str]:
+    """The modules that a program imports and that are files of the same folder."""
+    folder = PurePosixPath(name).parent
+    there = {PurePosixPath(one).stem for one in files if PurePosixPath(one).parent == folder}
+    imported = set()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            imported |= {one.name.partition(".")[0] for one in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            own = [node.module] if node.module else [one.name for one in node.names]
+            imported |= {one.partition(".")[0] for one in own}
+    return imported & there - {PurePosixPath(name).stem}
+
+
+def _answers_in(name: str, content: bytes, questions: set[str], notes: list[str]) -> dict[str, str]:
+    """Question → text of the program; none, with a note, if the file is none."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of "\\d" and the like
-            text = (
-                program_of(content, name, notes) if name.endswith(".ipynb") else _text_of(content)
-            )
-            return text, ast.parse(text)
+            if name.lower().endswith(".ipynb"):
+                found = notebooks.answers_in(content, name, questions, notes)
+                return {one: text for one, text in found.items() if ast.parse(text)}
+            text = _text_of(content)
+            return dict.fromkeys(questions & set(map(_defines, ast.parse(text).body)), text)
     except SyntaxError as error:
         notes.append(f"{name}: line {error.lineno}: {error.msg}")
-    except Refused as error:
+    except (Refused, notebooks.NoNotebook) as error:
         notes.append(f"{name}: {error}")
     except (ValueError, RecursionError, MemoryError) as error:
         notes.append(f"{name}: not Python: {type(error).__name__}")
-    return "", ast.Module([], [])
+    return {}
 
 
 def _text_of(content: bytes) -> str:
@@ -241,7 +295,7 @@ def _is_answer(name: str, notes: list[str]) -> bool:
     if NEVER_READ.search(name):
         notes.append(f"{name}: ignored")
         return False
-    return name.endswith((".py", ".ipynb"))
+    return name.lower().endswith((".py", ".ipynb"))
 
 
 def _in_zip(content: bytes, notes: list[str]) -> Iterator[tuple[str, bytes]]:
@@ -249,10 +303,12 @@ def _in_zip(content: bytes, notes: list[str]) -> Iterator[tuple[str, bytes]]:
         raise Refused("a zip of too many entries; refused")
     try:
         archive = zipfile.ZipFile(io.BytesIO(content))
-        entries = archive.infolist()
+        entries = check_archive(archive, LARGEST_ZIP, MOST_FILES)
+    except ArchiveError as error:
+        raise Refused(str(error)) from error
     except Exception as error:  # zipfile has many for what is damaged
         raise Refused(f"not a zip file: {type(error).__name__}") from error
-    _check_entries(entries)
+    _check_names(entries)
     for entry in entries:
         name = entry.filename
         hidden = any(part.startswith((".", "__")) for part in PurePosixPath(name).parts)
@@ -269,11 +325,7 @@ def _in_zip(content: bytes, notes: list[str]) -> Iterator[tuple[str, bytes]]:
         yield name, text
 
 
-def _check_entries(entries: list[zipfile.ZipInfo]) -> None:
-    if len(entries) > MOST_FILES:
-        raise Refused(f"a zip of {len(entries)} entries; refused")
-    if sum(entry.file_size for entry in entries) > LARGEST_ZIP:
-        raise Refused("a zip that unpacks to too much; refused")
+def _check_names(entries: list[zipfile.ZipInfo]) -> None:
     names = [entry.filename for entry in entries]
     if len({name.lower() for name in names}) < len(names):
         raise Refused("a zip with two names that differ by case, or not at all; refused")
@@ -286,114 +338,3 @@ def _check_entries(entries: list[zipfile.ZipInfo]) -> None:
             raise Refused("a zip with a link or device; refused")
         if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise Refused("a zip packed in an unusual way; refused")
-
-
-# Notebooks
-
-PLAIN = (
-    ast.Constant, ast.Tuple, ast.List, ast.Set, ast.Dict, ast.UnaryOp, ast.BinOp, ast.Attribute,
-    ast.unaryop, ast.operator, ast.expr_context,
-)  # fmt: skip
-
-
-def program_of(content: bytes, name: str, notes: list[str]) -> str:
-    """The imports, functions, classes and plain constants of a notebook's code cells.
-
-    Everything else in it is an experiment. Of several definitions of one name, that in the cell
-    made for the answer is taken (it knows its question), else the last.
-
-    Raises:
-        Refused: not a notebook of format 4.
-    """
-    try:
-        notebook = json.loads(content)
-        cells = notebook["cells"]
-        codes = [_code(cell) for cell in cells if cell.get("cell_type") == "code"]
-    except (ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
-        raise Refused("not a notebook of format 4") from error
-    parts: dict[str, str] = {}
-    own: set[str] = set()
-    known: set[str] = set()  # names of imports and constants so far
-    for number, (question, text) in enumerate(codes):
-        try:
-            tree, text = _parsed(text, f"{name}: cell {number + 1}", notes)
-        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-            notes.append(f"{name}: cell {number + 1}: not Python: {type(error).__name__}")
-            continue
-        for key, segment in _definitions(tree, text, number, known):
-            if key in own and key != question:
-                continue
-            if key == question:
-                own.add(key)
-            parts.pop(key, None)
-            parts[key] = segment
-    return "\n\n".join(parts.values()) + "\n"
-
-
-def _parsed(text: str, name: str, notes: list[str]) -> tuple[ast.Module, str]:
-    """Syntax tree and text of a cell, without magics and commands if it has some."""
-    try:
-        return ast.parse(text), text
-    except SyntaxError:
-        lines = text.split("\n")
-        whole = text.lstrip().startswith("%%")
-        kept = ["" if whole or line.lstrip()[:1] in ("%", "!") else line for line in lines]
-        if kept == lines:
-            raise
-        tree = ast.parse("\n".join(kept))
-        notes.append(f"{name}: magics and commands were left out")
-        return tree, "\n".join(kept)
-
-
-def _code(cell: dict) -> tuple[str, str]:
-    """The question that a cell is made for, "" if none, and its text."""
-    source = cell["source"]
-    text = source if isinstance(source, str) else "".join(map(str, source))
-    metadata = cell.get("metadata") or {}
-    mine = metadata.get("kerasbook") if isinstance(metadata, dict) else None
-    question = mine.get("question", "") if isinstance(mine, dict) else ""
-    return str(question), text
-
-
-def _definitions(
-    tree: ast.Module, text: str, number: int, known: set[str]
-) -> Iterator[tuple[str, str]]:
-    """Key and text of the statements that are kept; `known` grows by the names they bind."""
-    lines = re.split(b"\r\n|\r|\n", text.encode())
-    for place, node in enumerate(tree.body):
-        key = f"{number}.{place}"
-        if isinstance(node, ast.FunctionDef | ast.ClassDef):
-            key = node.name
-        elif isinstance(node, ast.Import | ast.ImportFrom):
-            if _is_ours(node):
-                continue
-            known |= {(alias.asname or alias.name).partition(".")[0] for alias in node.names}
-        elif isinstance(node, ast.Assign) and _is_plain(node.value, known):
-            known |= {one.id for one in node.targets if isinstance(one, ast.Name)}
-        else:
-            continue
-        yield key, _segment(lines, node)
-
-
-def _segment(lines: list[bytes], node: ast.stmt) -> str:
-    """The text of a statement, with its decorators."""
-    first = min([node.lineno, *(one.lineno for one in getattr(node, "decorator_list", []))])
-    assert node.end_lineno is not None
-    own = lines[first - 1 : node.end_lineno]
-    own[-1] = own[-1][: node.end_col_offset]
-    own[0] = own[0][node.col_offset :]
-    return b"\n".join(own).decode()
-
-
-def _is_ours(node: ast.Import | ast.ImportFrom) -> bool:
-    """Whether it imports this package, which is not there when answers are graded."""
-    names = [node.module or ""] if isinstance(node, ast.ImportFrom) else [node.names[0].name]
-    return names[0].partition(".")[0] == "kerasbook"
-
-
-def _is_plain(value: ast.expr, known: set[str]) -> bool:
-    """Whether it is made of literals, operators, and names known to be there, without a call."""
-    return all(
-        isinstance(node, PLAIN) or (isinstance(node, ast.Name) and node.id in known)
-        for node in ast.walk(value)
-    )

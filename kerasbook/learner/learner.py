@@ -15,14 +15,15 @@ from kerasbook.contents import name_of, place_of
 from kerasbook.exercises.exercise import (
     Exercise,
     ExerciseError,
+    head,
     load_file,
     source_of,
     stub_files,
 )
 from kerasbook.files import atomic_path
+from kerasbook.grading.in_worker import InWorker
 from kerasbook.grading.question import QuestionResult, grade
-from kerasbook.grading.workers import Solution, Workers
-from kerasbook.learner.feedback import head
+from kerasbook.grading.workers import Workers
 from kerasbook.program import UserError
 
 STATE = ".kerasbook.json"
@@ -38,7 +39,7 @@ class LearnerError(UserError):
 def start(
     folder: Path, exercises: Iterable[Exercise], overwrite: bool = False
 ) -> tuple[list[Path], list[Path]]:
-    """Copy the notebooks and write the exercises' stubs.
+    """Copies the notebooks and writes the exercises' stubs.
 
     Args:
         folder: is made if it is not there.
@@ -69,7 +70,7 @@ def start(
 
 
 def notebooks() -> dict[str, bytes]:
-    """The chapters' notebooks that came with the package: name → content."""
+    """Returns the chapters' notebooks that came with the package: name → content."""
     package = resources.files("kerasbook")
     for folder in (package / "notebooks_with_outputs", Path(str(package)).parent / "chapters"):
         if folder.is_dir():
@@ -82,7 +83,7 @@ def notebooks() -> dict[str, bytes]:
 
 
 def by_chapter(exercises: Iterable[Exercise]) -> dict[str, list[Exercise]]:
-    """The exercises of each chapter, by its key, in the book's order."""
+    """Returns the exercises of each chapter, by its key, in the book's order."""
     found: dict[str, list[Exercise]] = {}
     for exercise in exercises:
         found.setdefault(exercise.key, []).append(exercise)
@@ -90,7 +91,7 @@ def by_chapter(exercises: Iterable[Exercise]) -> dict[str, list[Exercise]]:
 
 
 def stubs(key: str, exercises: Iterable[Exercise]) -> str:
-    """A learner's file: the imports, then each stub below a line with its title."""
+    """Returns a learner's file: the imports, then each stub below a line with its title."""
     exercises = list(exercises)
     imports = sorted({line for one in exercises for line in one.imports.splitlines() if line})
     parts = [
@@ -118,7 +119,7 @@ class Progress:
 
     @classmethod
     def of(cls, place: Path) -> Progress:
-        """The progress kept in the folder of a file, or in one above; else a new one there."""
+        """Returns the progress kept in the folder of a file, or in one above; else a new one."""
         place = place.resolve()
         folder = place if place.is_dir() else place.parent
         found = next(
@@ -137,24 +138,24 @@ class Progress:
         return cls(found, entries)
 
     def entry(self, name: str) -> dict:
-        """The entry of an exercise, made if need be."""
+        """Returns the entry of an exercise, made if need be."""
         new = {"checked": 0, "points": 0.0, "hints": 0, "passed": False, "gave_up": False}
         return self.entries.setdefault(name, new)
 
     def note(self, result: QuestionResult) -> None:
-        """Count a check."""
+        """Counts a check."""
         entry = self.entry(result.name)
         entry["checked"] += 1
         entry["points"] = max(entry["points"], result.points)
         entry["passed"] = entry["passed"] or result.status == "pass"
 
     def save(self) -> None:
-        """Write the file, whole or not at all."""
+        """Writes the file, whole or not at all."""
         with atomic_path(self.path) as temporary:
             temporary.write_text(json.dumps(self.entries, indent=1) + "\n", encoding="utf-8")
 
     def passed(self, exercises: Iterable[Exercise]) -> int:
-        """How many of the exercises were passed."""
+        """Returns how many of the exercises were passed."""
         return sum(bool(self.entries.get(one.name, {}).get("passed")) for one in exercises)
 
 
@@ -177,7 +178,7 @@ class Answer:
 
 
 def without_docstrings(text: str) -> str:
-    """The program of a text, less docstrings, comments and layout."""
+    """Returns the program of a text, less docstrings, comments and layout."""
     tree = ast.parse(text)
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.ClassDef) and ast.get_docstring(node):
@@ -186,7 +187,7 @@ def without_docstrings(text: str) -> str:
 
 
 def parsed(path: Path) -> tuple[str, ast.Module]:
-    """The text of a learner's file, and its syntax tree.
+    """Returns the text of a learner's file, and its syntax tree.
 
     Raises:
         LearnerError: no such file, no text, or not Python.
@@ -208,7 +209,7 @@ def parsed(path: Path) -> tuple[str, ast.Module]:
 
 
 def exercises_of(path: Path, folder: Path | None = None) -> dict[str, Exercise]:
-    """The exercises that a file answers; only their files are imported."""
+    """Returns the exercises that a file answers; only their files are imported."""
     files = stub_files(folder)
     _, tree = parsed(path)
     names = {getattr(node, "name", "") for node in tree.body}
@@ -216,7 +217,7 @@ def exercises_of(path: Path, folder: Path | None = None) -> dict[str, Exercise]:
 
 
 def answers_in(path: Path, exercises: dict[str, Exercise]) -> list[Answer]:
-    """The answers of a file, in the order in which they stand there.
+    """Returns the answers of a file, in the order in which they stand there.
 
     Raises:
         LearnerError: the file cannot be used, or has no exercise in it.
@@ -235,10 +236,10 @@ def answers_in(path: Path, exercises: dict[str, Exercise]) -> list[Answer]:
 
 
 def check_answer(workers: Workers, answer: Answer) -> QuestionResult:
-    """Grade one answer, with the public seed, by the code that grades a class."""
-    with Solution(workers, answer.exercise, answer.source) as solution:
+    """Grades one answer, with the public seed, by the code that grades a class."""
+    with InWorker(workers, answer.exercise, answer.source) as solution:
         result = grade(answer.exercise, solution)
-    result.output = bytes(solution.output).decode("utf-8", "replace")
+    result.output = solution.printed
     return result
 
 
@@ -249,7 +250,7 @@ def check_file(
     question: str | None = None,
     told: Callable[[Answer, QuestionResult | None], None] = lambda answer, result: None,
 ) -> list[QuestionResult]:
-    """Check the answers of a file that are no longer stubs, and keep what was passed.
+    """Checks the answers of a file that are no longer stubs, and keeps what was passed.
 
     Args:
         path: the learner's file.
@@ -283,7 +284,7 @@ def check_file(
 
 
 def next_hint(exercise: Exercise, progress: Progress) -> tuple[int, str]:
-    """The number and text of the next hint; after the last, the last again."""
+    """Returns the number and text of the next hint; after the last, the last again."""
     entry = progress.entry(exercise.name)
     entry["hints"] = min(entry["hints"] + 1, len(exercise.hints))
     progress.save()
@@ -291,7 +292,7 @@ def next_hint(exercise: Exercise, progress: Progress) -> tuple[int, str]:
 
 
 def solution_of(exercise: Exercise, progress: Progress, give_up: bool = False) -> str:
-    """The reference, for one who has passed or gives up.
+    """Returns the reference, for one who has passed or gives up.
 
     Raises:
         LearnerError: neither.
@@ -308,7 +309,7 @@ def solution_of(exercise: Exercise, progress: Progress, give_up: bool = False) -
 
 
 def named(name: str, folder: Path | None = None) -> Exercise:
-    """The exercise of a name; only its file is imported.
+    """Returns the exercise of a name; only its file is imported.
 
     Raises:
         ExerciseError: there is none; the message lists those that are alike.

@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from kerasbook.contents import name_of
-from kerasbook.exercises.exercise import Exercise, ExerciseError
+from kerasbook.exercises.exercise import Exercise, ExerciseError, head
+from kerasbook.grading.feedback import render
 from kerasbook.grading.question import QuestionResult
 from kerasbook.grading.workers import Workers
 from kerasbook.learner import learner
-from kerasbook.learner.feedback import head, render
 
 from rich.console import Console
 
@@ -22,7 +22,7 @@ _warm: dict[str, Workers] = {}
 
 
 def check(function: Callable, folder: Path | None = None) -> bool:
-    """Check a function or class of a notebook, show what is wrong, and tell whether it passed.
+    """Checks a function or class of a notebook, and shows what is wrong; returns whether it passed.
 
     It goes to a worker as text, with the imports, functions and numbers of the notebook that it
     uses, and is run there as a file's answer is.
@@ -38,12 +38,12 @@ def check(function: Callable, folder: Path | None = None) -> bool:
 
 
 def score(function: Callable, folder: Path | str | None = None) -> float:
-    """What `check` does, but returns the points: for the cells that nbgrader and Otter run."""
+    """Returns the points of a check: for the cells that nbgrader and Otter run."""
     return checked(function, Path(folder) if folder else None).points
 
 
 def checked(function: Callable, folder: Path | None = None) -> QuestionResult:
-    """The result of a check, after it was shown."""
+    """Returns the result of a check, after it was shown."""
     exercise = learner.named(getattr(function, "__name__", "?"), folder)
     if "workers" not in _warm:
         _warm["workers"] = Workers()
@@ -59,7 +59,7 @@ def checked(function: Callable, folder: Path | None = None) -> QuestionResult:
 
 
 def text_of(thing: Callable, seen: set[str] | None = None) -> list[str]:
-    """The texts that a function needs: imports, what it uses of its module, then its own.
+    """Returns the texts that a function needs: imports, what it uses of its module, then its own.
 
     Raises:
         ExerciseError: its source cannot be found.
@@ -104,10 +104,12 @@ def _names(text: str) -> list[str]:
 
 
 def exercise_notebook(key: str, exercises: Iterable[Exercise]) -> str:
-    """The text of a notebook with a chapter's stubs, each with its specification and a check."""
+    """Returns the text of a notebook with a chapter's stubs, each with its specification and a
+    check.
+    """
     exercises = list(exercises)
     imports = sorted({line for one in exercises for line in one.imports.splitlines() if line})
-    imports = ["from kerasbook.exercises import check", "", *imports]
+    imports = ["from kerasbook.learner import check", "", *imports]  # kerasbook before keras
     cells = [
         _cell(
             "title",
@@ -117,9 +119,7 @@ def exercise_notebook(key: str, exercises: Iterable[Exercise]) -> str:
             "case, what was got and what was expected. `kerasbook hint NAME` in a terminal gives "
             "a hint.",
         ),
-        _cell(
-            "imports", "code", "\n".join([*imports, "", "from kerasbook.exercises import check"])
-        ),
+        _cell("imports", "code", "\n".join(imports)),
     ]
     for number, one in enumerate(exercises, 1):
         cells += [
@@ -146,8 +146,9 @@ def _cell(name: str, kind: str, text: str, question: str = "") -> dict:
 
 
 def write_notebooks(folder: Path, exercises: Iterable[Exercise]) -> list[Path]:
-    """Write <key>_exercises.ipynb for every chapter that has exercises; the files."""
+    """Writes <key>_exercises.ipynb for every chapter that has exercises; returns the files."""
     paths = []
+    folder.mkdir(parents=True, exist_ok=True)
     for key, found in learner.by_chapter(exercises).items():
         path = folder / f"{key}_exercises.ipynb"
         path.write_text(exercise_notebook(key, found), encoding="utf-8")

@@ -16,12 +16,14 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 
-from kerasbook.exercises.exercise import Exercise, Variant
-from kerasbook.grading.question import PUBLIC_SEED, Asker, Here, QuestionResult, grade
-from kerasbook.grading.workers import Solution, Workers
+from kerasbook.exercises.exercise import PUBLIC_SEED, Exercise, Variant
+from kerasbook.grading.in_process import InProcess
+from kerasbook.grading.in_worker import InWorker
+from kerasbook.grading.question import Executor, QuestionResult, grade
+from kerasbook.grading.workers import Workers
 
 SEEDS = 3
-AskerOf = Callable[[Exercise, str], contextlib.AbstractContextManager[Asker]]
+ExecutorOf = Callable[[Exercise, str], contextlib.AbstractContextManager[Executor]]
 
 
 @dataclass
@@ -35,12 +37,12 @@ class Counts:
     problems: list[str] = field(default_factory=list)
 
     def add(self, other: Counts) -> None:
-        """Count another's."""
+        """Adds another's counts."""
         for name, value in vars(other).items():
             setattr(self, name, getattr(self, name) + value)
 
     def as_json(self) -> str:
-        """The counts as JSON."""
+        """Returns the counts as JSON."""
         return json.dumps(asdict(self), indent=1) + "\n"
 
     def __str__(self) -> str:
@@ -59,7 +61,7 @@ def selfcheck(
     seeds: int = SEEDS,
     told: Callable[[str], None] = print,
 ) -> Counts:
-    """Grade every solution that the authors wrote.
+    """Grades every solution that the authors wrote.
 
     Args:
         exercises: those to check.
@@ -71,16 +73,16 @@ def selfcheck(
     total = Counts()
 
     @contextlib.contextmanager
-    def asker_of(exercise: Exercise, source: str) -> Iterator[Asker]:
+    def executor_of(exercise: Exercise, source: str) -> Iterator[Executor]:
         if workers is None:
-            yield Here(exercise, source)
+            yield InProcess(exercise, source)
         else:
-            with Solution(workers, exercise, source) as solution:
-                yield solution
+            with InWorker(workers, exercise, source) as answer:
+                yield answer
 
     def one(exercise: Exercise) -> Counts:
         counts = Counts(exercises=1)
-        counts.problems = list(problems(exercise, asker_of, counts, seeds))
+        counts.problems = list(problems(exercise, executor_of, counts, seeds))
         return counts
 
     exercises = list(exercises)
@@ -93,12 +95,14 @@ def selfcheck(
     return total
 
 
-def problems(exercise: Exercise, asker_of: AskerOf, counts: Counts, seeds: int) -> Iterator[str]:
-    """What is wrong with one exercise, a sentence each."""
+def problems(
+    exercise: Exercise, executor_of: ExecutorOf, counts: Counts, seeds: int
+) -> Iterator[str]:
+    """Yields what is wrong with one exercise, a sentence each."""
 
     def graded(source: str, seed: int = PUBLIC_SEED) -> QuestionResult:
-        with asker_of(exercise, source) as asker:
-            return grade(exercise, asker, seed)
+        with executor_of(exercise, source) as executor:
+            return grade(exercise, executor, seed)
 
     if graded(exercise.blank_source).points > 0:
         yield f"{exercise.name}: the stub gets points"
@@ -116,7 +120,7 @@ def problems(exercise: Exercise, asker_of: AskerOf, counts: Counts, seeds: int) 
 
 
 def not_full(exercise: Exercise, variant: Variant, result: QuestionResult) -> Iterator[str]:
-    """A right solution must get full points."""
+    """Yields what a right solution lacks of full points, a sentence each."""
     if result.status != "pass" or result.points != exercise.points:
         case = next(one for one in result.cases if one.status != "pass")
         yield (
@@ -126,7 +130,7 @@ def not_full(exercise: Exercise, variant: Variant, result: QuestionResult) -> It
 
 
 def not_caught(exercise: Exercise, variant: Variant, result: QuestionResult) -> Iterator[str]:
-    """A wrong solution must lose points, and get its message if it has one."""
+    """Yields how a wrong solution escaped: without losing points, or without its message."""
     if result.points >= exercise.points:
         yield f"{exercise.name}: {variant.name} is wrong and got full points"
     elif variant.message and result.message != variant.message:

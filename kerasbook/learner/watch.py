@@ -10,10 +10,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from kerasbook.exercises.exercise import Exercise
+from kerasbook.exercises.exercise import Exercise, head
+from kerasbook.grading.feedback import render
 from kerasbook.grading.workers import Workers
 from kerasbook.learner import learner
-from kerasbook.learner.feedback import head, render
 
 from rich.console import Console
 from rich.progress_bar import ProgressBar
@@ -38,7 +38,7 @@ class Watch:
         self.current: Exercise | None = None
 
     def changed_files(self) -> list[Path]:
-        """The Python files that were saved since the last call."""
+        """Returns the Python files that were saved since the last call."""
         changed = []
         for path in sorted(self.folder.rglob("*.py")):
             with contextlib.suppress(OSError):
@@ -49,7 +49,7 @@ class Watch:
         return changed
 
     def check(self, path: Path, everything: bool = False) -> None:
-        """Check the answers of a file that are new since they were last checked."""
+        """Checks the answers of a file that are new since they were last checked."""
         try:
             answers = learner.answers_in(path, self.exercises)
         except learner.LearnerError as error:
@@ -86,7 +86,7 @@ class Watch:
         return False
 
     def bar(self, progress: learner.Progress) -> None:
-        """The progress bar, and the keys."""
+        """Shows the progress bar, and the keys."""
         total, passed = len(self.exercises), progress.passed(self.exercises.values())
         table = Table.grid(padding=(0, 1))
         table.add_row(
@@ -95,7 +95,7 @@ class Watch:
         self.console.print(table)
 
     def hint(self) -> None:
-        """The next hint to the answer that was checked last."""
+        """Shows the next hint to the answer that was checked last."""
         if not self.current:
             self.console.print("save an answer first: a hint belongs to the last one checked")
             return
@@ -106,14 +106,14 @@ class Watch:
             self.console.print(f"  The last. `kerasbook solution {self.current.name} --give-up`")
 
     def list(self) -> None:
-        """All exercises, those passed with a tick."""
+        """Shows all exercises, those passed with a tick."""
         progress = learner.Progress.of(self.folder)
         for exercise in self.exercises.values():
             done = progress.entries.get(exercise.name, {}).get("passed")
             self.console.print(f"{'✓' if done else '·'} {exercise.name}: {head(exercise)}")
 
     def key(self, pressed: str) -> bool:
-        """Act on a key; False to end."""
+        """Acts on a key; returns False to end."""
         if pressed == "h":
             self.hint()
         elif pressed == "l":
@@ -125,7 +125,7 @@ class Watch:
 
 
 def without_answers(source: str, exercises: dict[str, Exercise]) -> str:
-    """A file's program less the exercises' functions: its imports and helpers."""
+    """Returns a file's program less the exercises' functions: its imports and helpers."""
     import ast
 
     tree = ast.parse(source)
@@ -134,7 +134,7 @@ def without_answers(source: str, exercises: dict[str, Exercise]) -> str:
 
 
 def watch(folder: Path, exercises: dict[str, Exercise], workers: Workers, console: Console) -> None:
-    """Check what is there, then at every save, until q or Ctrl-C."""
+    """Checks what is there, then at every save, until q or Ctrl-C."""
     state = Watch(folder, exercises, workers, console)
     console.print(f"watching {folder.resolve()}; save a file to have it checked")
     for path in state.changed_files():

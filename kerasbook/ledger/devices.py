@@ -98,7 +98,7 @@ def _(draw):
 
 
 def work() -> None:
-    """What a worker does: trains on the data in a folder, and saves the weights, if the chief."""
+    """Works as one of the workers: trains on the data in a folder; the chief saves the weights."""
     from kerasbook.ledger import PLANTED, planted
 
     end_with_launcher()
@@ -152,7 +152,7 @@ class Seen(keras.metrics.Metric):
         self.times.assign_add(tf.reduce_sum(tf.one_hot(y, self.times.shape[0]), axis=0))
 
     def result(self):
-        """The number of numbers."""
+        """Returns the number of numbers."""
         return tf.reduce_sum(tf.convert_to_tensor(self.times))
 
 

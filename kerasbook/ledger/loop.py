@@ -111,7 +111,7 @@ def _(draw):
 
 # --- mistakes to be seen --------------------------------------------------------------------
 
-mutant(0, training.total_loss, ", *model.losses", "", "regularisation left out", by="L2")
+mutant(0, training.total_loss, ", *penalties", "", "regularisation left out", by="L2")
 mutant(
     0,
     training.total_loss,

@@ -13,12 +13,12 @@ import tensorflow as tf
 
 
 def mean_absolute_error(y, p):
-    """|p − y|."""
+    """Returns |p − y|."""
     return np.mean(np.abs(p - y)), np.sign(p - y) / p.size
 
 
 def huber(y, p, delta=1.0):
-    """Half the square for errors up to delta, a straight line beyond."""
+    """Returns half the square for errors up to delta, a straight line beyond."""
     error = p - y
     near = np.abs(error) <= delta
     losses = np.where(near, error**2 / 2, delta * (np.abs(error) - delta / 2))
@@ -26,57 +26,57 @@ def huber(y, p, delta=1.0):
 
 
 def log_cosh(y, p):
-    """log cosh(p − y): like half the square near zero, like the distance far away."""
+    """Returns log cosh(p − y): like half the square near zero, like the distance far away."""
     return np.mean(np.log(np.cosh(p - y))), np.tanh(p - y) / p.size
 
 
 def binary_cross_entropy(y, p):
-    """−y log p − (1 − y) log(1 − p), from probabilities."""
+    """Returns −y log p − (1 − y) log(1 − p), from probabilities."""
     losses = -y * np.log(p) - (1 - y) * np.log(1 - p)
     return np.mean(losses), (p - y) / (p * (1 - p)) / p.size
 
 
 def cross_entropy(y, p):
-    """−Σ y log p over the classes, from probabilities; Keras first divides p by its sum."""
+    """Returns −Σ y log p over the classes, from probabilities; Keras first divides p by its sum."""
     total = p.sum(axis=1, keepdims=True)
     losses = -np.sum(y * np.log(p / total), axis=1)
     return np.mean(losses), (y.sum(axis=1, keepdims=True) / total - y / p) / len(p)
 
 
 def cross_entropy_from_logits(y, z):
-    """−Σ y log softmax(z) over the classes, for rows y of shares that add up to 1."""
+    """Returns −Σ y log softmax(z) over the classes, for rows y of shares that add up to 1."""
     probabilities = chapter2.softmax(z)
     return np.mean(-np.sum(y * np.log(probabilities), axis=1)), (probabilities - y) / len(z)
 
 
 def smooth(y, share):
-    """Takes a share from the truth, and gives it to all classes in equal parts."""
+    """Returns the truth less a share, which all classes get in equal parts."""
     return (1 - share) * y + share / y.shape[1]
 
 
 def smooth_binary(y, share):
-    """The same for two classes of which one is written down."""
+    """Returns the same for two classes of which one is written down."""
     return (1 - share) * y + share / 2
 
 
 def kl_divergence(y, p):
-    """Σ y log(y / p) over the classes."""
+    """Returns Σ y log(y / p) over the classes."""
     return np.mean(np.sum(y * np.log(y / p), axis=1)), -y / p / len(p)
 
 
 def hinge(y, p):
-    """max(0, 1 − y p), for y = ±1."""
+    """Returns max(0, 1 − y p), for y = ±1."""
     return np.mean(np.maximum(1 - y * p, 0)), np.where(y * p < 1, -y, 0) / p.size
 
 
 def squared_hinge(y, p):
-    """Its square."""
+    """Returns its square."""
     short = np.maximum(1 - y * p, 0)
     return np.mean(short**2), -2 * y * short / p.size
 
 
 def poisson(y, p):
-    """p − y log p, for counts y; Keras adds a little to p, against the logarithm of 0."""
+    """Returns p − y log p, for counts y; Keras adds a little to p, against the logarithm of 0."""
     return np.mean(p - y * np.log(p + 1e-7)), (1 - y / (p + 1e-7)) / p.size
 
 

@@ -56,13 +56,15 @@ def _(draw):
 
 
 def dense(x, weights):
-    """The chapters' last layers: dense, bend, dense; four weights."""
+    """Returns the chapters' last layers: dense, bend, dense; four weights."""
     kernel, bias, last_kernel, last_bias = weights
     return tf.nn.relu(x @ kernel + bias) @ last_kernel + last_bias
 
 
 def convolutional(x, weights, padding):
-    """Chapter 3: convolution, bend and pooling, twice; a third convolution; two dense layers."""
+    """Returns chapter 3's: convolution, bend and pooling, twice; a third convolution; two dense
+    layers.
+    """
     for number in range(0, 6, 2):
         x = tf.nn.relu(chapter3.conv2d(x, *weights[number : number + 2], padding=padding))
         x = chapter3.max_pool(x) if number < 4 else x
@@ -89,7 +91,7 @@ _convolutional_claim(
 
 
 def look(x, memory, weights, heads, mask):
-    """Attention of x on a memory, one head after the other; six weights."""
+    """Returns attention of x on a memory, one head after the other; six weights."""
     of_query, query_bias, of_both, both_bias, of_result, result_bias = weights
     queries = tf.split(x @ of_query + query_bias, heads, axis=-1)
     keys, values = tf.split(memory @ of_both + both_bias, 2, axis=-1)
@@ -99,12 +101,12 @@ def look(x, memory, weights, heads, mask):
 
 
 def places_of(words):
-    """Each token's number (n, time) within its word, counted from 0."""
+    """Returns each token's number (n, time) within its word, counted from 0."""
     return np.array([[sum(row[:t] == row[t]) for t in range(len(row))] for row in words])
 
 
 def transformer(tokens, words, weights, heads, causal, memory=None, memory_words=None):
-    """Chapter 6's Stack with one block; weights: an iterator over them in Keras' order."""
+    """Returns chapter 6's Stack with one block; weights: an iterator over them in Keras' order."""
 
     def take(count):
         return [next(weights) for _ in range(count)]
@@ -131,7 +133,7 @@ def transformer(tokens, words, weights, heads, causal, memory=None, memory_words
 
 
 def pronouncer(inputs, weights):
-    """Chapter 6's encoder and decoder, with two heads."""
+    """Returns chapter 6's encoder and decoder, with two heads."""
     letters, letter_words, before, before_words = inputs
     weights = iter(weights)
     memory = transformer(letters, letter_words, weights, 2, causal=False)
@@ -140,7 +142,7 @@ def pronouncer(inputs, weights):
 
 
 def writer(text, weights):
-    """Chapter 6's decoder alone, with two heads."""
+    """Returns chapter 6's decoder alone, with two heads."""
     weights = iter(weights)
     x = transformer(text, np.ones_like(text), weights, 2, causal=True)
     return x @ next(weights) + next(weights)

@@ -17,13 +17,13 @@ EPSILON = 1e-7
 
 
 def nesterov(w, g, step, velocity, decay=0.75):
-    """Momentum, and then one step further with the new velocity."""
+    """Returns a step of momentum, and then one step further with the new velocity."""
     velocity = decay * velocity - RATE * g
     return w + decay * velocity - RATE * g, (velocity,)
 
 
 def centred_rmsprop(w, g, step, mean_square, mean, velocity, decay=0.75):
-    """RMSProp that divides by the spread of the gradients, with momentum."""
+    """Returns RMSProp that divides by the spread of the gradients, with momentum."""
     mean_square = decay * mean_square + (1 - decay) * g**2
     mean = decay * mean + (1 - decay) * g
     velocity = 0.5 * velocity + RATE * g / np.sqrt(mean_square - mean**2 + EPSILON)
@@ -31,13 +31,13 @@ def centred_rmsprop(w, g, step, mean_square, mean, velocity, decay=0.75):
 
 
 def adagrad(w, g, step, total):
-    """Divides by the root of the sum of all squares so far."""
+    """Returns a step divided by the root of the sum of all squares so far."""
     total = total + g**2
     return w - RATE * g / np.sqrt(total + EPSILON), (total,)
 
 
 def adadelta(w, g, step, mean_square, mean_square_step, decay=0.75):
-    """Divides by the usual size of the gradient, and multiplies by that of the step."""
+    """Returns a step divided by the usual size of the gradient, times that of the step."""
     mean_square = decay * mean_square + (1 - decay) * g**2
     change = g * np.sqrt(mean_square_step + EPSILON) / np.sqrt(mean_square + EPSILON)
     mean_square_step = decay * mean_square_step + (1 - decay) * change**2
@@ -45,14 +45,14 @@ def adadelta(w, g, step, mean_square, mean_square_step, decay=0.75):
 
 
 def adamax(w, g, step, mean, largest, beta_1=0.75, beta_2=BETA):
-    """Adam with a fading maximum in place of the root of the mean square."""
+    """Returns Adam with a fading maximum in place of the root of the mean square."""
     mean = beta_1 * mean + (1 - beta_1) * g
     largest = np.maximum(beta_2 * largest, np.abs(g))
     return w - RATE * mean / ((1 - beta_1**step) * (largest + EPSILON)), (mean, largest)
 
 
 def adamw(w, g, step, mean, mean_square, weight_decay=0.25):
-    """Adam, after the weights were shortened: the decay does not go through the means."""
+    """Returns Adam, after the weights were shortened: the decay does not go through the means."""
     w = w - RATE * weight_decay * w
     betas = {"beta_1": 0.75, "beta_2": BETA}
     w, (_, *memory) = chapter2.adam(w, g, (step - 1, mean, mean_square), RATE, **betas)
@@ -60,7 +60,7 @@ def adamw(w, g, step, mean, mean_square, weight_decay=0.25):
 
 
 def amsgrad(w, g, step, mean, mean_square, largest, beta_1=0.75, beta_2=BETA):
-    """Adam that divides by the largest mean square so far."""
+    """Returns Adam that divides by the largest mean square so far."""
     mean = beta_1 * mean + (1 - beta_1) * g
     mean_square = beta_2 * mean_square + (1 - beta_2) * g**2
     largest = np.maximum(largest, mean_square)
@@ -69,7 +69,7 @@ def amsgrad(w, g, step, mean, mean_square, largest, beta_1=0.75, beta_2=BETA):
 
 
 def nadam(w, g, step, mean, mean_square, beta_1=0.75, beta_2=BETA):
-    """Adam with Nesterov's look ahead; beta_1 grows from its half to itself."""
+    """Returns Adam with Nesterov's look ahead; beta_1 grows from its half to itself."""
 
     def beta(t):
         return beta_1 * (1 - 0.5 * 0.96**t)
@@ -84,7 +84,7 @@ def nadam(w, g, step, mean, mean_square, beta_1=0.75, beta_2=BETA):
 
 
 def lion(w, g, step, mean, beta_1=0.75, beta_2=0.875):
-    """Takes the sign alone: every weight moves by the learning rate."""
+    """Returns a step of the sign alone: every weight moves by the learning rate."""
     w = w - RATE * np.sign(beta_1 * mean + (1 - beta_1) * g)
     return w, (beta_2 * mean + (1 - beta_2) * g,)
 

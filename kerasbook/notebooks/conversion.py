@@ -29,12 +29,15 @@ def notebook_of(page: Page, minutes: int | None = None) -> Any:
     """
     cells = cells_of(page)
     cells[0].source += "\n\n" + how_to_run(page, cells, minutes)
-    notebook = library("nbformat").v4.new_notebook(cells=cells, nbformat=4, nbformat_minor=5)
-    notebook.metadata |= {
-        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
-        "language_info": {"name": "python"},
-        "kerasbook": {"source": source_of(page), "minutes": minutes},
-    }
+    nbformat = library("nbformat")
+    notebook = nbformat.v4.new_notebook(cells=cells, nbformat=4, nbformat_minor=5)
+    notebook.metadata = nbformat.from_dict(
+        {
+            "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+            "language_info": {"name": "python"},
+            "kerasbook": {"source": source_of(page), "minutes": minutes},
+        }
+    )
     return notebook
 
 

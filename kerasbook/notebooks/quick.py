@@ -16,21 +16,22 @@ from typing import Any
 
 import kerasbook.data
 import kerasbook.training
-from kerasbook.contents import QUICK
 from kerasbook.training import batches
 
 import tensorflow as tf
 
-_settings: dict[str, Any] = dict(QUICK)
+_settings: dict[str, Any] = {}
 
 
 def begin(settings: dict[str, Any], data: int | None) -> None:
     """Makes everything short that the cells below import.
 
     Args:
-        settings: keyword arguments of `main`; `epochs` and `examples` hold for `fit` too.
+        settings: keyword arguments of `main`; its `epochs` and `examples` hold for `fit` too, which
+            else has one epoch and 512 examples.
         data: to how many examples each part of a data set is cut; None leaves all.
     """
+    _settings.clear()
     _settings.update(settings)
     for name in kerasbook.data.__all__:
         if name.startswith("load") and data is not None:
@@ -54,9 +55,9 @@ def short_fit(fit: Callable) -> Callable:
     @functools.wraps(fit)
     def fit_shortly(model, train, *, epochs=1, **options):
         if batches.examples(train) is not None:
-            count = _settings["examples"]
+            count = _settings.get("examples", 512)
             train = tf.nest.map_structure(lambda array: array[:count], train)
-        epochs = min(epochs, _settings["epochs"])
+        epochs = min(epochs, _settings.get("epochs", 1))
         return fit(model, train, epochs=epochs, **{"jit": "off", **options})
 
     return fit_shortly

@@ -54,7 +54,7 @@ def outcome(function) -> str:
         return f"{type(error).__name__}: {lines[0].strip()}"
 
 
-RECORDED = {  # what kerasbook/errata_pytorch.py gave with PyTorch 2.13
+RECORDED = {  # what errata_pytorch.py gave with PyTorch 2.13
     1: "16 rows for 9 pictures",
     6: "RuntimeError: mat1 and mat2 shapes cannot be multiplied (1792x28 and 784x128)",
     7: "AssertionError: embed_dim must be divisible by num_heads",

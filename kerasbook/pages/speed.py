@@ -98,9 +98,7 @@ if __name__ == "__main__":
 
 # %%
 if __name__ == "__main__":
-    from kerasbook.bench.command import told
-
-    for line in told(results["against"]):
+    for line in results["against"]["in_words"]:
         print(line)
 
 # %% [markdown]
@@ -394,7 +392,7 @@ class HandMadeLSTM(layers.Layer):
         )
 
     def compute_output_shape(self, x_shape):
-        """(n, time, units), or (n, units)."""
+        """Returns (n, time, units), or (n, units)."""
         n, steps, _ = x_shape
         return (n, steps, self.units) if self.return_sequences else (n, self.units)
 

@@ -9,7 +9,7 @@ LARGEST = 1e100  # beyond it Matplotlib's own arithmetic may overflow
 
 
 def numbers(values: ArrayLike, name: str) -> np.ndarray:
-    """Return values as float64."""
+    """Returns values as float64."""
     try:
         return np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError) as error:
@@ -17,7 +17,7 @@ def numbers(values: ArrayLike, name: str) -> np.ndarray:
 
 
 def vector(values: ArrayLike, name: str) -> np.ndarray:
-    """Return values as (n,); a column (n, 1), as a model predicts it, is taken too."""
+    """Returns values as (n,); a column (n, 1), as a model predicts it, is taken too."""
     array = numbers(values, name)
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
@@ -27,7 +27,7 @@ def vector(values: ArrayLike, name: str) -> np.ndarray:
 
 
 def class_numbers(values: ArrayLike, name: str) -> np.ndarray:
-    """Return class numbers (n,) as integers from 0."""
+    """Returns class numbers (n,) as integers from 0."""
     array = numbers(values, name)
     if array.ndim == 2 and array.shape[1] > 1:
         raise ValueError(
@@ -41,7 +41,7 @@ def class_numbers(values: ArrayLike, name: str) -> np.ndarray:
 
 
 def same_length(first: np.ndarray, second: np.ndarray, names: str) -> None:
-    """Check that two arrays hold as many examples."""
+    """Checks that two arrays hold as many examples."""
     if len(first) != len(second):
         raise ValueError(
             f"{names} differ in length: {len(first)} and {len(second)}; pass the same examples"
@@ -49,7 +49,7 @@ def same_length(first: np.ndarray, second: np.ndarray, names: str) -> None:
 
 
 def all_finite(array: np.ndarray, name: str) -> None:
-    """Check that no value is NaN, infinite or too large to draw."""
+    """Checks that no value is NaN, infinite or too large to draw."""
     bad = np.count_nonzero(np.isnan(gaps(array)))
     if bad:
         raise ValueError(
@@ -59,12 +59,12 @@ def all_finite(array: np.ndarray, name: str) -> None:
 
 
 def gaps(values: np.ndarray) -> np.ndarray:
-    """Return values with NaN, a gap in a line, where Matplotlib could not place a point."""
+    """Returns values with NaN, a gap in a line, where Matplotlib could not place a point."""
     return np.where(np.abs(values) < LARGEST, values, np.nan)
 
 
 def number_of_classes(classes: Sequence[str] | None, *numbers: np.ndarray) -> int:
-    """Return how many classes there are: names given, or the largest number plus 1."""
+    """Returns how many classes there are: names given, or the largest number plus 1."""
     largest = max(int(array.max()) for array in numbers)
     count = largest + 1 if classes is None else len(classes)
     if largest >= count:
@@ -73,7 +73,7 @@ def number_of_classes(classes: Sequence[str] | None, *numbers: np.ndarray) -> in
 
 
 def names(values: ArrayLike, count: int, classes: Sequence[str] | None, argument: str) -> list[str]:
-    """Return a name for each of the count class numbers or strings."""
+    """Returns a name for each of the count class numbers or strings."""
     array = np.asarray(values)
     if array.dtype.kind in "OSU":
         names = [v.decode() if isinstance(v, bytes) else str(v) for v in array.ravel().tolist()]
@@ -87,7 +87,7 @@ def names(values: ArrayLike, count: int, classes: Sequence[str] | None, argument
 
 
 def titles(titles: Sequence[str] | None, default: str, count: int) -> list[str]:
-    """Return one title per picture: the given ones, or default with a number."""
+    """Returns one title per picture: the given ones, or default with a number."""
     if titles is None:
         return [f"{default}{number}" for number in range(count)]
     if len(titles) != count:

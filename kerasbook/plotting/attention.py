@@ -23,13 +23,14 @@ def plot_attention(
     titles: Sequence[str] | None = None,
     axes: Any = None,
 ) -> np.ndarray:
-    """Return the Axes (heads,) with the attention weights (heads, queries, keys) of each head.
+    """Returns the Axes (heads,) with the attention weights (heads, queries, keys) of each head.
 
     A row is a query, a column a key, and a dark square a large weight; all share the scale from 0
     to 1. `queries` and `keys` name the rows and columns, `titles` the heads.
 
-    ValueError: another shape, weights outside 0 to 1, more than 40 names on an axis, or names that
-    do not match.
+    Raises:
+        ValueError: another shape, weights outside 0 to 1, more than 40 names on an axis, or names
+            that do not match.
     """
     maps = arguments.numbers(weights, "weights")
     if maps.ndim != 3 or maps.size == 0:
@@ -75,11 +76,12 @@ def plot_attention(
 
 
 def plot_positions(encoding: ArrayLike, ax: Axes | None = None) -> Axes:
-    """Return the Axes with the encoding (positions, width): a row for each position.
+    """Returns the Axes with the encoding (positions, width): a row for each position.
 
     Blue and dark is negative, yellow and light positive.
 
-    ValueError: another shape, or values that are not finite.
+    Raises:
+        ValueError: another shape, or values that are not finite.
     """
     table = arguments.numbers(encoding, "encoding")
     if table.ndim != 2 or table.size == 0:

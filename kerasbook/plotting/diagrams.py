@@ -23,7 +23,7 @@ ON_TINT = "#000001"  # black under every style: boxes are pale under a dark one 
 
 
 def _canvas(height: float, ax: Axes | None, width: float = PAGE_WIDTH) -> Axes:
-    """Return Axes of width by height inches, in inches, without anything on it."""
+    """Returns Axes of width by height inches, in inches, without anything on it."""
     ax = page.one_axes(ax, width, height)
     ax.set(xlim=(0, width), ylim=(0, height), aspect="equal")
     ax.set_axis_off()
@@ -31,7 +31,7 @@ def _canvas(height: float, ax: Axes | None, width: float = PAGE_WIDTH) -> Axes:
 
 
 def _tint(colour: str, share: float = 0.18) -> tuple:
-    """Return a paler colour: white with a share of this one."""
+    """Returns a paler colour: white with a share of this one."""
     return tuple(1 - share * (1 - part) for part in to_rgb(colour))
 
 
@@ -41,7 +41,7 @@ def _text(ax: Axes, x: float, y: float, words: str, colour: str = "black", **opt
 
 
 def _box(ax, x, y, words, colour=BLUE, width=0.8, height=0.4, **options) -> None:
-    """Draw a box around x, y; options are of its text."""
+    """Draws a box around x, y; options are of its text."""
     shape = FancyBboxPatch(
         (x - width / 2, y - height / 2),
         width,
@@ -57,7 +57,7 @@ def _box(ax, x, y, words, colour=BLUE, width=0.8, height=0.4, **options) -> None
 
 
 def _circle(ax, x, y, sign, colour=GREY, size=0.28) -> None:
-    """Draw an operation: a sign in a circle."""
+    """Draws an operation: a sign in a circle."""
     shape = Ellipse(
         (x, y), size, size, facecolor=_tint(colour), edgecolor=colour, linewidth=1.3, zorder=3
     )
@@ -66,7 +66,7 @@ def _circle(ax, x, y, sign, colour=GREY, size=0.28) -> None:
 
 
 def _arrow(ax, *points, colour="black", head=True, style="-", over=None) -> None:
-    """Draw a line through points (x, y), its head at the last; at height `over` it is a bridge."""
+    """Draws a line through points (x, y), its head at the last; at height `over` it is a bridge."""
     colour = page.ink(ax) if colour == "black" else colour
     if over is not None:
         x, ground = points[0][0], ax.figure.get_facecolor()
@@ -92,7 +92,7 @@ def _arrow(ax, *points, colour="black", head=True, style="-", over=None) -> None
 
 
 def plot_unrolled(backward: bool = False, ax: Axes | None = None) -> Axes:
-    """Return the Axes: a recurrent network as a loop, and the same written out in time.
+    """Returns the Axes: a recurrent network as a loop, and the same written out in time.
 
     backward: also the way that the gradient takes, from the last step to the first.
     """
@@ -130,7 +130,7 @@ def plot_unrolled(backward: bool = False, ax: Axes | None = None) -> Axes:
 
 
 def plot_gru_cell(gates: int = 2, ax: Axes | None = None) -> Axes:
-    """Return the Axes: one step of a gated recurrent unit, from the old state to the new.
+    """Returns the Axes: one step of a gated recurrent unit, from the old state to the new.
 
     gates: 2 is the whole; 1 leaves the reset gate out, 0 the update gate too.
     """
@@ -156,13 +156,13 @@ def plot_gru_cell(gates: int = 2, ax: Axes | None = None) -> Axes:
 
 
 def _from_word(ax: Axes, x: float, row: float) -> None:
-    """Draw the word's arrow into the box at x."""
+    """Draws the word's arrow into the box at x."""
     _arrow(ax, (x, 0.42), (x, row - 0.25))
     _text(ax, x, 0.27, "$x_t$")
 
 
 def _draw_update_gate(ax: Axes, top: float, row: float, bridge: float) -> None:
-    """Draw the update gate, and the mixture of the old state and the candidate."""
+    """Draws the update gate, and the mixture of the old state and the candidate."""
     _arrow(ax, (0.48, top), (3.7, top))
     _box(ax, 4.75, top, r"mix:  $z\odot h_{t-1} + (1-z)\odot\tilde{h}$", ORANGE, 2.1, 0.42)
     _arrow(ax, (5.8, top), (6.2, top))
@@ -176,7 +176,7 @@ def _draw_update_gate(ax: Axes, top: float, row: float, bridge: float) -> None:
 
 
 def _draw_reset_gate(ax: Axes, top: float, row: float, bridge: float) -> None:
-    """Draw the reset gate on the way from the old state to the candidate."""
+    """Draws the reset gate on the way from the old state to the candidate."""
     _arrow(ax, (1.98, top), (1.98, row), (2.22, row), over=bridge)
     _arrow(ax, (3.6, top), (3.6, row + 0.14), over=bridge)
     _text(ax, 3.95, 0.5 * (row + bridge), "$h_{t-1}U_h$")
@@ -189,7 +189,7 @@ def _draw_reset_gate(ax: Axes, top: float, row: float, bridge: float) -> None:
 
 
 def plot_lstm_cell(ax: Axes | None = None) -> Axes:
-    """Return the Axes: one step of a long short-term memory, its cell along the top."""
+    """Returns the Axes: one step of a long short-term memory, its cell along the top."""
     ax = _canvas(3.2, ax)
     top, between, row, bus = 2.85, 2.05, 1.25, 0.55
     _text(ax, 0.3, top, "$c_{t-1}$")
@@ -229,7 +229,7 @@ def plot_lstm_cell(ax: Axes | None = None) -> Axes:
 
 
 def _matrix(ax, left, middle, values, cell=0.2, colour=BLUE, crossed=None) -> float:
-    """Draw a matrix (rows, columns), its values from 0 to 1 as tints; return its right edge."""
+    """Draws a matrix (rows, columns), its values from 0 to 1 as tints; return its right edge."""
     rows, columns = values.shape
     upper = middle + cell * rows / 2
     for (i, j), value in np.ndenumerate(values):
@@ -245,7 +245,7 @@ def _matrix(ax, left, middle, values, cell=0.2, colour=BLUE, crossed=None) -> fl
 def plot_attention_steps(
     query: ArrayLike, key: ArrayLike, value: ArrayLike, mask: Any = None, ax: Axes | None = None
 ) -> Axes:
-    """Return the Axes: scores, softmax and mixture, in the tints of the numbers given.
+    """Returns the Axes: scores, softmax and mixture, in the tints of the numbers given.
 
     query (queries, depth), key (keys, depth), value (keys, width), mask (queries, keys), True
     where a query may look. Up to six rows and columns are readable.
@@ -281,7 +281,7 @@ def plot_attention_steps(
 
 
 def plot_heads(heads: int = 4, ax: Axes | None = None) -> Axes:
-    """Return the Axes: attention with several heads, from the inputs to the output."""
+    """Returns the Axes: attention with several heads, from the inputs to the output."""
     ax = _canvas(2.3, ax)
     sources = {1.75: ("$X$", "queries"), 1.05: ("$Y$", "keys"), 0.35: ("$Y$", "values")}
     for y, (name, words) in sources.items():
@@ -306,7 +306,7 @@ def plot_heads(heads: int = 4, ax: Axes | None = None) -> Axes:
 
 
 def plot_encoder_decoder(blocks: int = 2, ax: Axes | None = None) -> Axes:
-    """Return the Axes: the Transformer that reads letters and says sounds."""
+    """Returns the Axes: the Transformer that reads letters and says sounds."""
     ax = _canvas(4.3, ax)
     left, right = 1.55, 4.7
     for x, parts, words in (
@@ -350,7 +350,7 @@ def plot_encoder_decoder(blocks: int = 2, ax: Axes | None = None) -> Axes:
 
 
 def _numbers(values: ArrayLike) -> str:
-    """Return a matrix of few numbers in lines of text."""
+    """Returns a matrix of few numbers in lines of text."""
     rows = np.atleast_2d(np.asarray(values, float))
     rows = rows.round(2) + 0.0  # no −0.00
     return "\n".join(" ".join(f"{value:5.2f}".replace("-", "−") for value in row) for row in rows)
@@ -359,12 +359,13 @@ def _numbers(values: ArrayLike) -> str:
 def plot_backpropagation(
     values: Mapping[str, ArrayLike], slopes: Mapping[str, ArrayLike], ax: Axes | None = None
 ) -> Axes:
-    """Return the Axes: a network of two layers as a graph, with its numbers.
+    """Returns the Axes: a network of two layers as a graph, with its numbers.
 
     values: "x", "W1", "s1", "a1", "W2", "z" and "loss", of two numbers each, weights (2, 2).
     slopes: the gradient of the loss for each of them but "x" and "loss", in its shape.
 
-    KeyError: one of the names is missing.
+    Raises:
+        KeyError: one of the names is missing.
     """
     ax = _canvas(2.6, ax)
     line, above = 1.0, 2.05
@@ -402,7 +403,7 @@ def plot_backpropagation(
 
 
 def plot_towers(rows: int = 64, ax: Axes | None = None) -> Axes:
-    """Return the Axes: a batch of so many rows on two devices, their gradients added up."""
+    """Returns the Axes: a batch of so many rows on two devices, their gradients added up."""
     ax = _canvas(2.5, ax)
     upper, middle, lower = 1.9, 1.25, 0.6
     _box(ax, 0.6, middle, f"batch:\n{rows} rows", GREY, height=0.5)
@@ -427,7 +428,7 @@ def plot_towers(rows: int = 64, ax: Axes | None = None) -> Axes:
 
 
 def plot_ring(counts: ArrayLike, ax: Axes | None = None) -> Axes:
-    """Return the Axes: a ring of devices, and how many summands each part has after every step.
+    """Returns the Axes: a ring of devices, and how many summands each part has after every step.
 
     counts: (steps + 1, devices, parts), whole numbers; two to five devices are readable.
     """

@@ -12,13 +12,14 @@ from matplotlib.figure import Figure
 
 
 def save(figure_or_axes: Any, path: str | os.PathLike[str]) -> Path:
-    """Return the path of the PNG, 150 dots per inch, to which the figure was written.
+    """Returns the path of the PNG, 150 dots per inch, to which the figure was written.
 
     Takes a Figure, an Axes or an array of Axes of one figure. The file appears whole or not at
     all, missing folders are made, and the same picture gives the same bytes. The figure is closed,
     even when writing fails; its Axes stay usable.
 
-    ValueError: no figure, or a name that does not end in .png.
+    Raises:
+        ValueError: no figure, or a name that does not end in .png.
     """
     import matplotlib.pyplot as plt
 

@@ -30,7 +30,7 @@ def plot_history(
     units: Mapping[str, str] | None = None,
     axes: Any = None,
 ) -> np.ndarray:
-    """Return the Axes (panels,) with the loss and each metric of one or several runs by epoch.
+    """Returns the Axes (panels,) with the loss and each metric of one or several runs by epoch.
 
     A history is what `fit` returns, ours or Keras', or its dictionary of one number per epoch.
     Training is solid and validation (`val_…`) dashed; a star marks the best validation value
@@ -41,8 +41,9 @@ def plot_history(
     `labels` names the runs, `metric` chooses panels ("loss", ["loss", "mae"]) and `units` adds
     a unit to a panel's label ({"mae": "mpg"}).
 
-    ValueError: a history without values, curves of one run that differ in length, an unknown
-    metric, or fewer axes than panels.
+    Raises:
+        ValueError: a history without values, curves of one run that differ in length, an unknown
+            metric, or fewer axes than panels.
     """
     if not histories:
         raise ValueError("plot_history needs at least one history: plot_history(history)")
@@ -89,7 +90,7 @@ def _curves(history: Any) -> Mapping[str, Any]:
 
 
 def _panels(runs: Sequence[Mapping[str, Any]], metric: str | Sequence[str] | None) -> list[str]:
-    """Return the names of the panels: the loss first, then as the runs list them."""
+    """Returns the names of the panels: the loss first, then as the runs list them."""
     known = list(dict.fromkeys(name.removeprefix("val_") for run in runs for name in run))
     known.sort(key=lambda name: name != "loss")
     if metric is None:
@@ -104,7 +105,7 @@ def _panels(runs: Sequence[Mapping[str, Any]], metric: str | Sequence[str] | Non
 
 
 def _drawn_curves(run: Mapping[str, Any], panels: Sequence[str]) -> dict[str, np.ndarray]:
-    """Return the curves of one run that the panels show, all of one length."""
+    """Returns the curves of one run that the panels show, all of one length."""
     curves = {}
     for name, values in run.items():
         if name.removeprefix("val_") not in panels:
@@ -128,7 +129,7 @@ def _drawn_curves(run: Mapping[str, Any], panels: Sequence[str]) -> dict[str, np
 
 
 def _epochs(history: Any, curves: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Return the epochs counted from 1; Keras keeps them from 0 and lets a run begin later."""
+    """Returns the epochs counted from 1; Keras keeps them from 0 and lets a run begin later."""
     count = max((len(values) for values in curves.values()), default=0)
     numbers = getattr(history, "epoch", None)
     if (
@@ -141,14 +142,14 @@ def _epochs(history: Any, curves: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 def _higher_is_better(name: str) -> bool | None:
-    """Return whether high values of the metric are good; None when the name does not tell."""
+    """Returns whether high values of the metric are good; None when the name does not tell."""
     if LOWER_IS_BETTER.search(name.lower()):
         return False
     return True if HIGHER_IS_BETTER.search(name.lower()) else None
 
 
 def _best_epoch(name: str, values: np.ndarray | None) -> int | None:
-    """Return the index of the first best value, or None."""
+    """Returns the index of the first best value, or None."""
     higher = _higher_is_better(name)
     if values is None or higher is None or not np.any(np.isfinite(values)):
         return None
@@ -163,7 +164,7 @@ def _draw_panel(
     labels: Sequence[str],
     unit: str | None,
 ) -> None:
-    """Draw one metric of every run."""
+    """Draws one metric of every run."""
     kinds: dict[str, Line2D] = {}
     rows: list[Line2D] = []
     star = None
@@ -244,13 +245,14 @@ def plot_lines(
     log: bool = False,
     ax: Axes | None = None,
 ) -> Axes:
-    """Return the Axes with one curve per entry of series, each in its own colour and style.
+    """Returns the Axes with one curve per entry of series, each in its own colour and style.
 
     `x` (n,) belongs to every curve; without it values are numbered from 1, and curves may differ
     in length. NaN, infinity and, with `log=True`, values at or below 0 are gaps. Without curves,
     `{}`, the Axes are labelled and empty, for the caller to draw on.
 
-    ValueError: curves without a finite value, or lengths that do not match `x`.
+    Raises:
+        ValueError: curves without a finite value, or lengths that do not match `x`.
     """
     if not isinstance(series, Mapping):
         raise ValueError('series must be a dictionary of curves: {"name": values}')
@@ -295,7 +297,7 @@ def plot_bands(
     y_label: str,
     ax: Axes | None = None,
 ) -> Axes:
-    """Return the Axes with one curve per entry of series (runs, n): the mean over the runs.
+    """Returns the Axes with one curve per entry of series (runs, n): the mean over the runs.
 
     The tint around a curve reaches from the lowest to the highest run. `x` (n,) belongs to every
     curve; without it values are numbered from 1.

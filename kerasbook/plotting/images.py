@@ -37,7 +37,7 @@ def plot_images(
     columns: int = 5,
     axes: Any = None,
 ) -> np.ndarray:
-    """Return the Axes (n,) with the pictures images (n, h, w), (n, h, w, 1) or (n, h, w, 3).
+    """Returns the Axes (n,) with the pictures images (n, h, w), (n, h, w, 1) or (n, h, w, 3).
 
     Values may have any range: whole numbers are taken as 0 to 255 and floats as 0 to 1 where they
     fit; anything else is stretched from the lowest to the highest value of this call.
@@ -46,8 +46,9 @@ def plot_images(
     which the model took for a coat. Its title is bold and coloured and its frame thick. `labels`
     and `predictions` (n,) are class numbers, named by `classes`, or strings.
 
-    ValueError: another shape, no picture or more than 200, values that are not finite, or labels
-    that do not match.
+    Raises:
+        ValueError: another shape, no picture or more than 200, values that are not finite, or
+            labels that do not match.
     """
     pictures = _pictures(images)
     count, height, width = pictures.shape[:3]
@@ -107,15 +108,16 @@ def plot_weights(
     titles: Sequence[str] | None = None,
     axes: Any = None,
 ) -> np.ndarray:
-    """Return the Axes (units,) with the weights of each unit or filter as a picture.
+    """Returns the Axes (units,) with the weights of each unit or filter as a picture.
 
     A dense kernel (inputs, units) needs the input's `shape` (h, w) or (h, w, channels). A
     convolution kernel (kh, kw, channels, filters) has its own. Several channels of one unit stand
     side by side in one picture, left to right, then down. All share one scale with 0 in the
     middle: blue and dark is negative, yellow and light is positive.
 
-    ValueError: a shape that does not hold the inputs, more than 200 pictures, values that are not
-    finite, or titles that do not match.
+    Raises:
+        ValueError: a shape that does not hold the inputs, more than 200 pictures, values that are
+            not finite, or titles that do not match.
     """
     array = arguments.numbers(kernel, "kernel")
     if array.size == 0:
@@ -180,13 +182,14 @@ def _tiles(channels: np.ndarray) -> np.ndarray:
 def plot_feature_maps(
     maps: ArrayLike, columns: int = 8, titles: Sequence[str] | None = None, axes: Any = None
 ) -> np.ndarray:
-    """Return the Axes (channels,) with the feature maps (h, w, channels) of one example.
+    """Returns the Axes (channels,) with the feature maps (h, w, channels) of one example.
 
     All share one scale, from the lowest to the highest activation, so that quiet channels look
     quiet. Titles default to the channel's number.
 
-    ValueError: another shape, more than 200 channels, values that are not finite, or titles that
-    do not match.
+    Raises:
+        ValueError: another shape, more than 200 channels, values that are not finite, or titles
+            that do not match.
     """
     array = arguments.numbers(maps, "maps")
     if array.ndim != 3 or array.size == 0:

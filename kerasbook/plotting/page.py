@@ -32,7 +32,7 @@ MOST_PICTURES = 200  # each picture is an Axes of some 50 ms
 
 
 def new_axes(rows: int, columns: int, width: float, height: float) -> np.ndarray:
-    """Return (rows, columns) Axes on a new figure of width by height inches."""
+    """Returns (rows, columns) Axes on a new figure of width by height inches."""
     # pyplot, and with it the choice of a backend, waits until a figure is wanted. Its figures are
     # the ones that Jupyter displays by itself.
     import matplotlib.pyplot as plt
@@ -44,7 +44,7 @@ def new_axes(rows: int, columns: int, width: float, height: float) -> np.ndarray
 
 
 def one_axes(ax: Axes | None, width: float = PAGE_WIDTH, height: float = 4.2) -> Axes:
-    """Return ax, or new Axes where it is None."""
+    """Returns ax, or new Axes where it is None."""
     if ax is None:
         return new_axes(1, 1, width, height)[0, 0]
     if not isinstance(ax, Axes):
@@ -53,7 +53,7 @@ def one_axes(ax: Axes | None, width: float = PAGE_WIDTH, height: float = 4.2) ->
 
 
 def given_axes(axes: Any, count: int) -> np.ndarray:
-    """Return the first count of the caller's Axes as a flat array."""
+    """Returns the first count of the caller's Axes as a flat array."""
     flat = np.array([axes], dtype=object) if isinstance(axes, Axes) else np.ravel(axes)
     if not all(isinstance(ax, Axes) for ax in flat):
         raise ValueError("axes must be a Matplotlib Axes or an array of them")
@@ -65,7 +65,7 @@ def given_axes(axes: Any, count: int) -> np.ndarray:
 def picture_axes(
     axes: Any, count: int, columns: int, aspect: float, caption: float = 0.26, bar: float = 0.0
 ) -> np.ndarray:
-    """Return count Axes without ticks for pictures whose height is aspect times their width.
+    """Returns count Axes without ticks for pictures whose height is aspect times their width.
 
     A new figure leaves `caption` inches above each picture and `bar` inches at the right.
     """
@@ -87,7 +87,7 @@ def picture_axes(
 
 
 def check_pictures(count: int, columns: int, remedy: str) -> None:
-    """Check that so many pictures can be drawn in so many columns."""
+    """Checks that so many pictures can be drawn in so many columns."""
     if count > MOST_PICTURES:
         raise ValueError(f"{count} pictures are more than {MOST_PICTURES}: pass a part, {remedy}")
     if columns < 1:
@@ -95,7 +95,7 @@ def check_pictures(count: int, columns: int, remedy: str) -> None:
 
 
 def label(ax: Axes, x_label: str, y_label: str, title: str | None = None) -> None:
-    """Label both axes and give ax the book's look: light grid, open frame, readable ticks."""
+    """Labels both axes and gives ax the book's look: light grid, open frame, readable ticks."""
     ax.set_xlabel(x_label, fontsize=LABEL_SIZE, parse_math=is_formula(x_label))
     ax.set_ylabel(y_label, fontsize=LABEL_SIZE, parse_math=is_formula(y_label))
     if title is not None:
@@ -109,7 +109,7 @@ def label(ax: Axes, x_label: str, y_label: str, title: str | None = None) -> Non
 
 
 def is_formula(text: str) -> bool:
-    """Return whether Matplotlib can read text with $formulas$; some prices and typos it cannot."""
+    """Returns whether Matplotlib can read text with $formulas$; some prices and typos it cannot."""
     try:
         for line in text.split("\n") if text.count("$") > 1 else []:
             MathTextParser("path").parse(line)
@@ -119,12 +119,12 @@ def is_formula(text: str) -> bool:
 
 
 def ink(ax: Axes, colour: str = BLACK) -> Any:
-    """Return colour, but in place of black what ax writes with: white under a dark style."""
+    """Returns colour, but in place of black what ax writes with: white under a dark style."""
     return ax.xaxis.label.get_color() if colour == BLACK else colour
 
 
 def count_from_1(ax: Axes) -> None:
-    """Give the x axis ticks at whole numbers; it begins at 0.5, so that 0 is never a tick."""
+    """Gives the x axis ticks at whole numbers; it begins at 0.5, so that 0 is never a tick."""
     ax.xaxis.set_major_locator(
         MaxNLocator(nbins=8, integer=True, min_n_ticks=1, steps=[1, 2, 5, 10])
     )
@@ -133,7 +133,7 @@ def count_from_1(ax: Axes) -> None:
 
 
 def room_for_text(ax: Axes, points: float = 5.2) -> int:
-    """Return how many characters of so many points fit into the part of the figure that ax has."""
+    """Returns how many characters of so many points fit into the part of the figure that ax has."""
     width, place = ax.get_window_extent().width, ax.get_subplotspec()
     if place is not None:  # a new figure is not laid out yet, only divided
         width = ax.figure.bbox.width / place.get_gridspec().ncols
@@ -141,7 +141,7 @@ def room_for_text(ax: Axes, points: float = 5.2) -> int:
 
 
 def legend_below(ax: Axes, *groups: Sequence[Any]) -> None:
-    """Put the legend under the x label, where it can hide neither data nor a title.
+    """Puts the legend under the x label, where it can hide neither data nor a title.
 
     Each group of handles begins a new line and takes as many columns as fit.
     """
@@ -184,7 +184,7 @@ def legend_below(ax: Axes, *groups: Sequence[Any]) -> None:
 
 
 def colour_bar(picture: Any, axes: Any, label: str) -> Any:
-    """Return a labelled colour bar beside axes."""
+    """Returns a labelled colour bar beside axes."""
     first = np.ravel(axes)[0]
     bar = first.figure.colorbar(picture, ax=axes, shrink=0.9, aspect=25, pad=0.02)
     bar.set_label(label, fontsize=LABEL_SIZE)
@@ -194,7 +194,7 @@ def colour_bar(picture: Any, axes: Any, label: str) -> Any:
 
 
 def marked(values: np.ndarray, offset: int) -> list[int]:
-    """Return where a line carries markers: every point of a short one, about eight of a long one.
+    """Returns where a line carries markers: every point of a short one, about eight of a long one.
 
     A point between two gaps is always marked, for no line would show it.
     """

@@ -20,14 +20,15 @@ def plot_confusion(
     classes: Sequence[str] | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Return the Axes with the confusion matrix: a row per true class, a column per predicted one.
+    """Returns the Axes with the confusion matrix: a row per true class, a column per predicted one.
 
     A cell holds the count and its share of the row, which also sets the shade; where cells are
     too small for text (from about 16 classes) a colour bar stands for them. `true` and
     `predicted` (n,) are class numbers. The title is the accuracy.
 
-    ValueError: scores in place of class numbers, lengths that differ, a class without a name, or
-    more than 100 classes.
+    Raises:
+        ValueError: scores in place of class numbers, lengths that differ, a class without a name,
+            or more than 100 classes.
     """
     true, predicted = (
         arguments.class_numbers(true, "true"),
@@ -91,11 +92,12 @@ def _write_cells(ax: Axes, table: np.ndarray, shares: np.ndarray) -> None:
 def plot_predictions(
     true: ArrayLike, predicted: ArrayLike, *, unit: str, ax: Axes | None = None
 ) -> Axes:
-    """Return the Axes with predicted against true values (n,) and the line where they are equal.
+    """Returns the Axes with predicted against true values (n,) and the line where they are equal.
 
     `unit` names what both are measured in ("mpg"). The title is the mean absolute error.
 
-    ValueError: lengths that differ, no values, or values that are not finite.
+    Raises:
+        ValueError: lengths that differ, no values, or values that are not finite.
     """
     true, predicted = arguments.vector(true, "true"), arguments.vector(predicted, "predicted")
     arguments.same_length(true, predicted, "true and predicted")
@@ -132,7 +134,7 @@ def plot_predictions(
 def plot_calibration(
     true: ArrayLike, probabilities: ArrayLike, bins: int = 10, ax: Axes | None = None
 ) -> Axes:
-    """Return the Axes with a reliability diagram: how often is the model right when it says p?
+    """Returns the Axes with a reliability diagram: how often is the model right when it says p?
 
     `true` (n,) are class numbers and `probabilities` (n, classes) rows that sum to 1; a vector
     (n,) is the probability of class 1. Examples are sorted by their confidence, the highest
@@ -140,8 +142,9 @@ def plot_calibration(
     expected calibration error: the mean over examples of |accuracy - mean confidence| of their
     bin (Guo et al., 2017, https://arxiv.org/abs/1706.04599). Counts stand above the bins.
 
-    ValueError: lengths that differ, class numbers outside the rows, rows that are not
-    probabilities, or bins outside 2 to 50.
+    Raises:
+        ValueError: lengths that differ, class numbers outside the rows, rows that are not
+            probabilities, or bins outside 2 to 50.
     """
     true = arguments.class_numbers(true, "true")
     rows = _probabilities(probabilities)

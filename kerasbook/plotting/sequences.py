@@ -22,12 +22,13 @@ def plot_gates(
     limits: tuple[float, float] = (0.0, 1.0),
     ax: Axes | None = None,
 ) -> Axes:
-    """Return the Axes with gates (steps, units) as a heat map: a column per word, a row per unit.
+    """Returns the Axes with gates (steps, units) as a heat map: a column per word, a row per unit.
 
     Dark is the lower of the `limits`, light the upper. `label` names the value at the colour bar.
 
-    ValueError: another shape, not one word per step, more than 80 words, or values that are not
-    finite.
+    Raises:
+        ValueError: another shape, not one word per step, more than 80 words, or values that are not
+            finite.
     """
     array = arguments.numbers(gates, "gates")
     if array.ndim != 2 or array.size == 0:
@@ -54,9 +55,10 @@ def plot_state_changes(
     y_label: str = "length of the change of the state",
     ax: Axes | None = None,
 ) -> Axes:
-    """Return the Axes with a bar per word, changes (steps,): blue above 0, orange below.
+    """Returns the Axes with a bar per word, changes (steps,): blue above 0, orange below.
 
-    ValueError: not one word per step, more than 80 words, or values that are not finite.
+    Raises:
+        ValueError: not one word per step, more than 80 words, or values that are not finite.
     """
     array = arguments.vector(changes, "changes")
     _check_words(words, array, "changes")
@@ -78,7 +80,7 @@ def plot_words(
     label: str,
     ax: Axes | None = None,
 ) -> Axes:
-    """Return the Axes with a word at each of the points (words, 2), its colour a value in 0 … 1.
+    """Returns the Axes with a word at each of the points (words, 2), its colour a value in 0 … 1.
 
     Orange is 0 and blue is 1; `label` names the value at the colour bar.
 
@@ -111,11 +113,12 @@ def plot_gradient_norms(
     y_label: str = "length of the gradient, log scale",
     ax: Axes | None = None,
 ) -> Axes:
-    """Return the Axes with one curve of gradient norms per network; entry k is k steps away.
+    """Returns the Axes with one curve of gradient norms per network; entry k is k steps away.
 
     The dotted line is 1: above it gradients have grown, below it shrunk. Zeros are gaps.
 
-    ValueError: no curves, or curves without a positive finite value.
+    Raises:
+        ValueError: no curves, or curves without a positive finite value.
     """
     if not norms:
         raise ValueError('norms must hold at least one curve: {"name": values}')

@@ -19,12 +19,13 @@ def plot_series(
     x_label: str = "time",
     ax: Axes | None = None,
 ) -> Axes:
-    """Return the Axes with one curve per entry of series over times (n,), numbers or datetime64.
+    """Returns the Axes with one curve per entry of series over times (n,), numbers or datetime64.
 
     The first curve, what was observed, is broad and grey; forecasts lie on it in colours. Times
     must rise; a gap between two of them that is longer than the commonest is a gap in the curves.
 
-    ValueError: no curves, times that do not rise, or curves of another length.
+    Raises:
+        ValueError: no curves, times that do not rise, or curves of another length.
     """
     if not isinstance(series, Mapping) or not series:
         raise ValueError('series must hold at least one curve: {"true": values}')
@@ -57,9 +58,10 @@ def plot_series(
 def plot_ladder(
     errors: Mapping[str, float], *, x_label: str = "mean absolute error", ax: Axes | None = None
 ) -> Axes:
-    """Return the Axes with one bar per method, the first on top, its error written at its end.
+    """Returns the Axes with one bar per method, the first on top, its error written at its end.
 
-    ValueError: no methods, or errors that are negative or not finite.
+    Raises:
+        ValueError: no methods, or errors that are negative or not finite.
     """
     if not errors:
         raise ValueError('errors must hold at least one method: {"persistence": 46.5}')

@@ -27,15 +27,16 @@ def plot_loss_surface(
     y_label: str,
     ax: Axes | None = None,
 ) -> Axes:
-    """Return the Axes with the contours of loss(x, y) and the paths that optimisers took on it.
+    """Returns the Axes with the contours of loss(x, y) and the paths that optimisers took on it.
 
     `loss` takes two arrays of one shape and works on each element, or takes two numbers (slower:
     some 6,600 calls). A path is (steps, 2), the first row its start; arrows show its direction.
     Levels are spaced by logarithm above the lowest value seen. The ranges (low, high) default to
     what holds the paths and the minimum; set them when a path diverges.
 
-    ValueError: a path that is not (steps, 2), a range that is not low < high, nothing to take a
-    range from, or a loss without finite values.
+    Raises:
+        ValueError: a path that is not (steps, 2), a range that is not low < high, nothing to take a
+            range from, or a loss without finite values.
     """
     tracks = {str(name): _path(path, str(name)) for name, path in paths.items()}
     if minimum is not None:

@@ -76,7 +76,7 @@ def without_nan(value: Any) -> Any:
 
 
 def check_resumed_flags(folder: Path, report: dict, resume: bool) -> None:
-    """A run goes on only with the flags it began with; the number of epochs may be another."""
+    """Checks that a run goes on with the flags it began with; epochs alone may differ."""
     file = folder / "checkpoint" / "flags.json"
     flags = {**report["parameters"], "mixed_precision": report["mixed_precision"]}
     flags.pop("epochs", None)

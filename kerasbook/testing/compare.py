@@ -11,14 +11,14 @@ import numpy as np
 import tensorflow as tf
 
 
-def outputs_and_gradients(function: Callable, *inputs: Any) -> list[tf.Tensor]:
+def outputs_and_gradients(function: Callable, *inputs: Any) -> list:
     """Returns function(*inputs), and the gradient of half its sum of squares for each input."""
-    inputs = [tf.constant(part) for part in inputs]
+    tensors = [tf.constant(part) for part in inputs]
     with tf.GradientTape() as tape:
-        tape.watch(inputs)
-        outputs = function(*inputs)
+        tape.watch(tensors)
+        outputs = function(*tensors)
         loss = tf.reduce_sum(outputs**2) / 2
-    return [outputs, *tape.gradient(loss, inputs)]
+    return [outputs, *tape.gradient(loss, tensors)]
 
 
 def largest_differences(names: Iterable, found: Sequence, expected: Sequence) -> dict[str, float]:

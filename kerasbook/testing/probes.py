@@ -47,7 +47,7 @@ DIFFERENCE = "largest difference"
 
 
 def causality(function: Callable, x: Any, limit: float = 1e-5) -> Finding:
-    """Does changing the future leave the outputs before it as they were?
+    """Returns whether changing the future leaves the outputs before it as they were.
 
     For every time t, all inputs from t on are changed, and the outputs before t compared.
 
@@ -72,7 +72,7 @@ def causality(function: Callable, x: Any, limit: float = 1e-5) -> Finding:
 def padding(
     function: Callable, x: Any, pad: float = 0, extra: int = 3, limit: float = 1e-5
 ) -> Finding:
-    """Do the outputs stay as they were when padding is appended?
+    """Returns whether the outputs stay as they were when padding is appended.
 
     Args:
         function: x → outputs (n, time, …), of which the first are compared, or (n, …) for all time
@@ -91,7 +91,7 @@ def padding(
 
 
 def permutation(function: Callable, x: Any, seed: int = 0, limit: float = 1e-5) -> Finding:
-    """Do the outputs change places as the inputs do, and otherwise stay as they were?
+    """Returns whether the outputs change places as the inputs do, and else stay as they were.
 
     This holds for attention without positions and without a causal mask: for it a word is a bag of
     letters. A model that is to know the order must fail here.
@@ -111,7 +111,7 @@ def permutation(function: Callable, x: Any, seed: int = 0, limit: float = 1e-5) 
 
 
 def start_loss(function: Callable, x: Any, y: Any, limit: float = 0.2) -> Finding:
-    """Is the loss before training near ln(classes), that of a model which knows nothing?
+    """Returns whether the loss before training is near ln(classes), that of knowing nothing.
 
     A much larger one means that the first weights are too large: the model is sure of itself
     without a reason, and training begins with unlearning. A smaller one means that the answer is
@@ -138,7 +138,7 @@ def overfits(
     learning_rate: float = 0.003,
     limit: float = 0.1,
 ) -> Finding:
-    """Can the model learn a few examples by heart? Its weights are put back afterwards.
+    """Returns whether the model can learn a few examples by heart; its weights are put back.
 
     A model that cannot has a gradient that does not arrive, a mask that hides what it needs, or
     targets that belong to other inputs.

@@ -1,6 +1,8 @@
 """The data of a run: arrays that lie on the device, or a data set, taken batch by batch."""
 
+import hashlib
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +14,9 @@ import tensorflow as tf
 
 
 def as_tensors(arrays):
-    """The arrays on the device; 64-bit floats become Keras' default float, as in `model.fit`."""
+    """Returns the arrays on the device; 64-bit floats become Keras' default float, as in
+    `model.fit`.
+    """
 
     def convert(array):
         tensor = tf.convert_to_tensor(array)
@@ -22,7 +26,7 @@ def as_tensors(arrays):
 
 
 def as_batches(data, name: str):
-    """`data` ready for a loop: a tuple of tensors (x, y[, sample_weight]), or a dataset."""
+    """Returns `data` ready for a loop: a tuple of tensors (x, y[, sample_weight]), or a dataset."""
     if isinstance(data, tf.data.Dataset):
         if data.cardinality() == tf.data.INFINITE_CARDINALITY:
             raise ArgumentError(f"{name} never ends: add .take(steps) to say how long an epoch is")
@@ -38,6 +42,8 @@ def as_batches(data, name: str):
             f"batches, not {type(data).__name__}; for a generator, use "
             "tf.data.Dataset.from_generator"
         )
+    for part, which in zip(data, ("x", "y", "sample_weight"), strict=False):
+        _refuse_ragged(part, f"{which} of {name}")
     data = tuple(as_tensors(_array_of_list(part)) for part in data)
     lengths = {len(array) for array in tf.nest.flatten(data)}
     if len(lengths) > 1:
@@ -45,6 +51,21 @@ def as_batches(data, name: str):
     if lengths == {0}:
         raise ArgumentError(f"{name} is empty: it has 0 examples")
     return data
+
+
+def _refuse_ragged(part, what: str) -> None:
+    """Ragged and sparse tensors have no rows that can be gathered."""
+    for array in tf.nest.flatten(part):
+        if isinstance(array, tf.RaggedTensor):
+            raise ArgumentError(
+                f"{what} is a ragged tensor: make it rectangular with .to_tensor(), and mask the "
+                "padding (Embedding(mask_zero=True), Masking)"
+            )
+        if isinstance(array, tf.SparseTensor) or hasattr(array, "tocoo"):
+            raise ArgumentError(
+                f"{what} is sparse: make it dense, with tf.sparse.to_dense(…) or "
+                ".toarray(), or pass a tf.data.Dataset of dense batches"
+            )
 
 
 def _kind(spec) -> str:
@@ -61,33 +82,50 @@ def _array_of_list(part):
 
 
 def examples(data) -> int | None:
-    """The number of examples in arrays; None for a dataset, which does not say."""
-    return None if isinstance(data, tf.data.Dataset) else len(tf.nest.flatten(data)[0])
+    """Returns the number of examples in arrays; None for a dataset, which does not say."""
+    return None if isinstance(data, tf.data.Dataset) else _rows(data)
+
+
+def _rows(arrays) -> int:
+    return len(tf.nest.flatten(arrays)[0])
 
 
 def steps_per_epoch(data, batch_size: int) -> int | None:
-    """The number of batches in an epoch; None for a dataset that does not say."""
+    """Returns the number of batches in an epoch; None for a dataset that does not say."""
     if isinstance(data, tf.data.Dataset):
         return int(data.cardinality()) if data.cardinality() >= 0 else None
-    return math.ceil(examples(data) / batch_size)
+    return math.ceil(_rows(data) / batch_size)
 
 
-def build(model, data) -> None:
-    """Gives the model its variables by showing it one batch, if it has none yet."""
-    if not model.built:
-        x = data.element_spec[0] if isinstance(data, tf.data.Dataset) else data[0]
-        model(tf.nest.map_structure(lambda a: tf.zeros([1, *a.shape[1:]], a.dtype), x))
+def build(model, data, batch_size: int) -> None:
+    """Gives the model its variables, if it has none yet, from the shapes of a batch alone.
+
+    As Keras does it: the call is traced and not run, so that no random number is drawn.
+    """
+    if all(layer.built for layer in model._flatten_layers()):
+        return
+    arrays = not isinstance(data, tf.data.Dataset)
+    x = data[0] if arrays else data.element_spec[0]
+
+    def spec(array):
+        rows = min(batch_size, array.shape[0]) if arrays else array.shape[0]
+        return tf.TensorSpec([rows, *array.shape[1:]], array.dtype)
+
+    call = tf.function(lambda x: model(x, training=False), autograph=False)
+    call.get_concrete_function(tf.nest.map_structure(spec, x))
 
 
 def batch_order(seed: int, epoch: int, examples: int, shuffle: bool = True) -> np.ndarray:
-    """The order in which an epoch takes its examples: it depends on (seed, epoch) alone."""
+    """Returns the order in which an epoch takes its examples: it depends on (seed, epoch) alone."""
     if not shuffle:
         return np.arange(examples, dtype=np.int32)
     return np.random.default_rng((seed, epoch)).permutation(examples).astype(np.int32)
 
 
 def as_dataset(data, batch_size, order=None):
-    """For `model.fit`: the batches that the tape loop takes, in the order that `order` says."""
+    """Returns, for `model.fit`, the batches that the tape loop takes, in the order that `order`
+    says.
+    """
     if data is None or isinstance(data, tf.data.Dataset):
         return data
 
@@ -119,7 +157,52 @@ class Batches:
         return steps_per_epoch(self.train, self.batch_size)
 
     def order_of(self, epoch: int) -> tf.Tensor | None:
-        """The order of an epoch's examples; None for a dataset, which brings its own."""
+        """Returns the order of an epoch's examples; None for a dataset, which brings its own."""
         if self.examples is None:
             return None
         return tf.constant(batch_order(self.seed, epoch, self.examples, self.shuffle))
+
+
+def make_batches(train, validation_data, batch_size: int, shuffle: bool, seed: int) -> Batches:
+    """Returns the data of a run, checked and on the device.
+
+    Raises:
+        ArgumentError: they have another form than `fit` takes.
+    """
+    train = as_batches(train, "train")
+    if validation_data is not None:
+        validation_data = as_batches(validation_data, "validation_data")
+    return Batches(train, validation_data, batch_size, shuffle, seed)
+
+
+NOT_CHECKED = "a tf.data.Dataset, not checked"
+ROWS_CHECKED = 1000
+
+
+def fingerprint(data) -> str:
+    """Returns what tells these arrays from others: shapes, dtypes, and a hash of up to 1,000 rows.
+
+    The rows are spread evenly over the data. Of a dataset nothing is known before it is read.
+    """
+    if isinstance(data, tf.data.Dataset):
+        return NOT_CHECKED
+    count = _rows(data)
+    rows = np.linspace(0, count - 1, min(ROWS_CHECKED, count)).astype(np.int32)
+    found = hashlib.sha256()
+    for array in tf.nest.flatten(data):
+        found.update(f"{array.dtype.name} {array.shape}".encode())
+        found.update(np.ascontiguousarray(tf.gather(array, rows).numpy()).tobytes())
+    return found.hexdigest()
+
+
+def take_inputs(x, batch_size: int) -> Iterator:
+    """Yields the inputs batch by batch, of arrays, lists of numbers, or a dataset."""
+    if isinstance(x, tf.data.Dataset):
+        for batch in x:
+            yield batch[0] if isinstance(batch, tuple) else batch
+        return
+    _refuse_ragged(x, "x")
+    x = as_tensors(_array_of_list(x))
+    for first in range(0, _rows(x), batch_size):
+        rows = slice(first, first + batch_size)
+        yield tf.nest.map_structure(lambda array, rows=rows: array[rows], x)

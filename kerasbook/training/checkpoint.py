@@ -11,7 +11,9 @@ import sys
 import time
 import zipfile
 from pathlib import Path
+from typing import NamedTuple
 
+from kerasbook.archives import SMALL, check_archive
 from kerasbook.files import atomic_path
 from kerasbook.interruption import termination
 
@@ -29,6 +31,18 @@ class CheckpointError(Exception):
     """A checkpoint that cannot be used; the message says why and what to do."""
 
 
+class Position(NamedTuple):
+    """A place within an epoch: after `step` steps, with the scores so far.
+
+    arrays: the metrics' values, under "metric"; in one that was read, all arrays of the file.
+    """
+
+    step: int
+    logs: dict
+    arrays: dict
+    path: Path | None = None
+
+
 class Checkpoint:
     """The files `folder/NAME.NUMBER.npz` of one run of `fit`; a folder of None saves nothing."""
 
@@ -37,12 +51,12 @@ class Checkpoint:
         self.model, self.callbacks = model, list(callbacks)
         self.settings = json.loads(json.dumps(settings, default=str))
         self.callback_states: list[dict] = []
-        self.within: dict | None = None  # where in the next epoch the run goes on
+        self.position: Position | None = None  # where in the next epoch the run goes on
         self.damaged: list[Path] = []
         self.saved_at, self.save_took = time.monotonic(), 0.0
 
     def files(self) -> list[Path]:
-        """What is saved, the oldest first: the number in the name tells, not the clock."""
+        """Returns what is saved, the oldest first: the number in the name tells, not the clock."""
         if self.folder is None or not self.folder.is_dir():
             return []
         pattern = re.compile(re.escape(self.model.name) + r"\.(\d+)\.npz")
@@ -50,45 +64,43 @@ class Checkpoint:
         return [path for _, path in sorted((int(match[1]), path) for match, path in found if match)]
 
     def variables(self):
-        """Weights, seeds of dropout and augmentation, and the optimizer's state."""
+        """Returns weights, seeds of dropout and augmentation, and the optimizer's state."""
         return [*self.model.variables, *self.model.optimizer.variables]
 
-    def wish(self) -> int:
-        """2: a signal came, save and stop; 1: save, the last time was a while ago; 0: go on."""
+    def is_due(self) -> bool:
+        """Returns whether to save now: after a signal, or if the last save was a while ago."""
         if termination.number:
-            return 2
-        if self.folder is None:
-            return 0
+            return True
         pause = max(SECONDS_BETWEEN_SAVES, self.save_took / SHARE_OF_TIME)
-        return int(time.monotonic() - self.saved_at >= pause)
+        return self.folder is not None and time.monotonic() - self.saved_at >= pause
 
     def save_within_epoch(self, history, step: int, logs: dict, metrics) -> None:
         """Saves after `step` steps of an epoch, if it is time; stops after a signal.
 
         `metrics` are the variables of the metrics, whose values so far are `logs`.
         """
-        wish = self.wish()
-        if wish:
+        stop = bool(termination.number)  # a signal that comes during the save is for the next look
+        if self.is_due():
             values = [np.asarray(variable) for variable in metrics]
-            self.save(history, {"step": step, "logs": logs, "metrics": values})
-        if wish == 2:
+            self.save(history, Position(step, logs, {"metric": values}))
+        if stop:
             raise KeyboardInterrupt
 
     def save_after_epoch(self, history, last: bool) -> None:
-        """The same after an epoch; certainly after the last."""
-        wish = self.wish()
-        if wish or last:
+        """Saves after an epoch, if it is time; certainly after the last."""
+        stop = bool(termination.number)
+        if self.is_due() or last:
             self.save(history)
-        if wish == 2:
+        if stop:
             raise KeyboardInterrupt
 
     def stop_if_asked(self) -> None:
-        """For `model.fit`, which cannot go on within an epoch: stops after a signal."""
-        if self.wish() == 2:
+        """Stops `model.fit`, which cannot go on within an epoch, after a signal."""
+        if termination.number:
             raise KeyboardInterrupt
 
-    def save(self, history, within: dict | None = None) -> None:
-        """Writes the state after whole epochs, or `within` the next one."""
+    def save(self, history, position: Position | None = None) -> None:
+        """Writes the state after whole epochs, or at a position within the next one."""
         if self.folder is None:
             return
         started = time.monotonic()
@@ -96,15 +108,14 @@ class Checkpoint:
         for i, callback in enumerate(self.callbacks):  # EarlyStopping(restore_best_weights=True)
             for j, weight in enumerate(getattr(callback, "best_weights", None) or ()):
                 arrays[f"callback {i} best weight {j}"] = np.asarray(weight)
-        if within:
-            arrays |= {f"metric {i}": value for i, value in enumerate(within["metrics"])}
-            within = {"step": within["step"], "logs": within["logs"]}
+        if position:
+            arrays |= {f"metric {i}": value for i, value in enumerate(position.arrays["metric"])}
         state = {
             "settings": self.settings,
             "history": history.history,
             "epoch": history.epoch,
             "seconds": history.seconds,
-            "within": within,
+            "within": position and {"step": position.step, "logs": position.logs},
             "stop_training": bool(self.model.stop_training),
             "callbacks": [_state(callback) for callback in self.callbacks],
             "arrays": list(arrays),
@@ -136,6 +147,11 @@ class Checkpoint:
         for name, mine in self.settings.items():
             if mine != state["settings"].get(name):
                 theirs = state["settings"].get(name)
+                if name == "data":
+                    raise CheckpointError(
+                        f"{path} belongs to a run on other data: some rows differ; take the same "
+                        "data, or another --output"
+                    )
                 raise CheckpointError(
                     f"{path} belongs to a run with another {name}: {_difference(theirs, mine)}"
                     "; take the same settings, or another --output"
@@ -145,7 +161,7 @@ class Checkpoint:
         history.seconds = state["seconds"]
         self.model.stop_training = state["stop_training"]
         if state["within"]:
-            self.within = state["within"] | {"arrays": arrays, "path": path}
+            self.position = Position(**state["within"], arrays=arrays, path=path)
         self.callback_states = state["callbacks"]
         for i, callback_state in enumerate(self.callback_states):
             prefix = f"callback {i} best weight "
@@ -183,17 +199,17 @@ class Checkpoint:
         return None
 
     def go_on_within_epoch(self, metrics) -> tuple[int, dict]:
-        """For the first epoch of a run that goes on: the steps done, and the scores so far.
+        """Returns the steps done and the scores so far, for the first epoch of a run that goes on.
 
         The state is put back once more, because `on_epoch_begin` has been called again by now,
         and a callback may have lowered the learning rate a second time.
         """
-        if self.within is None:
+        if self.position is None:
             return 0, {}
-        within, self.within = self.within, None
-        self._assign("variable", self.variables(), within["arrays"], within["path"])
-        self._assign("metric", metrics, within["arrays"], within["path"])
-        return within["step"], within["logs"]
+        position, self.position = self.position, None
+        self._assign("variable", self.variables(), position.arrays, position.path)
+        self._assign("metric", metrics, position.arrays, position.path)
+        return position.step, position.logs
 
     def _assign(self, kind: str, variables, arrays, path) -> None:
         saved = [arrays.get(f"{kind} {i}") for i in range(len(variables))]
@@ -217,6 +233,8 @@ class Checkpoint:
 def _read(path: Path) -> tuple[dict, dict]:
     """The arrays and the state in a checkpoint; raises whatever a damaged file brings about."""
     with zipfile.ZipFile(path) as file:
+        # Weights are hardly packed: nothing can be larger than its file, whatever it says.
+        check_archive(file, largest=2 * path.stat().st_size + SMALL, most_entries=100_000)
         wrong = file.testzip()  # NumPy alone may stop reading before it has seen the checksum
         if wrong:
             raise ValueError(f"the checksum of {wrong} is wrong")
@@ -245,7 +263,7 @@ def _difference(theirs, mine) -> str:
 
 
 def continue_files(callbacks, epochs: int) -> None:
-    """For a run that goes on after so many epochs: CSVLogger adds to the lines of these."""
+    """Lets CSVLogger add to the lines of a run that goes on after so many epochs."""
     for callback in callbacks:
         if isinstance(callback, keras.callbacks.CSVLogger) and not callback.append:
             callback.append = True

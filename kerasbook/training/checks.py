@@ -18,20 +18,20 @@ class ArgumentError(ValueError):
 
 
 def numbers(**named: int) -> None:
-    """Each must be a whole number of at least 1."""
+    """Checks that each is a whole number of at least 1."""
     for name, value in named.items():
         if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < 1:
             raise ArgumentError(f"{name} must be a whole number of at least 1, not {value!r}")
 
 
 def one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
-    """`value` must be one of `choices`."""
+    """Checks that `value` is one of `choices`."""
     if value not in choices:
         raise ArgumentError(f"{name} must be one of {', '.join(choices)}, not {value!r}")
 
 
 def scalar_loss(loss) -> None:
-    """A loss is one number; functions such as keras.losses.mean_squared_error give one per row."""
+    """Checks that a loss is one number; keras.losses.mean_squared_error gives one per row."""
     if loss.shape.rank != 0:
         raise ArgumentError(
             f"loss_fn returned the shape {loss.shape}, not one number: take an object such as "
@@ -40,7 +40,7 @@ def scalar_loss(loss) -> None:
 
 
 def scalar_metric(metric, result) -> None:
-    """A metric is one number per epoch."""
+    """Checks that a metric is one number per epoch."""
     if result.shape.rank != 0:
         raise ArgumentError(
             f"the metric {metric.name} is not one number but has the shape {result.shape}: "
@@ -48,8 +48,47 @@ def scalar_metric(metric, result) -> None:
         )
 
 
+def arguments(model, epochs, batch_size, loop, train_step, metrics, callbacks) -> list:
+    """Asks what can be asked of `fit`'s arguments without the data; returns the callbacks."""
+    numbers(epochs=epochs, batch_size=batch_size)
+    one_of("loop", loop, ("tape", "fit"))
+    metric_objects(metrics)
+    if loop == "tape":
+        replaced = ["train_step"] if train_step is None else []  # else it was chosen
+        steps_of_keras(model, *replaced, "test_step", "compute_loss", "compute_metrics")
+    return as_callbacks(callbacks, metrics, loop)
+
+
+def metrics_of_one_output(metrics, y_pred) -> None:
+    """Refuses metrics for a model with several outputs."""
+    if metrics and tf.nest.is_nested(y_pred):
+        raise ArgumentError(
+            "metrics are for one output, and the model has several (a dict or a list): leave them "
+            "out, or use loop='fit'"
+        )
+
+
+def steps_of_keras(model, *names: str) -> None:
+    """Refuses a model whose own methods of these names would not be called."""
+    for name in names:
+        own = getattr(type(model), name) is not getattr(keras.Model, name)
+        if own or name in vars(model):
+            raise ArgumentError(
+                f"{type(model).__name__} has a {name} of its own, which this loop would not call: "
+                "use loop='fit' (model.fit, model.evaluate), or pass train_step"
+            )
+
+
 def metric_objects(metrics) -> None:
-    """Metrics are objects, so that their names and meanings are plain."""
+    """Checks that metrics are objects, each with a name of its own: their meanings are plain."""
+    if isinstance(metrics, (str, dict, keras.metrics.Metric)):
+        raise ArgumentError(f"metrics takes a list, such as [keras.metrics.…], not {metrics!r}")
+    names = ["loss", *(metric.name for metric in metrics if hasattr(metric, "name"))]
+    for name in names:
+        if names.count(name) > 1:
+            raise ArgumentError(
+                f"two scores would be called {name!r}: give the metric another name, with name=…"
+            )
     for metric in metrics:
         if not isinstance(metric, keras.metrics.Metric):
             raise ArgumentError(
@@ -58,12 +97,14 @@ def metric_objects(metrics) -> None:
             )
 
 
-def callbacks(given, metrics, loop: str) -> list:
-    """The callbacks as a list; refuses those that must act after every batch.
+def as_callbacks(given, metrics, loop: str) -> list:
+    """Returns the callbacks as a list; refuses those that must act after every batch.
 
     `mode="auto"` is resolved here, from the metric that the callback monitors.
     """
-    given = list(given)
+    if isinstance(given, keras.callbacks.Callback):
+        given = [given]
+    given = list(given or ())
     directions = {metric.name: getattr(metric, "_direction", None) for metric in metrics}
     for callback in given:
         if not isinstance(callback, keras.callbacks.Callback):
@@ -104,7 +145,7 @@ def _refuse_batch_hooks(callback) -> None:
 
 
 def own_step(model, optimizer, loop: str) -> None:
-    """What a train_step of the caller's own cannot be combined with."""
+    """Refuses what a train_step of the caller's own cannot be combined with."""
     if loop == "fit":
         raise ArgumentError("model.fit cannot run a train_step of your own: use loop='tape'")
     if model.optimizer is not optimizer:
@@ -115,7 +156,9 @@ def own_step(model, optimizer, loop: str) -> None:
 
 
 def why_not_finite(stop, epoch: int, data) -> str:
-    """The message for a loss that became NaN or infinite: where, what before, likely causes."""
+    """Returns the message for a loss that became NaN or infinite: where, what before, likely
+    causes.
+    """
     step = "" if stop.step is None else f"at step {stop.step} "
     where = f"the loss became NaN or infinite {step}of epoch {epoch + 1}"
     if math.isnan(stop.last_loss):

@@ -1,6 +1,8 @@
 """Whether XLA compiles a run's steps, and which layers a GPU runs slowly."""
 
+import inspect
 import math
+from typing import Any
 
 from kerasbook.training.checks import one_of
 
@@ -12,7 +14,10 @@ STEPS_WORTH_COMPILING = {"recurrent": 150, "other": 2000}
 
 
 def use_jit(jit: str, model, steps: float = math.inf) -> bool:
-    """Whether to compile a run of so many steps with XLA; on a CPU only where that is quicker."""
+    """Returns whether to compile a run of so many steps: "on", "off", or "auto".
+
+    "auto" compiles where that is quicker. It must change nothing else: see `why_not_xla`.
+    """
     one_of("jit", jit, ("auto", "on", "off"))
     if jit != "auto":
         return jit == "on"
@@ -25,6 +30,69 @@ def use_jit(jit: str, model, steps: float = math.inf) -> bool:
     recurrent = any(word in kind for kind in kinds for word in ("RNN", "GRU"))
     slowed = any(word in kind for kind in kinds for word in ("Conv", "LSTM", "Attention"))
     return not slowed and steps >= STEPS_WORTH_COMPILING["recurrent" if recurrent else "other"]
+
+
+def why_not_xla(model, data, loss_fn, metrics, optimizer, train_step=None) -> str | None:
+    """Returns why XLA might change a run beyond rounding; None if it changes nothing else.
+
+    Compiled code draws other random numbers, reads past the end of a table instead of failing,
+    leaves assertions out and cannot call Python. So everything must be Keras' own, draw nothing,
+    and find the numbers of its rows among the rows it has.
+    """
+    if train_step is not None:
+        return "a train_step of your own"
+    loss = getattr(loss_fn.loss, "function", loss_fn.loss)
+    for each in (*model._flatten_layers(), loss, *metrics, optimizer):
+        if not _is_of_keras(each):
+            return f"{getattr(each, 'name', None) or 'the loss'}, which is not one of Keras' own"
+    for layer in model._flatten_layers():
+        if _draws(layer):
+            return f"the random numbers of {layer.name}"
+    return _why_not_indices(model, data, loss)
+
+
+def _is_of_keras(thing: Any) -> bool:
+    """Whether a layer, loss, metric or optimizer, with the functions in it, comes from Keras."""
+    kind = thing if inspect.isfunction(thing) else type(thing)
+    parts = [kind, *(part for part in vars(thing).values() if callable(part))]
+    modules = [getattr(part, "__module__", None) or type(part).__module__ for part in parts]
+    return all(module.partition(".")[0] == "keras" for module in modules)
+
+
+def _draws(layer) -> bool:
+    """Whether a layer draws random numbers in training."""
+    if layer._layers:  # those in it are asked themselves
+        return False
+    has_seed = any(v.name == "seed_generator_state" for v in layer.non_trainable_variables)
+    names = ("rate", "dropout", "recurrent_dropout")
+    rates = [getattr(layer, name) for name in names if hasattr(layer, name)]
+    return has_seed and (any(rates) or not rates)
+
+
+def _why_not_indices(model, data, loss) -> str | None:
+    """Returns which row numbers, ids or labels, are not known to be in range; None if all are."""
+    embeddings = [
+        layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.Embedding)
+    ]
+    sparse = "sparse" in (getattr(loss, "name", None) or getattr(loss, "__name__", ""))
+    if not (embeddings or sparse):
+        return None
+    if isinstance(data, tf.data.Dataset):
+        return "ids of a tf.data.Dataset, which may lie outside of their table"
+    first = model.layers[0] if isinstance(model, keras.Sequential) and model.layers else None
+    if embeddings and embeddings != [first]:
+        return f"the ids for {embeddings[0].name}, which may lie outside of it"
+    if embeddings and not _in_range(data[0], first.input_dim):
+        return f"ids outside of {first.name}"
+    if sparse and not _in_range(data[1], model.output_shape[-1]):
+        return "labels that are no class"
+    return None
+
+
+def _in_range(numbers, count: int) -> bool:
+    """Whether all are from 0 to count − 1."""
+    least, most = tf.reduce_min(numbers), tf.reduce_max(numbers)
+    return bool((least >= 0) & (tf.cast(most, tf.float64) < count))
 
 
 def without_cudnn(model) -> list[str]:

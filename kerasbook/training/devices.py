@@ -51,7 +51,7 @@ def logical_devices(count: int, kind: str | None = None) -> list[str]:
 
 
 def one_thread_per_operation() -> None:
-    """On a CPU of two cores, lets operations run side by side instead of each on both cores.
+    """Lets operations run side by side on a CPU of two cores, instead of each on both.
 
     For models with many small operations that do not wait for each other. Does nothing once
     TensorFlow has computed something, with a GPU, or with more cores, where it was not measured.
@@ -96,7 +96,7 @@ def strategy_of(model: keras.Model) -> tf.distribute.Strategy | None:
 
 
 def is_chief(strategy: tf.distribute.Strategy | None = None) -> bool:
-    """Whether this process is the one that prints and writes: True, if it is the only one."""
+    """Returns whether this process is the one that prints and writes; the only one is."""
     resolver = None if strategy is None else strategy.cluster_resolver
     if resolver is None or not resolver.task_type:
         return True

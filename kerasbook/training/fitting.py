@@ -15,12 +15,21 @@ from typing import Any
 
 from kerasbook.interruption import termination
 from kerasbook.training import checks, replicas
-from kerasbook.training.batches import Batches, as_batches, as_dataset, as_tensors, build, examples
+from kerasbook.training.batches import (
+    NOT_CHECKED,
+    as_batches,
+    as_dataset,
+    build,
+    fingerprint,
+    make_batches,
+    take_inputs,
+)
 from kerasbook.training.checkpoint import Checkpoint, CheckpointError, continue_files
-from kerasbook.training.compiling import use_jit, without_cudnn
+from kerasbook.training.compiling import use_jit, why_not_xla, without_cudnn
 from kerasbook.training.devices import in_scope, strategy_of
 from kerasbook.training.history import History, Interrupted, NonFiniteLoss
 from kerasbook.training.loops import NonFinite, make_loop
+from kerasbook.training.losses import as_loss, as_optimizer
 from kerasbook.training.progress import make_progress
 from kerasbook.training.step import make_test_step, make_train_step
 
@@ -79,25 +88,25 @@ def fit(
         NonFiniteLoss: the loss became NaN or infinite.
         Interrupted: Ctrl-C, with the model and History so far.
     """
-    train = as_batches(train, "train")
-    if validation_data is not None:
-        validation_data = as_batches(validation_data, "validation_data")
-    checks.numbers(epochs=epochs, batch_size=batch_size)
-    checks.one_of("loop", loop, ("tape", "fit"))
-    checks.metric_objects(metrics)
-    callbacks = checks.callbacks(callbacks, metrics, loop)
-    build(model, train)
-    batches = Batches(train, validation_data, batch_size, shuffle, seed)
-    compiled = _compile(model, batches, loss_fn, optimizer, metrics, epochs, jit, loop, train_step)
+    callbacks = checks.arguments(model, epochs, batch_size, loop, train_step, metrics, callbacks)
+    batches = make_batches(train, validation_data, batch_size, shuffle, seed)
+    build(model, batches.train, batch_size)
+    optimizer = as_optimizer(optimizer)
+    _check_devices(model, batches, loop, jit, train_step, optimizer, metrics)
+    shown = make_progress(progress, epochs, batches.steps)
+    compiled = _use_xla(jit, model, batches, epochs, loss_fn, metrics, optimizer, train_step, shown)
+    # Callbacks and the saved file learn what trains the model; in float16 the optimizer is wrapped,
+    # so that small gradients do not vanish (loss scaling).
+    model.compile(optimizer, loss_fn, metrics=list(metrics), jit_compile=compiled)
+    model.optimizer.build(model.trainable_variables)
     if train_step is None:
         train_step = _make_train_step(model, loss_fn)
+    else:
+        checks.own_step(model, optimizer, loop)
 
     history = History()
     saved = Checkpoint(checkpoint, model, callbacks, _settings(model, batches, optimizer))
-    first_epoch = _restore(saved, history, loop) if resume else saved.forget()
-    if strategy_of(model) is not None:
-        replicas.check_same_start(strategy_of(model), first_epoch, saved)
-    shown = make_progress(progress, epochs, batches.steps)
+    first_epoch = _restore(saved, history, loop, shown) if resume else saved.forget()
     recorder = _Recorder(history, shown, saved)
     callbacks.append(recorder)
     try:
@@ -105,11 +114,13 @@ def fit(
             if loop == "fit" and not model.stop_training:
                 _fit_by_keras(model, batches, epochs, first_epoch, callbacks)
             else:  # also a `fit` that had ended early: its callbacks put the best weights back
-                training = _make_loop(model, train_step, metrics, train, batch_size, compiled, True)
-                validating = _make_test_loop(model, loss_fn, metrics, validation_data, batch_size)
+                training = _make_loop(model, train_step, metrics, batches, compiled)
+                validating = _make_test_loop(
+                    model, loss_fn, metrics, batches.validation, batch_size
+                )
                 _fit_by_tape(model, batches, epochs, first_epoch, callbacks, training, validating)
     except NonFinite as stop:
-        message = checks.why_not_finite(stop, recorder.epoch, train)
+        message = checks.why_not_finite(stop, recorder.epoch, batches.train)
         raise NonFiniteLoss(message, history, stop.last_loss) from None
     except KeyboardInterrupt:
         raise Interrupted(model, history) from None
@@ -121,7 +132,8 @@ def fit(
 
 def _fit_by_tape(model, batches, epochs, first_epoch, callbacks, training, validating):
     """The loop over the epochs: each trains, validates and tells the callbacks, as Keras does."""
-    hooks = keras.callbacks.CallbackList(callbacks, model=model, epochs=epochs)
+    params = {"epochs": epochs, "steps": batches.steps, "verbose": 0}
+    hooks = keras.callbacks.CallbackList(callbacks, model=model, **params)
     hooks.on_train_begin()
     for epoch in range(first_epoch, epochs):
         if not model.stop_training:
@@ -213,27 +225,30 @@ class _Recorder(keras.callbacks.Callback):
 # --- what they need -----------------------------------------------------------------------
 
 
-def _compile(model, batches, loss_fn, optimizer, metrics, epochs, jit, loop, train_step) -> bool:
-    """Prepares the model as `model.compile` does; returns whether XLA compiles the steps.
-
-    It tells callbacks and the saved file what trains the model; in float16 it also wraps the
-    optimizer, so that small gradients do not vanish (loss scaling).
-    """
+def _check_devices(model, batches, loop, jit, train_step, optimizer, metrics) -> None:
+    """What cannot be done on several devices, and what is slow on a GPU."""
     strategy = strategy_of(model)
     if strategy is not None:
         replicas.check_options(loop, jit, train_step)
         replicas.check_data(batches)
         replicas.check_optimizer(strategy, model, optimizer, metrics)
-    compiled = strategy is None and use_jit(jit, model, epochs * (batches.steps or math.inf))
     if tf.config.get_visible_devices("GPU"):
         for note in without_cudnn(model):
             warnings.warn(note, stacklevel=4)
-    keras_loss = loss_fn if loop == "fit" or isinstance(loss_fn, keras.losses.Loss) else None
-    model.compile(optimizer, keras_loss, metrics=list(metrics), jit_compile=compiled)
-    model.optimizer.build(model.trainable_variables)
-    if train_step is not None:
-        checks.own_step(model, optimizer, loop)
-    return compiled
+
+
+def _use_xla(jit, model, batches, epochs, loss_fn, metrics, optimizer, train_step, shown) -> bool:
+    """Whether XLA compiles the steps; says once why not, where it would have been quicker."""
+    if strategy_of(model) is not None:
+        return False
+    if not use_jit(jit, model, epochs * (batches.steps or math.inf)):
+        return False
+    if jit == "auto":
+        why = why_not_xla(model, batches.train, as_loss(loss_fn), metrics, optimizer, train_step)
+        if why is not None:
+            shown.note(f"XLA is off, because of {why}; jit='on' (--jit on) compiles all the same")
+            return False
+    return True
 
 
 def _settings(model, batches, optimizer) -> dict:
@@ -245,20 +260,25 @@ def _settings(model, batches, optimizer) -> dict:
         "shuffle": batches.shuffle,
         "optimizer": config,
         "examples": batches.examples,
+        "data": fingerprint(batches.train),
         "dtype": model.dtype_policy.name,
     }
 
 
-def _restore(saved, history, loop) -> int:
+def _restore(saved, history, loop, shown) -> int:
     """Puts the saved state back; returns how many epochs are done."""
     first_epoch = saved.restore(history)
     if first_epoch:
         continue_files(saved.callbacks, first_epoch)
-    if saved.within and loop == "fit":
+    if saved.position and loop == "fit":
         raise CheckpointError(
             f"the run in {saved.folder} stopped within an epoch; model.fit goes on from whole "
             "ones only: take loop='tape' (--loop tape)"
         )
+    if history.epoch and saved.settings["data"] == NOT_CHECKED:
+        shown.note("whether the tf.data.Dataset is that of the run before was not checked")
+    if strategy_of(saved.model) is not None:
+        replicas.check_same_start(strategy_of(saved.model), first_epoch, saved)
     return first_epoch
 
 
@@ -267,21 +287,23 @@ def _make_train_step(model, loss_fn):
     return make_step(model, loss_fn, model.optimizer)
 
 
-def _make_loop(model, step, metrics, data, batch_size, jit=False, training=False):
-    """The loop that takes `step` over the data, on the device or the devices of the model."""
-    strategy = strategy_of(model)
-    if strategy is None:
-        return make_loop(step, metrics, data, batch_size, jit, training)
-    return replicas.ReplicaLoop(strategy, model, step, metrics, data, batch_size, training)
+def _make_loop(model, step, metrics, batches, jit):
+    """The loop that takes training steps, on the device or the devices of the model."""
+    data = batches.train, batches.batch_size
+    if strategy_of(model) is None:
+        return make_loop(step, metrics, *data, jit, training=True)
+    return replicas.ReplicaLoop(strategy_of(model), model, step, metrics, *data, training=True)
 
 
 def _make_test_loop(model, loss_fn, metrics, data, batch_size):
     """The loop that only measures, without XLA: compiling would take longer. None without data."""
     if data is None:
         return None
-    alone = strategy_of(model) is None
-    make_step = make_test_step if alone else replicas.make_replica_test_step
-    return _make_loop(model, make_step(model, loss_fn), metrics, data, batch_size)
+    strategy = strategy_of(model)
+    if strategy is None:
+        return make_loop(make_test_step(model, loss_fn), metrics, data, batch_size)
+    step = replicas.make_replica_test_step(model, loss_fn)
+    return replicas.ReplicaLoop(strategy, model, step, metrics, data, batch_size, training=False)
 
 
 # --- evaluate, predict --------------------------------------------------------------------
@@ -301,21 +323,22 @@ def evaluate(
     Args:
         data: arrays `(x, y)` or `(x, y, sample_weight)`, or a `tf.data.Dataset` of batches.
     """
+    checks.metric_objects(metrics)
+    checks.steps_of_keras(model, "test_step", "compute_loss", "compute_metrics")
     data = as_batches(data, "data")
-    build(model, data)
+    build(model, data, batch_size)
     *_, (_, scores) = _make_test_loop(model, loss_fn, metrics, data, batch_size).run_epoch()
     return scores
 
 
 def predict(model: keras.Model, x: Any, *, batch_size: int = 256) -> np.ndarray:
-    """Returns the model's outputs for the arrays `x` (examples, …), in order."""
-    x = as_tensors(x)
-    rows = examples(x)
+    """Returns the model's outputs for the inputs `x`, in order, as `model.predict` does.
 
-    @tf.function(autograph=False)
-    def forward(first):
-        batch = tf.nest.map_structure(lambda array: array[first : first + batch_size], x)
-        return model(batch, training=False)
-
-    outputs = [forward(tf.constant(first)) for first in range(0, rows, batch_size)]
+    Args:
+        x: arrays (examples, …), lists of numbers, or a `tf.data.Dataset` of batches: of inputs, or
+            of (inputs, targets, …).
+    """
+    checks.steps_of_keras(model, "predict_step")
+    forward = tf.function(lambda batch: model(batch, training=False), autograph=False)
+    outputs = [forward(batch) for batch in take_inputs(x, batch_size)]
     return tf.nest.map_structure(lambda *parts: tf.concat(parts, axis=0).numpy(), *outputs)

@@ -20,7 +20,7 @@ class History:
             self.history.setdefault(name, []).append(float(value))
 
     def last(self) -> dict[str, float]:
-        """The scores of the last epoch."""
+        """Returns the scores of the last epoch."""
         return {name: values[-1] for name, values in self.history.items()}
 
 

@@ -8,12 +8,13 @@ Python looks in a few times a second: to show progress, to notice a NaN, to hear
 import math
 import time
 
-from kerasbook.training.checks import ArgumentError, scalar_metric
+from kerasbook.training.checks import ArgumentError, metrics_of_one_output, scalar_metric
 
 import keras
 import tensorflow as tf
 
-SECONDS_PER_CALL = 0.2  # a compiled call should take about this long
+SECONDS_PER_CALL = 0.2  # a compiled call should take about this long;
+SECONDS_AT_MOST = 1.0  # with a dataset, whose batches may suddenly take longer, at most this
 
 # Every run compiles its loop afresh, once or twice. TensorFlow takes that for a mistake and warns.
 tf.get_logger().addFilter(lambda record: "tf.function retracing" not in record.getMessage())
@@ -41,6 +42,7 @@ class _Scores:
     def update(self, loss, x, y, y_pred):
         rows = tf.shape(tf.nest.flatten(x)[0])[0]
         self.loss.update_state(loss, sample_weight=rows)
+        metrics_of_one_output(self.metrics, y_pred)
         for metric in self.metrics:
             metric.update_state(y, y_pred)
 
@@ -63,24 +65,25 @@ class Loop:
         self.scores = _Scores(metrics)
         self.steps_per_call = 1
         self.last_loss = math.nan
+        self.more = True  # whether the data went on after the last call
 
     def variables(self):
-        """The scores so far, as variables."""
+        """Returns the scores so far, as variables."""
         return [v for each in (self.scores.loss, *self.scores.metrics) for v in each.variables]
 
     def start(self, request):
-        """The state before the first step: its number, the last finite loss, all finite?"""
+        """Returns the state before the first step: its number, the last finite loss, all finite?"""
         first, _, last_loss, fresh = tf.unstack(request)
         tf.cond(fresh > 0, lambda: (self.scores.reset(), 0)[1], lambda: 0)
         return tf.cast(first, tf.int32), tf.cast(last_loss, tf.float32), tf.constant(True)
 
-    def answer(self, number, last_loss, finite):
-        """The state after the last step, and the scores, as one row of numbers."""
-        state = [tf.cast(value, tf.float64) for value in (number, last_loss, finite)]
+    def answer(self, number, last_loss, finite, more=True):
+        """Returns the state after the last step, and the scores, as one row of numbers."""
+        state = [tf.cast(value, tf.float64) for value in (number, last_loss, finite, more)]
         return tf.concat([state, tf.cast(self.scores.stacked(), tf.float64)], axis=0)
 
     def take_step(self, batch, number, last_loss, **share):
-        """One step inside a compiled loop; returns the state after it."""
+        """Takes one step inside a compiled loop; returns the state after it."""
         x, y, *sample_weight = batch
         loss, y_pred = self.step(x, y, *sample_weight, **share)
         loss = tf.cast(loss, tf.float32)
@@ -88,12 +91,14 @@ class Loop:
         finite = tf.math.is_finite(loss) | (not self.training)  # a score may be infinite
         return number + 1, tf.where(finite, loss, last_loss), finite
 
-    def call(self, function, data, first: int, stop: int, fresh: bool):
+    def call(self, function, *data, first: int, stop: int, fresh: bool):
         """Runs one compiled call; returns (steps done, scores). Sets the length of the next."""
         started = time.perf_counter()
         # One row of numbers each way: converting five values costs as much as a small step.
         request = tf.constant([first, stop, self.last_loss, fresh], tf.float64)
-        number, self.last_loss, finite, *scores = function(data, request).numpy().tolist()
+        number, self.last_loss, finite, self.more, *scores = (
+            function(*data, request).numpy().tolist()
+        )
         number = int(number)
         seconds = time.perf_counter() - started
         if not finite:
@@ -118,9 +123,11 @@ class ArrayLoop(Loop):
         self.run_rest = self.make_run(self.rest, jit) if self.rest else None
 
     def make_run(self, rows: int, jit: bool):
-        """The compiled function that takes steps first … stop − 1 on batches of so many rows."""
+        """Returns the compiled function that takes steps first … stop − 1 on batches of so many
+        rows.
+        """
 
-        def run(order, request):
+        def run(arrays, order, request):
             stop = tf.cast(request[1], tf.int32)
 
             def go_on(number, last_loss, finite):
@@ -128,24 +135,23 @@ class ArrayLoop(Loop):
 
             def body(number, last_loss, finite):
                 chosen = tf.slice(order, [number * self.batch_size], [rows])
-                return self.take_rows(chosen, number, last_loss)
+                return self.take_rows(arrays, chosen, number, last_loss)
 
             return self.answer(*tf.while_loop(go_on, body, self.start(request)))
 
+        # The arrays are an argument: what a graph captures lives as long as TensorFlow keeps it.
         compiled = tf.function(run, jit_compile=jit, autograph=False)
+        arrays = tf.nest.map_structure(tf.TensorSpec.from_tensor, self.arrays)
         specs = tf.TensorSpec([self.examples], tf.int32), tf.TensorSpec([4], tf.float64)
-        return compiled.get_concrete_function(*specs)  # no search for the right trace at each call
+        # A concrete function: no search for the right trace at each call.
+        return compiled.get_concrete_function(arrays, *specs)
 
-    def take_rows(self, chosen, number, last_loss):
-        """One step on the chosen rows."""
-        return self.take_step(self.gather(chosen), number, last_loss)
-
-    def gather(self, chosen):
-        """The batch of these rows."""
-        return tf.nest.map_structure(lambda array: tf.gather(array, chosen), self.arrays)
+    def take_rows(self, arrays, chosen, number, last_loss):
+        """Takes one step on the chosen rows."""
+        return self.take_step(gather(arrays, chosen), number, last_loss)
 
     def run_epoch(self, order=None, first: int = 0):
-        """Yields (steps done, scores) a few times a second, and at the end of the epoch.
+        """Yields (steps done, scores) in one pass over the dataset, which brings its own order.
 
         A run that goes on within an epoch has taken the steps before `first`.
         """
@@ -153,10 +159,14 @@ class ArrayLoop(Loop):
         number = first
         while number < self.full:
             stop = min(number + self.steps_per_call, self.full)
-            number, scores = self.call(self.run_full, order, number, stop, number == 0)
+            number, scores = self.call_on(self.run_full, order, number, stop)
             yield number, scores
         if self.rest and number == self.full:
-            yield self.call(self.run_rest, order, number, number + 1, number == 0)
+            yield self.call_on(self.run_rest, order, number, number + 1)
+
+    def call_on(self, run, order, first: int, stop: int):
+        """Runs the steps first … stop − 1 of an epoch in one compiled call."""
+        return self.call(run, self.arrays, order, first=first, stop=stop, fresh=first == 0)
 
 
 class DatasetLoop(Loop):
@@ -170,11 +180,12 @@ class DatasetLoop(Loop):
         self.run_compiled = tf.function(self.run, autograph=False)
 
     def run(self, iterator, request):
-        """Takes steps until `request` says stop, or the dataset ends."""
-        stop = tf.cast(request[1], tf.int32)
+        """Takes steps until `request` says stop, the dataset ends, or its batches take long."""
+        stop, started = tf.cast(request[1], tf.int32), tf.timestamp()
 
         def go_on(number, last_loss, finite, more):
-            return (number < stop) & finite & more
+            in_time = tf.timestamp() - started < SECONDS_AT_MOST
+            return (number < stop) & finite & more & in_time
 
         def body(number, last_loss, finite, more):
             batch = iterator.get_next_as_optional()
@@ -185,15 +196,15 @@ class DatasetLoop(Loop):
             )
 
         state = (*self.start(request), tf.constant(True))
-        return self.answer(*tf.while_loop(go_on, body, state)[:3])
+        return self.answer(*tf.while_loop(go_on, body, state))
 
     def run_epoch(self, order=None, first: int = 0):
-        """The same for one pass over the dataset, which brings its own order."""
+        """Yields (steps done, scores) in one pass over the dataset, which brings its own order."""
         iterator = iter(self.dataset.skip(first) if first else self.dataset)
-        number = stop = first
-        while number == stop:  # fewer steps than asked for: the dataset has ended
-            stop = number + self.steps_per_call
-            number, scores = self.call(self.run_compiled, iterator, number, stop, number == 0)
+        number, self.more = first, True
+        while self.more:
+            request = {"first": number, "stop": number + self.steps_per_call, "fresh": number == 0}
+            number, scores = self.call(self.run_compiled, iterator, **request)
             if number == 0:
                 raise ArgumentError("the dataset gave no batch: is it empty, or used up?")
             if number == first:  # a run that goes on after the last step
@@ -201,8 +212,13 @@ class DatasetLoop(Loop):
             yield number, scores
 
 
+def gather(arrays, rows):
+    """Returns these rows of every array."""
+    return tf.nest.map_structure(lambda array: tf.gather(array, rows), arrays)
+
+
 def make_loop(step, metrics, data, batch_size: int, jit: bool = False, training: bool = False):
-    """The loop that takes `step` over `data`: arrays in a tuple, or a `tf.data.Dataset`."""
+    """Returns the loop that takes `step` over `data`: arrays in a tuple, or a `tf.data.Dataset`."""
     if isinstance(data, tf.data.Dataset):
         return DatasetLoop(step, metrics, data, jit, training)
     return ArrayLoop(step, metrics, data, batch_size, jit, training)

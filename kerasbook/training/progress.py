@@ -41,7 +41,7 @@ def _is_watched(kernel) -> bool:
 
 
 def describe(logs: dict) -> str:
-    """Scores in one line: loss 0.412  accuracy 0.853."""
+    """Returns scores in one line: loss 0.412  accuracy 0.853."""
     loss_first = sorted(logs, key=lambda name: (name.startswith("val_"), "loss" not in name))
     return "  ".join(f"{name} {float(logs[name]):.4g}" for name in loss_first)
 
@@ -64,8 +64,14 @@ class _Nothing:
     def epoch_end(self, epoch, logs):
         """Takes the scores of a whole epoch."""
 
+    def note(self, text):
+        """Takes a line that is said once."""
+
 
 class _Lines(_Nothing):
+    def note(self, text):
+        print(f"note: {text}", flush=True)
+
     def update(self, epoch, step, logs):
         self.last_step = step
 
@@ -113,6 +119,9 @@ class _Bar(_Nothing):
         self.bar.start()
         return self
 
+    def note(self, text):
+        self.bar.console.print(Text(f"note: {text}"))
+
     def __exit__(self, *error):
         self.bar.refresh()  # in a notebook `stop` does not
         self.bar.stop()
@@ -159,6 +168,9 @@ class _Plot(_Nothing):
     def __exit__(self, *error):
         if self.training:
             self.draw()
+
+    def note(self, text):
+        print(f"note: {text}")
 
     def update(self, epoch, step, logs):
         now = self.clock()

@@ -9,7 +9,8 @@ import functools
 from kerasbook.cluster import ClusterError
 from kerasbook.training.checks import ArgumentError
 from kerasbook.training.devices import is_chief
-from kerasbook.training.loops import ArrayLoop
+from kerasbook.training.loops import ArrayLoop, gather
+from kerasbook.training.losses import as_loss
 from kerasbook.training.step import total_loss
 
 import keras
@@ -18,7 +19,11 @@ import tensorflow as tf
 
 
 def check_options(loop: str, jit: str, train_step) -> None:
-    """Raises ArgumentError for an option of `fit` that works on one device only."""
+    """Checks that no option of `fit` was taken that works on one device only.
+
+    Raises:
+        ArgumentError: one was.
+    """
     if loop == "fit":
         raise ArgumentError(
             "model.fit gives every device the same weight in a short last batch, and fails with "
@@ -34,7 +39,11 @@ def check_options(loop: str, jit: str, train_step) -> None:
 
 
 def check_data(batches) -> None:
-    """Raises ArgumentError for a data set: every device takes its rows out of arrays."""
+    """Checks that the data are arrays, out of which every device takes its rows.
+
+    Raises:
+        ArgumentError: they are a data set.
+    """
     if any(isinstance(data, tf.data.Dataset) for data in (batches.train, batches.validation)):
         raise ArgumentError(
             "on several devices each takes its rows out of arrays: pass (x, y), not a Dataset"
@@ -42,7 +51,11 @@ def check_data(batches) -> None:
 
 
 def check_optimizer(strategy, model, optimizer, metrics) -> None:
-    """Raises ArgumentError for an optimizer or metrics that cannot work on these devices."""
+    """Checks that optimizer and metrics can work on these devices.
+
+    Raises:
+        ArgumentError: one of them cannot.
+    """
     inner = getattr(optimizer, "inner_optimizer", optimizer)
     several = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
     if several and model.dtype_policy.name == "mixed_float16" and _clips(optimizer):
@@ -62,9 +75,9 @@ def check_optimizer(strategy, model, optimizer, metrics) -> None:
 
 
 def check_same_start(strategy, epochs: int, saved) -> None:
-    """All workers of a cluster go on from the same checkpoint; only the chief writes new ones."""
+    """Checks that all workers go on from the same checkpoint; only the chief writes new ones."""
     if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
-        here = 10**6 * epochs + (saved.within["step"] if saved.within else 0)
+        here = 10**6 * epochs + (saved.position.step if saved.position else 0)
         if here != int(make_as_first(strategy)(here)):
             raise ClusterError(
                 "the workers found different checkpoints: --output must be a folder that all share"
@@ -77,7 +90,8 @@ def check_same_start(strategy, epochs: int, saved) -> None:
 
 
 def rows_of(replica: int, rows: int, replicas: int) -> tuple[int, int]:
-    """The rows first … stop − 1 of a batch that a replica takes: as equal in number as can be.
+    """Returns the rows first … stop − 1 of a batch that a replica takes: as equal in number as can
+    be.
 
     Replica 0 always has a row; of a short last batch others may have none.
     """
@@ -87,11 +101,12 @@ def rows_of(replica: int, rows: int, replicas: int) -> tuple[int, int]:
 
 
 def make_replica_step(model, loss_fn, optimizer):
-    """The training step of one replica; `share`, of the batch's loss, is that of its rows.
+    """Returns the training step of one replica; `share`, of the batch's loss, is that of its rows.
 
     The loss of a batch is the sum of share · loss over the replicas, penalties included: the
     shares add up to 1. So its gradient is the sum of the replicas' gradients.
     """
+    loss_fn = as_loss(loss_fn)
 
     def train_step(x, y, sample_weight=None, *, share):
         with tf.GradientTape() as tape:
@@ -109,7 +124,8 @@ def make_replica_step(model, loss_fn, optimizer):
 
 
 def make_replica_test_step(model, loss_fn):
-    """The same without a change."""
+    """Returns the test step of one replica: the same without a change."""
+    loss_fn = as_loss(loss_fn)
 
     def test_step(x, y, sample_weight=None, *, share):
         y_pred = model(x, training=False)
@@ -120,7 +136,7 @@ def make_replica_test_step(model, loss_fn):
 
 
 def part_of_loss(model, loss_fn, y, y_pred, sample_weight, share):
-    """This replica's part of the batch's loss, a scalar: share · (loss of its rows + penalties)."""
+    """Returns this replica's part of the batch's loss: share · (loss of its rows + penalties)."""
     if _divides_by_weight(loss_fn) and sample_weight is not None:
         weight = tf.reduce_sum(sample_weight)
         total = sum_over_replicas(weight)
@@ -140,7 +156,7 @@ def part_of_loss(model, loss_fn, y, y_pred, sample_weight, share):
 
 
 def has_no_rows(batch) -> bool:
-    """Whether the replica whose step is being traced takes nothing of this batch."""
+    """Returns whether the replica whose step is being traced takes nothing of this batch."""
     return tf.nest.flatten(batch)[0].shape[0] == 0
 
 
@@ -151,19 +167,19 @@ def _alone() -> tf.distribute.Strategy:
 
 
 def sum_over_replicas(values):
-    """The sum of a tensor, or of each of several, over the replicas; every one gets it."""
+    """Returns the sum of a tensor, or of each of several, over the replicas; every one gets it."""
     if tf.distribute.get_strategy().num_replicas_in_sync == 1:
         return values
     return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, values)
 
 
 def from_first(value):
-    """What replica 0 has in place of `value`, on every replica."""
+    """Returns what replica 0 has in place of `value`, on every replica."""
     return sum_over_replicas(tf.identity(value) if replica_number() == 0 else tf.zeros_like(value))
 
 
 def replica_number() -> int:
-    """The number of the replica whose step is being traced."""
+    """Returns the number of the replica whose step is being traced."""
     context = tf.distribute.get_replica_context()
     return int(tf.get_static_value(context.replica_id_in_sync_group))
 
@@ -194,7 +210,7 @@ def _clips(optimizer) -> bool:
 
 
 def times(gradients, share: float) -> list:
-    """Each times the share, and 0 for a share of 0; an embedding's stays a list of rows."""
+    """Returns each times the share, and 0 for a share of 0; an embedding's stays a list of rows."""
 
     def one(gradient):
         if isinstance(gradient, tf.IndexedSlices):
@@ -222,31 +238,33 @@ class ReplicaLoop(ArrayLoop):
         self.statistics = [v for v in others if "float" in v.dtype]
         super().__init__(step, metrics, arrays, batch_size, False, training)
 
-    def take_rows(self, chosen, number, last_loss):
-        """One step, in which every replica takes some of the chosen rows."""
+    def take_rows(self, arrays, chosen, number, last_loss):
+        """Takes one step, in which every replica takes some of the chosen rows."""
         rows, replicas = chosen.shape[0], self.strategy.num_replicas_in_sync
 
         def on_one(chosen, number, last_loss):
             first, stop = rows_of(replica_number(), rows, replicas)
             with tf.device(self.home):  # not a copy of all the data on every device
-                batch = self.gather(chosen[first:stop])
+                batch = gather(arrays, chosen[first:stop])
             return self.take_step(batch, number, last_loss, share=(stop - first) / rows)
 
         state = self.strategy.run(on_one, args=(chosen, number, last_loss))
         return [self.strategy.experimental_local_results(value)[0] for value in state]
 
     def variables(self):
-        """The scores so far: what they are over all replicas, for a checkpoint."""
+        """Returns the scores so far: what they are over all replicas, for a checkpoint."""
         return [_Sum(variable) for variable in super().variables()]
 
-    def call(self, function, data, first, stop, fresh):
-        """One compiled call; in a cluster of as many steps as the chief's clock suggests."""
+    def call(self, function, *data, first, stop, fresh):
+        """Runs one compiled call; in a cluster of as many steps as the chief's clock suggests."""
         if isinstance(self.strategy, tf.distribute.MultiWorkerMirroredStrategy):
             stop = int(self.as_first(stop))
-        return super().call(function, data, first, stop, fresh)
+        return super().call(function, *data, first=first, stop=stop, fresh=fresh)
 
     def run_epoch(self, order=None, first: int = 0):
-        """The same; before and after, what each replica has of its own is set in order."""
+        """Yields (steps done, scores); before and after, what each replica has of its own is set in
+        order.
+        """
         self.align()
         yield from super().run_epoch(order, first)
         self.align()

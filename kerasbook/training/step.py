@@ -5,22 +5,25 @@ step without the update.
 """
 
 from kerasbook.training import checks
+from kerasbook.training.losses import as_loss
 
 import tensorflow as tf
 
 
 def total_loss(model, loss_fn, y, y_pred, sample_weight=None):
-    """The scalar that is minimised: the data's loss plus the model's penalties (L2 and others)."""
+    """Returns the scalar that is minimised: the data's loss and the model's penalties (L2, …)."""
     if sample_weight is None:
         data_loss = loss_fn(y, y_pred)
     else:
         data_loss = loss_fn(y, y_pred, sample_weight)
     checks.scalar_loss(data_loss)
-    return tf.reduce_sum([data_loss, *model.losses])
+    penalties = [tf.cast(tf.reduce_sum(each), data_loss.dtype) for each in model.losses]
+    return tf.reduce_sum([data_loss, *penalties])
 
 
 def make_train_step(model, loss_fn, optimizer):
     """Returns `train_step(x, y, sample_weight=None) -> (loss, y_pred)`, which updates the model."""
+    loss_fn = as_loss(loss_fn)  # a plain function means what `model.compile` makes of it
 
     def train_step(x, y, sample_weight=None):
         with tf.GradientTape() as tape:
@@ -37,6 +40,7 @@ def make_train_step(model, loss_fn, optimizer):
 
 def make_test_step(model, loss_fn):
     """Returns `test_step(x, y, sample_weight=None) -> (loss, y_pred)`, which changes nothing."""
+    loss_fn = as_loss(loss_fn)
 
     def test_step(x, y, sample_weight=None):
         y_pred = model(x, training=False)

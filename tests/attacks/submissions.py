@@ -21,6 +21,7 @@ import textwrap
 from dataclasses import dataclass
 
 FULL = 4.0
+OUTSIDE = ("PermissionError", "FileNotFoundError")  # at level 1 what is outside is not there
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Attack:
     seconds: float  # limit of the exercise
     exercise: str  # "softened" or "gated"
     points: float
-    told: str  # must stand in the message
+    told: tuple[str, ...]  # one of them must stand in the message
     printed: str  # must stand in what it printed
 
 
@@ -45,6 +46,7 @@ def attack(
 ):
     """Add to the list."""
     required = (required,) if isinstance(required, str) else tuple(required)
+    told = (told,) if isinstance(told, str) else told
     text = textwrap.dedent(source).lstrip("\n")
     ATTACKS.append(Attack(name, required, text, seconds, exercise, points, told, printed))
 
@@ -122,7 +124,7 @@ inside(
     "stops_listening",
     "timeout",  # the next call can never be sent
     """
-    sys.modules["worker.solution"].next_message = lambda *args: time.sleep(60)
+    sys.modules["worker.execute"].next_message = lambda *args: time.sleep(60)
     socket.socket(fileno=os.dup(3)).shutdown(socket.SHUT_RD)
     return factor * np.tanh(values)
     """,
@@ -298,7 +300,7 @@ inside(
     """
     for name, module in list(sys.modules.items()):
         if name.startswith(("worker", "kerasbook")):
-            for attribute in ("pack", "as_outputs", "parse", "told", "first_difference", "grade"):
+            for attribute in ("pack", "as_outputs", "parse", "describe", "grade"):
                 if hasattr(module, attribute):
                     setattr(module, attribute, lambda *args, **kwargs: b"pass")
     """,
@@ -437,7 +439,7 @@ inside(
     return Hook()
     """,
 )
-inside("huge_result", ("protocol", "memory"), "return np.broadcast_to(0.0, (2**27,))")
+inside("huge_result", ("protocol", "memory"), "return np.broadcast_to(0.0, (2**27,))", seconds=10)
 inside(
     "changed_inputs",
     "fail",
@@ -531,11 +533,11 @@ inside(
     """,
 )
 inside("reads_the_reference", "error", "open(BOOK + '/exercises/chapter1/huber.py').read()")
-inside("lists_the_book", "error", "os.listdir(BOOK)", told="PermissionError")
+inside("lists_the_book", "error", "os.listdir(BOOK)", told=OUTSIDE)
 inside("reads_the_compiled_book", "error", "os.listdir(BOOK + '/exercises/__pycache__')")
-inside("reads_a_secret", "error", "open(DECOY + '/secret.txt').read()", told="PermissionError")
-inside("reads_git", "error", "open(DECOY + '/.git/HEAD').read()", told="PermissionError")
-inside("reads_passwords", "error", "open('/etc/passwd').read()", told="PermissionError")
+inside("reads_a_secret", "error", "open(DECOY + '/secret.txt').read()", told=OUTSIDE)
+inside("reads_git", "error", "open(DECOY + '/.git/HEAD').read()", told=OUTSIDE)
+inside("reads_passwords", "error", "open('/etc/passwd').read()", told=OUTSIDE)
 inside("reads_through_proc", "error", "open('/proc/self/root' + DECOY + '/secret.txt').read()")
 inside(
     "reads_through_a_link",
@@ -544,12 +546,12 @@ inside(
     os.symlink(DECOY + "/secret.txt", "link")
     open("link").read()
     """,
-    told="PermissionError",
+    told=OUTSIDE,
 )
 inside("hard_link", "error", "os.link(DECOY + '/secret.txt', 'mine')\nopen('mine', 'w')")
 inside("moves_a_secret", "error", "os.rename(DECOY + '/secret.txt', 'mine')")
-inside("lists_boxes", "error", "os.listdir(os.path.dirname(os.getcwd()))", told="PermissionError")
-inside("shared_memory", "error", "open('/dev/shm/kerasbook-decoy', 'w')", told="PermissionError")
+inside("lists_boxes", "error", "os.listdir(os.path.dirname(os.getcwd()))", told=OUTSIDE)
+inside("shared_memory", "error", "open('/dev/shm/kerasbook-decoy', 'w')", told=OUTSIDE)
 inside(
     "shared_memory_of_python",
     "error",
@@ -686,7 +688,7 @@ inside(
 )
 inside(
     "many_threads",
-    ("crash", "error"),  # ended by the keeper, or "can't start new thread"
+    ("crash", "error"),  # ended by the supervisor, or "can't start new thread"
     """
     for _ in range(2000):
         threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
@@ -754,7 +756,8 @@ inside(
     "crash",
     r"""
     import mmap
-    code = mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+    rights = mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC
+    code = mmap.mmap(-1, 4096, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, rights)
     code.write(b"\xb8\x14\x00\x00\x00\xcd\x80\xc3")  # eax = getpid of the 32-bit calls; int 0x80
     ctypes.CFUNCTYPE(ctypes.c_int)(ctypes.addressof(ctypes.c_char.from_buffer(code)))()
     """,
@@ -841,9 +844,89 @@ inside(
     "memory",
     """
     import mmap
-    held = mmap.mmap(-1, 2 * 2**30)
+    held = mmap.mmap(-1, 2 * 2**30, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     for start in range(0, len(held), 4096):
         held[start] = 1
+    time.sleep(60)
+    """,
+    seconds=8,
+)
+inside(
+    "shared_memory_let_go",
+    "error",  # the pages stay, and are nobody's
+    """
+    import mmap
+    held = mmap.mmap(-1, 2**30)
+    for start in range(0, len(held), 2**26):
+        held[start : start + 2**26] = b"x" * 2**26
+        held.madvise(mmap.MADV_DONTNEED, start, 2**26)
+    print("holds", held[0], held[-1])
+    """,
+    seconds=8,
+    told="PermissionError",
+)
+inside(
+    "shared_memory_of_zeros",
+    "error",
+    """
+    import mmap
+    held = mmap.mmap(os.open("/dev/zero", os.O_RDONLY), 2**20, prot=mmap.PROT_READ)
+    print("holds", held[0])
+    """,
+    told="Error",
+)
+inside(
+    "buffers_of_sockets",
+    "error",
+    """
+    held = []
+    for _ in range(60):
+        held += socket.socketpair()
+        held[-1].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2**22)
+        held[-1].setblocking(False)
+        held[-1].send(b"x" * 2**22)
+    """,
+    told="PermissionError",
+)
+inside(
+    "open_files_of_a_thread",
+    "fail",
+    """
+    def alone():
+        print("found", libc.syscall(436, 1000, 2000, 2), flush=True)
+    thread = threading.Thread(target=alone)
+    thread.start()
+    thread.join()
+    """,
+    printed="found -1",
+)
+inside(
+    "memory_of_the_kernel",
+    "fail",  # pages in pipes, larger pipes, sockets' buffers, filters, rules, swap, locks
+    """
+    import fcntl
+    reading, writing = os.pipe()
+    calls = [(278, writing, 0, 0, 0), (275, reading, 0, writing, 0, 1, 0), (276, reading, writing),
+             (40, writing, reading, 0, 1), (54, 3, 1, 7, 0, 0), (317, 1, 0, 0), (157, 22, 2, 0),
+             (444, 0, 0, 1), (445, 0, 0, 0, 0), (28, 0, 4096, 21), (72, writing, 1031, 2**20),
+             (157, 41, 0, 0, 0, 0)]
+    found = [call[0] for call in calls if libc.syscall(*call) != -1 or ctypes.get_errno() != 1]
+    print("found", found)
+    """,
+    printed="found []",
+)
+inside(
+    "memory_made_read_only",
+    "memory",  # what may no longer be written to is held all the same
+    """
+    import mmap
+    held = []
+    for _ in range(48):
+        held.append(mmap.mmap(-1, 2**25, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
+        for start in range(0, 2**25, 4096):
+            held[-1][start] = 1
+        here = ctypes.addressof(ctypes.c_char.from_buffer(held[-1]))
+        libc.mprotect(ctypes.c_void_p(here), 2**25, 1)
     time.sleep(60)
     """,
     seconds=8,
@@ -904,7 +987,7 @@ inside(
 )
 inside(
     "removed_but_open_in_a_thread",
-    "memory",  # a thread can have open files that its process does not show
+    "memory",  # a thread could have open files that its process does not show
     """
     def hide():
         libc.syscall(436, 1000, 2000, 2)  # close_range with its own copy of the open files
@@ -994,12 +1077,12 @@ inside(
 
 # Destroying
 
-inside("removes_a_tree", "error", "import shutil\nshutil.rmtree(DECOY)", told="PermissionError")
+inside("removes_a_tree", "error", "import shutil\nshutil.rmtree(DECOY)", told=OUTSIDE)
 inside("removes_a_file", "error", "os.unlink(DECOY + '/course/gradebook.csv')")
 inside("cuts_a_file", "error", "os.truncate(DECOY + '/course/gradebook.csv', 0)")
 inside("writes_a_file", "error", "open(DECOY + '/course/gradebook.csv', 'a')")
-inside("opens_a_mode", "error", "os.chmod(DECOY + '/secret.txt', 0o777)", told="PermissionError")
-inside("closes_a_mode", "error", "os.chmod(DECOY, 0)", told="PermissionError")
+inside("opens_a_mode", "error", "os.chmod(DECOY + '/secret.txt', 0o777)", told=OUTSIDE)
+inside("closes_a_mode", "error", "os.chmod(DECOY, 0)", told=OUTSIDE)
 inside("changes_times", "error", "os.utime(DECOY + '/secret.txt', (1, 1))")
 inside("changes_owner", "error", "os.chown(DECOY + '/secret.txt', 1, 1)")
 inside("adds_attribute", "error", "os.setxattr(DECOY + '/secret.txt', 'user.x', b'1')")

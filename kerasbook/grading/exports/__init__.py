@@ -8,6 +8,7 @@ from importlib.metadata import distributions
 from pathlib import Path
 
 from kerasbook.exercises.exercise import Exercise
+from kerasbook.grading.text import cleaned
 from kerasbook.program import UserError
 
 
@@ -22,7 +23,7 @@ def read_record(path: Path) -> dict:
         ExportError: it cannot be read, or is no record.
     """
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = cleaned(json.loads(path.read_text(encoding="utf-8")))
         known = [record[name] for name in ("learner", "notes", "needs_attention")]
         known += record["questions"].items()
     except OSError as error:

@@ -127,9 +127,9 @@ def result(record: dict) -> dict:
 
 def failed_result(points: dict[str, float]) -> dict:
     """The result where the grader itself failed: an error for each question, name → most points."""
-    told = "the grader failed, which is no fault of yours; see the log of this step"
+    message = "the grader failed, which is no fault of yours; see the log of this step"
     return whole(
-        {"name": name, "status": "error", "message": told, "score": 0.0} for name in points
+        {"name": name, "status": "error", "message": message, "score": 0.0} for name in points
     ) | {"max_score": sum(points.values())}
 
 

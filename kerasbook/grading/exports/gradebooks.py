@@ -10,8 +10,9 @@ import csv
 from collections.abc import Iterable
 from pathlib import Path
 
-from kerasbook.grading.classroom import table
 from kerasbook.grading.exports import ExportError
+from kerasbook.grading.tables import table
+from kerasbook.grading.text import escaped_name
 
 CANVAS = ["Student", "ID", "SIS User ID", "SIS Login ID", "Section"]
 
@@ -33,7 +34,7 @@ def read_roster(path: Path) -> dict[str, dict[str, str]]:
         raise ExportError(f'{path}: a column "learner" is needed, and no column twice')
     roster = {}
     for row in rows:
-        learner = row.pop("learner")
+        learner = escaped_name(row.pop("learner"))
         if learner in roster:
             raise ExportError(f"{path}: {learner!r} stands there twice")
         roster[learner] = row

@@ -12,8 +12,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from kerasbook.exercises.exercise import Exercise
-from kerasbook.learner.feedback import head
+from kerasbook.exercises.exercise import Exercise, head
 
 EMPTY = re.compile(r"^( *)raise NotImplementedError.*$", re.MULTILINE)
 REGION = r"\1### BEGIN SOLUTION\n\1raise NotImplementedError\n\1### END SOLUTION"

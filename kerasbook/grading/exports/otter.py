@@ -10,9 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from kerasbook.exercises.exercise import Exercise
+from kerasbook.exercises.exercise import Exercise, head
 from kerasbook.grading.exports.nbgrader import notebook
-from kerasbook.learner.feedback import head
 
 TEST = '''\
 """The check of {name}."""

@@ -49,7 +49,8 @@ def parse(received: bytes | bytearray) -> tuple[dict, dict[str, np.ndarray], int
     arrays, start = {}, 4 + length
     for name, dtype, shape in listed:
         size = _size(dtype, shape)
-        piece = np.frombuffer(bytes(received[start : start + size]), dtype)
+        with memoryview(received) as whole:  # copied once: a slice would be a copy, too
+            piece = np.frombuffer(bytes(whole[start : start + size]), dtype)
         if dtype == "bool" and (piece.view("uint8") > 1).any():
             raise ProtocolError("a bool that is neither 0 nor 1")
         try:

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from kerasbook.exercises.exercise import Exercise, Inputs
-from kerasbook.grading.question import CaseResult, QuestionResult
+from kerasbook.grading.question import STATUSES, CaseResult, QuestionResult
+from kerasbook.grading.text import cut, printable
 
 import numpy as np
 from rich.console import Group, RenderableType
@@ -14,29 +15,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-MOST_LINES, MOST_OUTPUT = 8, 1500
-SHOWN = {
-    "fail": "not right",
-    "error": "an exception",
-    "timeout": "too slow",
-    "memory": "too much memory",
-    "crash": "the process ended",
-    "protocol": "no proper answer",
-    "missing": "not found",
-    "forbidden": "not allowed here",
-    "internal": "a fault of the grader, not yours",
-}
-
-
-def stars(exercise: Exercise) -> str:
-    """The difficulty: ★☆☆ to ★★★."""
-    return "★" * exercise.difficulty + "☆" * (3 - exercise.difficulty)
-
-
-def head(exercise: Exercise) -> str:
-    """Title, difficulty, minutes, points in a line."""
-    points = f"{exercise.points:g} point{'s' if exercise.points != 1 else ''}"
-    return f"{exercise.title} · {stars(exercise)} · {exercise.minutes} minutes · {points}"
+MOST_LINES = 8
 
 
 def one_line(result: QuestionResult) -> Text:
@@ -46,7 +25,7 @@ def one_line(result: QuestionResult) -> Text:
     text.append(result.name, style="bold")
     text.append(f"  {result.points:g} of {result.max_points:g}", style="default")
     if not passed:
-        text.append(f"  {SHOWN[result.status]}", style="default")
+        text.append(f"  {STATUSES[result.status]}", style="default")
     return text
 
 
@@ -61,7 +40,7 @@ def render(
     """
     parts: list[RenderableType] = [one_line(result)]
     if path:
-        place = Text(f"  {path}:{line}", style=f"link {path.resolve().as_uri()}")
+        place = Text(f"  {printable(str(path))}:{line}", style=f"link {path.resolve().as_uri()}")
         parts.append(place)
     case = next((one for one in result.cases if one.status != "pass"), None)
     if result.misconception:
@@ -79,15 +58,12 @@ def render(
 def _compared(exercise: Exercise, case: CaseResult) -> list[RenderableType]:
     """The inputs; then got and expected, and the tolerance."""
     assert case.case
-    calls = case.case.all_calls()
-    number = len(case.replies) - 1
-    parts: list[RenderableType] = [_inputs(calls[number])]
-    if case.difference and case.difference.output in case.replies[number].outputs:
-        name = case.difference.output
-        got, expected = case.replies[number].outputs[name], case.expected[number][name]
+    parts: list[RenderableType] = [_inputs(case.case.all_calls()[case.number])]
+    if case.difference and case.got is not None:
+        name, got, expected = case.difference.output, case.got, case.expected
         table = Table("", "got", "expected", box=None, padding=(0, 2))
         table.add_row(name, described(got), described(expected))
-        table.add_row("", lines_of(got), lines_of(expected))
+        table.add_row("", Text(lines_of(got)), Text(lines_of(expected)))
         parts.append(table)
         parts.append(
             Text(f"  tolerance: {exercise.atol:g} + {exercise.rtol:g} · |expected|", style="dim")
@@ -98,7 +74,7 @@ def _compared(exercise: Exercise, case: CaseResult) -> list[RenderableType]:
 def _inputs(inputs: Inputs) -> Table:
     table = Table(box=None, padding=(0, 2), show_header=False)
     for name, value in inputs.items():
-        table.add_row(name, described(value), lines_of(value))
+        table.add_row(name, described(value), Text(lines_of(value)))  # [nan] is no markup
     return table
 
 
@@ -117,14 +93,6 @@ def lines_of(value: Any) -> str:
         text = repr(value)
     lines = text.splitlines()
     return "\n".join(lines[:MOST_LINES] + (["…"] if len(lines) > MOST_LINES else []))
-
-
-def cut(text: str) -> str:
-    """Text without control characters, and with a word where it was cut."""
-    plain = "".join(c if c.isprintable() or c == "\n" else "·" for c in text.replace("\t", "    "))
-    if len(plain) > MOST_OUTPUT:
-        plain = f"{plain[:MOST_OUTPUT]}\n… cut: {len(plain) - MOST_OUTPUT} more characters"
-    return plain
 
 
 def indented(text: str) -> str:

@@ -14,6 +14,8 @@ from .wire import ProtocolError, pack, parse
 
 FILE = "solution.py"
 LONGEST = 2000
+# The box is full, or the memory.
+FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.ENOMEM)
 
 
 class Forbidden(Exception):
@@ -72,7 +74,7 @@ class Question:
             status = "missing" if isinstance(error, Missing) else "fail"
             return {"status": status, "message": str(error)[:LONGEST]}, {}
         except BaseException as error:  # SystemExit and KeyboardInterrupt are errors too
-            return {"status": status_of(error), "message": told(error)}, {}
+            return {"status": status_of(error), "message": describe(error)}, {}
 
     def load(self, fields, arrays):
         """Run the text of the submission, and find the function or class in it."""
@@ -153,12 +155,12 @@ def status_of(error: BaseException) -> str:
     names = {one.__name__ for one in type(error).__mro__}
     if names & {"MemoryError", "ResourceExhaustedError"}:
         return "memory"
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
-        return "memory"  # the box is full
+    if isinstance(error, OSError) and error.errno in FULL:
+        return "memory"
     return "error"
 
 
-def told(error: BaseException) -> str:
+def describe(error: BaseException) -> str:
     """An exception in a few lines, those of the learner's file only."""
     try:
         text = f"{type(error).__name__}: {error}"
@@ -169,6 +171,6 @@ def told(error: BaseException) -> str:
         for frame in traceback.extract_tb(error.__traceback__)[-50:]:
             if frame.filename == FILE:
                 lines.append(f"  line {frame.lineno}, in {frame.name}: {frame.line}")
-    if isinstance(error, PermissionError):
+    if isinstance(error, PermissionError | FileNotFoundError):
         lines.append("  Answers are checked without network, other programs, or files outside.")
     return "\n".join(lines[:1] + lines[1:][-6:])[:LONGEST]

@@ -1,0 +1,154 @@
+"""Records: what is kept of each learner, the teacher's key, and the files that hold them.
+
+Records are JSON, written whole or not at all, and hold nothing that differs from run to run (no
+times, no places in memory), so a class that was interrupted ends with the same bytes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import hmac
+import json
+import os
+import re
+import secrets
+from collections.abc import Iterable
+from pathlib import Path
+
+from kerasbook import __version__
+from kerasbook.exercises.exercise import Exercise
+from kerasbook.files import atomic_path
+from kerasbook.grading.question import QuestionResult
+from kerasbook.grading.submissions import Submission
+from kerasbook.program import UserError
+
+ADDRESS = re.compile(r"0x[0-9a-f]{6,}")
+LONGEST_NAME = 100  # bytes; a file name may have 255
+
+
+class GradingError(UserError):
+    """A class cannot be graded; the message has the remedy."""
+
+
+# Files
+
+
+def file_name(learner: str) -> str:
+    """Returns a learner's name as a harmless file name; other names give other file names."""
+    plain = re.sub(r"[^\w.@-]", "_", learner).lstrip(".-")
+    plain = plain.encode()[:LONGEST_NAME].decode(errors="ignore")
+    if plain == learner and not re.search(r"-[0-9a-f]{8}$", learner):
+        return plain
+    return f"{plain or 'learner'}-{hashlib.sha256(learner.encode()).hexdigest()[:8]}"
+
+
+def record_path(out: Path, learner: str) -> Path:
+    """Returns where a learner's record lies."""
+    return out / "records" / f"{file_name(learner)}.json"
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file for its owner's eyes only, whole or not at all."""
+    with atomic_path(path) as temporary:
+        # Half characters can come from a worker; no file can hold them.
+        write_private(temporary, text.encode("utf-8", errors="replace"))
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Write a file that only its owner may read, from its first byte on."""
+    path.unlink(missing_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with open(descriptor, "wb") as file:
+        file.write(content)
+
+
+def make_folders(out: Path) -> None:
+    """Make the folders of a class's results; records and feedback only for their owner."""
+    for folder in (out / "records", out / "feedback"):
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o700)
+
+
+def write_record(path: Path, record: dict) -> None:
+    """Write a record as JSON, the same record as the same bytes."""
+    write(path, json.dumps(record, indent=1, ensure_ascii=False, sort_keys=True) + "\n")
+
+
+def read_key(path: Path) -> bytes:
+    """Returns the teacher's key; made, for the owner's eyes only, if it is not there.
+
+    Raises:
+        GradingError: it is there and shorter than 16 bytes.
+    """
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_private(path, secrets.token_hex(32).encode() + b"\n")
+    key = path.read_bytes().strip()
+    if len(key) < 16:
+        raise GradingError(f"{path}: a key has at least 16 bytes; remove it to have one made")
+    return key
+
+
+# Contents
+
+
+def kept_record(path: Path, made_from: str) -> dict | None:
+    """Returns the record that was made from the same things, if it has no fault of ours in it."""
+    with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
+        record = json.loads(path.read_text(encoding="utf-8"))
+        if record["made_from"] == made_from and not record["needs_attention"]:
+            return record
+    return None
+
+
+def origin(key: bytes, level: int, submission: Submission, exercises: Iterable[Exercise]) -> str:
+    """Returns a digest of all that a record depends on; the key cannot be read from it."""
+    parts = [__version__, submission.digest, str(level), *submission.notes]
+    for exercise in exercises:
+        parts.append(hashlib.sha256(exercise.path.read_bytes()).hexdigest())
+    return hmac.digest(key, "\n".join(parts).encode(), "sha256").hex()
+
+
+def summed(record: dict, submission: Submission) -> dict:
+    """Returns a record with its points, and whether a teacher must look at it."""
+    questions = record["questions"].values()
+    internal = any(one["status"] == "internal" for one in questions)
+    return record | {
+        "points": round(sum(one["points"] or 0.0 for one in questions), 2),
+        "max_points": sum(one["max_points"] for one in questions),
+        "needs_attention": internal or not submission.digest,
+    }
+
+
+def unanswered(exercise: Exercise, status: str, message: str) -> dict:
+    """Returns the outcome of a question of which no case was asked."""
+    empty = {"points": 0.0, "max_points": exercise.points, "cases": [], "output": ""}
+    return {**empty, "status": status, "message": message}
+
+
+def as_record(result: QuestionResult) -> dict:
+    """Returns a result as JSON; of hidden cases only the name and how they ended."""
+    cases = []
+    for case in result.cases:
+        entry = {"name": case.name, "which": case.which, "status": case.status}
+        if case.which == "public" and case.status != "pass":
+            entry["message"] = without_addresses(case.message)
+        cases.append(entry)
+    failed = next((one for one in result.cases if one.status != "pass"), None)
+    shown = bool(result.misconception) or bool(failed and failed.which == "public")
+    message = result.message if shown or result.status != "fail" else "a hidden case fails"
+    return {
+        "status": result.status,
+        "points": result.points,
+        "max_points": result.max_points,
+        "message": without_addresses(message) if failed else "",
+        "misconception": result.misconception,
+        "cases": cases,
+        "output": without_addresses(result.output),
+    }
+
+
+def without_addresses(text: str) -> str:
+    """Returns text without places in memory, which differ from run to run."""
+    return ADDRESS.sub("0x…", text)
