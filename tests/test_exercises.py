@@ -95,7 +95,7 @@ def test_every_specification_is_whole(book):
         if one.stub_source.startswith("def"):
             assert "Args:" in one.specification, one.name
             assert "Returns" in one.specification, one.name
-        assert 10 <= one.minutes <= 60, one.name
+        assert 5 <= one.minutes <= 60, one.name
         assert all(len(hint) > 20 for hint in one.hints), one.name
         assert "kerasbook" not in one.blank_source, one.name
 

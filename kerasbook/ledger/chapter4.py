@@ -146,7 +146,7 @@ def _(draw):
 
 
 def reads(x, weights, vectors, reverse=False):
-    """The last state (n, units) of a GRU that reads words (n, time)."""
+    """Returns the last state (n, units) of a GRU that reads words (n, time)."""
     start = tf.zeros((len(x), weights[1].shape[0]), vectors.dtype)
     return chapter4.scan(
         lambda x, h: chapter4.gru_step(x, h, weights), vectors, start, tf.constant(x > 0), reverse
@@ -154,30 +154,30 @@ def reads(x, weights, vectors, reverse=False):
 
 
 def mean_of_words(x, vectors):
-    """Sentence by sentence: the mean of the vectors of its words."""
+    """Returns, sentence by sentence, the mean of the vectors of its words."""
     ends = (x > 0).sum(axis=1)
     return tf.stack([tf.reduce_mean(v[:n], axis=0) for v, n in zip(vectors, ends, strict=True)])
 
 
 def gru_reader(x, weights):
-    """Chapter 4's `gru`."""
+    """Returns the logits of chapter 4's `gru`."""
     return dense(reads(x, weights[1:4], tf.gather(weights[0], x)), weights[4:])
 
 
 def bag_reader(x, weights):
-    """Chapter 4's `bag`."""
+    """Returns the logits of chapter 4's `bag`."""
     return dense(mean_of_words(x, tf.gather(weights[0], x)), weights[1:])
 
 
 def two_way_reader(x, weights):
-    """Chapter 4's `bidirectional`."""
+    """Returns the logits of chapter 4's `bidirectional`."""
     vectors = tf.gather(weights[0], x)
     onward, back = reads(x, weights[1:4], vectors), reads(x, weights[4:7], vectors, reverse=True)
     return dense(tf.concat([onward, back], axis=-1), weights[7:])
 
 
 def linear_reader(x, weights):
-    """Chapter 4's logistic regression."""
+    """Returns the logits of chapter 4's logistic regression."""
     return mean_of_words(x, tf.gather(weights[0], x)) @ weights[1] + weights[2]
 
 

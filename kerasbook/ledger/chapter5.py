@@ -21,7 +21,7 @@ from keras import layers
 
 
 def all_outputs(outputs, state):
-    """The outputs of all steps, then the last cell (n, time + 1, units)."""
+    """Returns the outputs of all steps, then the last cell (n, time + 1, units)."""
     return with_last(outputs, state[1])
 
 
@@ -150,7 +150,7 @@ def _(draw):
 
 
 def speaker(x, weights):
-    """The last states of an LSTM in both directions, and a dense layer."""
+    """Returns the logits: the last states of an LSTM in both directions, and a dense layer."""
     mask = tf.reduce_any(x != 0, axis=-1)
     _, (onward, _) = chapter5.lstm(x, weights[:3], mask=mask)
     _, (back, _) = chapter5.lstm(x, weights[3:6], mask=mask, reverse=True)
@@ -158,7 +158,7 @@ def speaker(x, weights):
 
 
 def convolutional(x, weights):
-    """A window of five steps, slid over time; the mean over the real steps, and a dense layer."""
+    """Returns the logits: a window of five steps slides over time; mean, and a dense layer."""
     kernel, bias, last, last_bias = weights
     wide = tf.pad(x, [(0, 0), (2, 2), (0, 0)])
     maps = [
@@ -172,7 +172,7 @@ def convolutional(x, weights):
 
 
 def stacked(x, weights):
-    """The article's: an LSTM on an LSTM, and a dense layer on the last step."""
+    """Returns the article's logits: an LSTM on an LSTM, and a dense layer on the last step."""
     states, _ = chapter5.lstm(x, weights[:3])
     _, (last, _) = chapter5.lstm(states, weights[3:6])
     return last @ weights[6] + weights[7]

@@ -13,7 +13,7 @@ KEY = "chapter5_forecasting"
 
 
 def bikes(x, weights, std, mean):
-    """The last state and the last step, two dense layers, and the scale of bikes."""
+    """Returns bikes: the last state and the last step, two dense layers, and the scale of bikes."""
     _, (last, _) = chapter5.lstm(x, weights[:3])
     return dense(tf.concat([last, x[:, -1]], axis=-1), weights[3:]) * std + mean
 

@@ -302,7 +302,8 @@ def plot_bands(
     The tint around a curve reaches from the lowest to the highest run. `x` (n,) belongs to every
     curve; without it values are numbered from 1.
 
-    ValueError: an entry that is not (runs, n), or what `plot_lines` refuses.
+    Raises:
+        ValueError: an entry is not (runs, n), or `plot_lines` refuses it.
     """
     runs = {name: np.asarray(values, float) for name, values in series.items()}
     for name, values in runs.items():

@@ -84,7 +84,8 @@ def plot_words(
 
     Orange is 0 and blue is 1; `label` names the value at the colour bar.
 
-    ValueError: points, words and values that do not belong together, or values not in 0 … 1.
+    Raises:
+        ValueError: points, words and values do not belong together, or values are not in 0 … 1.
     """
     places, shares = arguments.numbers(points, "points"), arguments.vector(values, "values")
     if places.shape != (len(words), 2) or len(shares) != len(words):
