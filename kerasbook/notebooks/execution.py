@@ -36,7 +36,7 @@ def execute(notebook: Any, quick: About | None = None) -> Any:
     except nbclient.exceptions.CellExecutionError as error:
         last = str(error).strip().splitlines()[-1]
         raise NotebookError(
-            f"a cell of {notebook.metadata.kerasbook.source} fails: {last}"
+            f"a cell of {notebook.metadata["kerasbook"]["source"]} fails: {last}"
         ) from error
     if quick:
         notebook.cells.pop(0)
