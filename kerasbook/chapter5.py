@@ -66,13 +66,10 @@ def first_sign_task(examples=2000, steps=20):
 # %%
 def make_reader(network, units=16) -> keras.Model:
     """Returns a network: sequences (n, time, inputs) → one vector each."""
-    parts = {
-        "simple RNN": [layers.SimpleRNN(units)],
-        "GRU": [layers.GRU(units)],
-        "LSTM": [layers.LSTM(units)],
-        "Conv1D": [layers.Conv1D(units, 3, activation="relu"), layers.Flatten()],
-    }[network]
-    return keras.Sequential(parts)
+    if network == "Conv1D":
+        return keras.Sequential([layers.Conv1D(units, 3, activation="relu"), layers.Flatten()])
+    cells = {"simple RNN": layers.SimpleRNN, "GRU": layers.GRU, "LSTM": layers.LSTM}
+    return keras.Sequential([cells[network](units)])
 
 
 # %%

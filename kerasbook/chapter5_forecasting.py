@@ -221,13 +221,13 @@ if __name__ == "__main__":
 # %%
 def make_reader(network, units=64) -> keras.Model:
     """Returns a network: windows (n, history, features) → one vector each."""
-    layers_of = {
-        "dense": [layers.Flatten(), layers.Dense(units, "relu")],
-        "conv": [*(layers.Conv1D(units // 2, 6, 2, activation="relu") for _ in range(2))],
-        "gru": [layers.GRU(units)],
-        "lstm": [layers.LSTM(units)],
-    }[network]
-    return keras.Sequential([*layers_of, layers.Flatten()], name=network)
+    if network == "dense":
+        parts = [layers.Flatten(), layers.Dense(units, "relu")]
+    elif network == "conv":
+        parts = [layers.Conv1D(units // 2, 6, 2, activation="relu") for _ in range(2)]
+    else:
+        parts = [{"gru": layers.GRU, "lstm": layers.LSTM}[network](units)]
+    return keras.Sequential([*parts, layers.Flatten()], name=network)
 
 
 # %% [markdown]
