@@ -245,7 +245,8 @@ def make_model(train, network="lstm", units=64, dropout=0.3) -> keras.Model:
     """
     _, history, features = train.x.shape
     window = keras.Input((history, features))
-    read = layers.Dropout(dropout)(make_reader(network, units)(window))
+    vector = make_reader(network, units)(window)
+    read = layers.Dropout(dropout)(vector)
     last_step = layers.Flatten()(layers.Cropping1D((history - 1, 0))(window))  # (n, features)
     hidden = layers.Dense(64, "relu")(layers.Concatenate()([read, last_step]))
     output = layers.Dense(train.y.shape[1])(hidden)  # (n, horizon)
