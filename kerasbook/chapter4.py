@@ -1005,7 +1005,7 @@ if __name__ == "__main__":
     )
 
 # %% [markdown]
-# Not one in ten. Over five seeds the GRU told apart ⟦measured/readers/gru/twins right/mean:.2f⟧ of
+# Hardly any. Over five seeds the GRU told apart ⟦measured/readers/gru/twins right/mean:.2f⟧ of
 # the twins rightly and ⟦measured/readers/gru/twins wrong/mean:.2f⟧ the wrong way round; the one
 # that reads in both directions ⟦measured/readers/bidirectional/twins right/mean:.2f⟧ and
 # ⟦measured/readers/bidirectional/twins wrong/mean:.2f⟧. For the rest the answer was the same for
@@ -1091,9 +1091,9 @@ def on_a_plane(vectors):
     return centred @ np.linalg.svd(centred, full_matrices=False)[2][:2].T
 
 
-# %% alt="26 words on a plane, coloured by the answer to the word alone: words of praise lie on one side of the first direction, words of blame, and too and worst among them, on the other, the film and is between them."
+# %% alt="24 words on a plane, coloured by the answer to the word alone: words of praise lie on one side of the first direction, words of blame, too among them, on the other; the and film lie between."
 if __name__ == "__main__":
-    shown = [*PRAISE, *BLAME, "not", "film", "the", "director", "is", "too"]
+    shown = [*PRAISE, *BLAME, "not", "film", "the", "too"]
     rows = [result.splits.vocabulary.index(word) for word in shown]
     alone = probabilities(result.model, np.array(rows, "int32")[:, np.newaxis])
     plane = on_a_plane(table[rows])
