@@ -31,7 +31,8 @@ from importlib import resources
 from itertools import pairwise
 from typing import Literal
 
-from kerasbook import chapter2, chapter3, plotting
+from kerasbook import chapter2_training, chapter3, plotting
+from kerasbook.chapter2_deep_network import SIZES, backward, flat, forward, initial_weights
 from kerasbook.cluster import read_cluster
 from kerasbook.data import load, load_fashion
 from kerasbook.runner import Result
@@ -120,7 +121,7 @@ def kernels_of(function, *inputs) -> list[str]:
 
 if __name__ == "__main__":
     batch = [tf.constant(part[:64]) for part in splits.train]
-    networks = {"dense": chapter2.make_model((28, 28, 1), 10)}
+    networks = {"dense": chapter2_training.make_model((28, 28, 1), 10)}
     networks["convolutional"] = chapter3.make_model((28, 28, 1), 10)
     for name, model in networks.items():
         work, weights = operations_of_step(model, 64), model.count_params()
@@ -631,11 +632,11 @@ if __name__ == "__main__":
 # %%
 if __name__ == "__main__":
     keras.utils.set_random_seed(0)
-    exact = chapter2.make_model((28, 28, 1), 10)
+    exact = chapter2_training.make_model((28, 28, 1), 10)
     right = all_gradients(exact, *batch)
     for policy in ("mixed_float16", "mixed_bfloat16"):
         keras.config.set_dtype_policy(policy)
-        rounded = chapter2.make_model((28, 28, 1), 10)
+        rounded = chapter2_training.make_model((28, 28, 1), 10)
         keras.config.set_dtype_policy("float32")
         rounded.set_weights(exact.get_weights())
         found = all_gradients(rounded, *batch)
@@ -728,7 +729,7 @@ def make_accumulating_step(model, loss_fn, optimizer, micro_batches):
 def weights_after(train_step_of, batch_size=100, examples=250, epochs=1):
     """Returns the weights after training with the step `train_step_of(model, optimizer)`."""
     keras.utils.set_random_seed(0)
-    model = chapter2.make_model((28, 28, 1), 10, l2=1e-2)
+    model = chapter2_training.make_model((28, 28, 1), 10, l2=1e-2)
     optimizer = keras.optimizers.SGD(0.05, momentum=0.9)
     optimizer.build(model.trainable_variables)
     step, (x, y) = train_step_of(model, optimizer), load_fashion().take(examples).train
@@ -781,7 +782,7 @@ def keras_accumulation(sizes) -> float:
     borders, results = np.cumsum([0, *sizes]), []
     for pieces in (1, len(sizes)):
         keras.utils.set_random_seed(0)
-        model = chapter2.make_model((28, 28, 1), 10)
+        model = chapter2_training.make_model((28, 28, 1), 10)
         options = {"gradient_accumulation_steps": pieces} if pieces > 1 else {}
         optimizer = keras.optimizers.SGD(0.5, **options)
         step = make_train_step(model, loss_fn, optimizer)
@@ -931,7 +932,7 @@ def compare_towers(devices, mistake=None, examples=57, batch_size=16, epochs=1) 
     for device in [*devices, devices[0]]:  # the last is the one that works alone
         with tf.device(device):
             keras.utils.set_random_seed(0)
-            models.append(chapter2.make_model((28, 28, 1), 10, hidden=(32,), l2=1e-2))
+            models.append(chapter2_training.make_model((28, 28, 1), 10, hidden=(32,), l2=1e-2))
             optimizers.append(keras.optimizers.SGD(0.05, momentum=0.9))
             optimizers[-1].build(models[-1].trainable_variables)
     alone = make_train_step(models[-1], loss_fn, optimizers[-1])
@@ -1247,8 +1248,8 @@ def accuracy_after(splits, batch_size, learning_rate, warm_up=0, epochs=5) -> fl
 
     warm_up: the number of first steps in which the learning rate rises to its value.
     """
-    x, y = chapter2.flat(splits.train.x), splits.train.y
-    weights = chapter2.initial_weights(chapter2.SIZES)
+    x, y = flat(splits.train.x), splits.train.y
+    weights = initial_weights(SIZES)
     velocities, step = [0.0] * len(weights), 0
     for epoch in range(epochs):
         order = batch_order(0, epoch, len(x))
@@ -1256,12 +1257,12 @@ def accuracy_after(splits, batch_size, learning_rate, warm_up=0, epochs=5) -> fl
             step += 1
             rate = learning_rate * (min(1, step / warm_up) if warm_up else 1)
             rows = order[first : first + batch_size]
-            gradients = chapter2.backward(y[rows], chapter2.forward(x[rows], weights), weights)
+            gradients = backward(y[rows], forward(x[rows], weights), weights)
             for i, gradient in enumerate(gradients):
-                weights[i], velocities[i] = chapter2.momentum(
+                weights[i], velocities[i] = chapter2_training.momentum(
                     weights[i], gradient, velocities[i], rate
                 )
-    scores = chapter2.forward(chapter2.flat(splits.validation.x), weights)[-1]
+    scores = forward(flat(splits.validation.x), weights)[-1]
     return float((scores.argmax(axis=1) == splits.validation.y).mean())
 
 
@@ -1360,7 +1361,7 @@ def main(
     splits = load(dataset).take(examples)
     print(splits)
 
-    model = chapter2.make_model(splits.train.x.shape[1:], len(splits.classes), l2=l2)
+    model = chapter2_training.make_model(splits.train.x.shape[1:], len(splits.classes), l2=l2)
     model.summary()
     steps = -(-len(splits.train.x) // batch_size)
     rate = learning_rate * batch_size / 32
@@ -1423,7 +1424,7 @@ def weights_of_large_batches(epochs, devices=None, micro_batches=1, examples=300
     keras.utils.set_random_seed(0)
     data = load_fashion().take(examples).train
     with (make_strategy(devices) or tf.distribute.get_strategy()).scope():
-        model = chapter2.make_model((28, 28, 1), 10, l2=1e-4)
+        model = chapter2_training.make_model((28, 28, 1), 10, l2=1e-4)
         optimizer = keras.optimizers.SGD(0.08, momentum=0.9)
     options = {"epochs": epochs, "batch_size": 512, "jit": "off", "progress": "none"}
     if micro_batches > 1:

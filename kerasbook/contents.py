@@ -22,6 +22,8 @@ from kerasbook.program import UserError
 PACKAGE = Path(__file__).parent
 QUICK = {"epochs": 1, "examples": 512}
 LOOP = "loop"  # what the ledger compares and no chapter owns; `kerasbook verify 0`
+SHARES = {"accuracy", "auc", "precision", "recall", "f1", "chrf", "bleu"}  # from 0 to 1
+NEVER_NEGATIVE = {"loss", "mae", "mse", "rmse", "error", "perplexity", "crossentropy"}
 CHAPTER = re.compile(r"chapter(\d+)(?:_(\w+))?")
 
 
@@ -187,4 +189,23 @@ def read(module: str) -> Page:
 def load_results() -> dict:
     """Returns results.json: per chapter and data set, five seeds' scores and their bands."""
     file = PACKAGE / "results.json"
-    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    results = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    entries = [entry for page in results.values() for entry in page.values()]
+    for part in (part for entry in entries for part in entry.get("scores", {}).values()):
+        for metric, score in part.items():
+            score["band"] = possible(metric, score["band"])
+    return results
+
+
+def possible(metric: str, band: list[float]) -> list[float]:
+    """Returns a band without values that the metric cannot have: an accuracy is at most 1.
+
+    >>> possible("accuracy", [0.9, 1.1]), possible("val_loss", [-0.5, 2.0]), possible("r2", [-1, 2])
+    ([0.9, 1.0], [0.0, 2.0], [-1, 2])
+    """
+    low, high = band
+    words = set(metric.lower().split("_") + metric.lower().split())
+    share = any(word in SHARES for word in words)
+    if share or words & NEVER_NEGATIVE:
+        low = max(low, 0.0)
+    return [low, min(high, 1.0) if share else high]

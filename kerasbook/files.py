@@ -4,6 +4,7 @@ A file is written under a temporary name, synced, and renamed: a program killed 
 leaves the old file or the new one.
 """
 
+import itertools
 import os
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -31,6 +32,19 @@ def atomic_path(path: Path):
         _sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def set_aside(path: Path, ending: str = "bak") -> Path:
+    """Returns the new name of a file that must make room: NAME.bak, or NAME.bak2 and so on.
+
+    A name that is taken stays as it is, so nothing set aside before is lost.
+    """
+    for number in itertools.count(1):
+        aside = path.with_name(f"{path.name}.{ending}{number if number > 1 else ''}")
+        with suppress(FileExistsError):
+            aside.touch(exist_ok=False)
+            return path.replace(aside)
+    raise AssertionError  # there is always a next number
 
 
 def _sync_folder(folder: Path) -> None:

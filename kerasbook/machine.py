@@ -5,8 +5,18 @@ import platform
 import sys
 from pathlib import Path
 
+
+def with_extra(name: str) -> str:
+    """Returns the command that installs libraries beside the book: those of an extra.
+
+    It names the checkout's folder: there is no release of the book on an index of packages, where
+    anybody may take the name.
+    """
+    return f"`python -m pip install '.[{name}]'` in the checkout of kerasbook"
+
+
 NO_GPU = (
-    "TensorFlow sees no GPU here: install its CUDA libraries with `pip install 'kerasbook[gpu]'` "
+    f"TensorFlow sees no GPU here: install its CUDA libraries with {with_extra('gpu')} "
     "(Linux, NVIDIA), or leave --device gpu out"
 )
 

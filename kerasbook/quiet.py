@@ -9,24 +9,32 @@ import importlib.util
 import os
 import sys
 import tempfile
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, contextmanager
 
 
 def quiet_tensorflow() -> None:
     """Hides what TensorFlow prints while it is imported; TF_CPP_MIN_LOG_LEVEL=0 shows it."""
     level = os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if level != "0" and "tensorflow" not in sys.modules:
-        sys.meta_path.insert(0, _QuietTensorFlow())
+        load_within("tensorflow", _standard_error_put_aside)
 
 
-class _QuietTensorFlow(importlib.abc.MetaPathFinder):
-    """Finds `tensorflow` as usual, but lets it load with standard error put aside."""
+def load_within(name: str, context: Callable[[], AbstractContextManager]) -> None:
+    """Lets a module, when it is imported for the first time, load within a context manager."""
+    sys.meta_path.insert(0, _Within(name, context))
 
-    searching = False  # the usual way of finding it asks this finder too
+
+class _Within(importlib.abc.MetaPathFinder):
+    """Finds one module as usual, but lets it load within a context manager."""
+
+    def __init__(self, name: str, context: Callable[[], AbstractContextManager]):
+        self.name, self.context = name, context
+        self.searching = False  # the usual way of finding it asks this finder too
 
     def find_spec(self, name, path=None, target=None):
-        """The usual spec, with a loader that is quiet."""
-        if name != "tensorflow" or self.searching:
+        """The usual spec, with a loader that loads within the context."""
+        if name != self.name or self.searching:
             return None
         self.searching = True
         try:
@@ -36,11 +44,11 @@ class _QuietTensorFlow(importlib.abc.MetaPathFinder):
         if spec is not None and spec.loader is not None:
             load = spec.loader.exec_module
 
-            def load_quietly(module):
-                with _standard_error_put_aside():
+            def load_inside(module):
+                with self.context():
                     load(module)
 
-            spec.loader.exec_module = load_quietly
+            spec.loader.exec_module = load_inside
         return spec
 
 

@@ -6,8 +6,8 @@ import zipfile
 from pathlib import Path
 
 import kerasbook
-from kerasbook import checkpoint
 from kerasbook.archives import ArchiveError, check_archive
+from kerasbook.training import checkpoint
 
 import numpy as np
 import pytest

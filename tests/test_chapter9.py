@@ -157,7 +157,7 @@ def test_the_ranges_are_those_of_the_types():
 @pytest.mark.parametrize("pieces", [2, 3, 99])
 def test_pieces_make_the_step_of_the_whole_batch(pieces):
     x, y = (tf.constant(part[:17]) for part in made_up().train)
-    model = chapter9.chapter2.make_model((28, 28, 1), 10, hidden=(8,), l2=0.1)
+    model = chapter9.chapter2_training.make_model((28, 28, 1), 10, hidden=(8,), l2=0.1)
     one = chapter9.accumulated_gradients(model, chapter9.loss_fn, x, y, 1)
     cut = chapter9.accumulated_gradients(model, chapter9.loss_fn, x, y, pieces)
     np.testing.assert_allclose(cut[0], one[0], rtol=1e-5)
@@ -228,13 +228,13 @@ def test_amdahl_and_back():
 
 def test_warm_up_begins_with_small_steps(small_data, monkeypatch):
     rates = []
-    momentum = chapter9.chapter2.momentum
+    momentum = chapter9.chapter2_training.momentum
 
     def seen(weight, gradient, velocity, rate):
         rates.append(rate)
         return momentum(weight, gradient, velocity, rate)
 
-    monkeypatch.setattr(chapter9.chapter2, "momentum", seen)
+    monkeypatch.setattr(chapter9.chapter2_training, "momentum", seen)
     chapter9.accuracy_after(small_data, 20, 0.3, warm_up=3, epochs=2)
     np.testing.assert_allclose(rates[::6], [0.1, 0.2, 0.3, 0.3, 0.3, 0.3])
 

@@ -5,6 +5,7 @@ import csv
 import dataclasses
 import json
 import os
+import random
 import re
 import select
 import signal
@@ -12,9 +13,11 @@ import subprocess
 import sys
 import time
 import venv
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from kerasbook.cli import app, export, verbs
+import kerasbook
+from kerasbook.cli import app, export, teach, verbs
 from kerasbook.exercises import Case, Exercise, ExerciseError, load
 from kerasbook.grading import classroom, similarity
 from kerasbook.grading import records as records_module
@@ -23,6 +26,7 @@ from kerasbook.grading.exports import read_record
 from kerasbook.grading.html import feedback_page
 from kerasbook.grading.intake import readers
 from kerasbook.grading.question import STATUSES
+from kerasbook.grading.records import GradingError
 from kerasbook.grading.submissions import Submission
 from kerasbook.grading.tables import safe_cell, table
 from kerasbook.grading.text import escaped_name
@@ -180,7 +184,7 @@ def test_points_statuses_and_messages(graded):
         "ben, the =second": "fail",
         '=HYPERLINK("x")': "error",
         "dora": "fail",
-        "emil": "missing",
+        "emil": "unreadable",
         "new\\nline": "fail",
     }
     assert {name: one["points"] for name, one in outcomes.items()} == {
@@ -190,7 +194,7 @@ def test_points_statuses_and_messages(graded):
     assert outcomes["ben, the =second"]["misconception"] == "wrong_0"
     assert "divide" in outcomes["ben, the =second"]["message"]
     assert "emil.py" in records["emil"]["notes"][0]
-    assert not any(record["needs_attention"] for record in records.values())
+    assert [name for name, one in records.items() if one["needs_attention"]] == ["emil"]
 
 
 def test_of_a_hidden_case_neither_values_nor_messages_are_told(graded):
@@ -256,7 +260,7 @@ def test_tables_can_be_read_and_hold_no_formula(graded):
     with (out / "questions.csv").open(newline="") as file:
         (row,) = csv.DictReader(file)
     assert row["share_passed"] == "0.167"
-    assert row["statuses"] == "fail 3, error 1, missing 1, pass 1"
+    assert row["statuses"] == "fail 3, error 1, pass 1, unreadable 1"
     assert row["misconceptions"] == "wrong_0 1, wrong_2 1"
 
 
@@ -430,8 +434,44 @@ def test_an_unreadable_submission_needs_attention_and_stops_nobody(
     monkeypatch.setattr(classroom, "take_in_apart", taken)
     records = grade_all(exercises, handed_in, workers, tmp_path)
     assert len(records) == len(ANSWERS)
-    assert [name for name, one in records.items() if one["needs_attention"]] == ["dora"]
+    assert [name for name, one in records.items() if one["needs_attention"]] == ["dora", "emil"]
+    assert [name for name, one in records.items() if one["to_retry"]] == ["dora"]
     assert records["anna"]["points"] == 2
+
+
+def test_unreadable_is_not_the_same_as_not_done(exercises, workers, tmp_path):
+    folder = tmp_path / "class"
+    (folder / "empty").mkdir(parents=True)
+    (folder / "link").mkdir()
+    (folder / "link" / "answer.py").symlink_to("/etc/passwd")
+    cells = [{"cell_type": "code", "source": ["import numpy as np\n", "def mean(x) return 1"]}]
+    texts = {
+        "colon.py": "import numpy\n\ndef mean(x)\n    return 1\n",
+        "book.ipynb": "{",
+        "cell.ipynb": json.dumps({"cells": cells, "nbformat": 4}),
+        "packed.tar.gz": "",
+        "paper.pdf": "",
+        "utf16.py": "\ufeffdef",
+        "stub.py": EXERCISE.split("@exercise.stub\n")[1].split("@")[0],
+        "bare.py": "def mean(x):  # later\n    raise NotImplementedError",
+        "other.py": "def median(x):\n    return x[0]\n",
+    }
+    for name, text in texts.items():
+        (folder / name).write_text(text, "utf-16" if name == "utf16.py" else "utf-8")
+    records = grade_all(exercises, folder, workers, tmp_path / "out")
+    told = {name: one["questions"]["mean"]["message"] for name, one in records.items()}
+    statuses = {name: one["questions"]["mean"]["status"] for name, one in records.items()}
+    unread = ["empty", "link", "colon", "book", "cell", "packed", "paper", "utf16"]
+    expected = dict.fromkeys(unread, "unreadable") | {"other": "missing"}
+    assert statuses == expected | dict.fromkeys(("stub", "bare"), "not begun")
+    assert {name for name, one in records.items() if one["needs_attention"]} == set(unread)
+    assert "colon.py: line 3: expected ':'" in told["colon"]
+    assert "cell 1, line 2" in told["cell"]
+    assert "packed.tar.gz" in told["packed"]
+    with (tmp_path / "out" / "grades.csv").open(newline="") as file:
+        rows = {row["learner"]: row["attention"] for row in csv.DictReader(file)}
+    assert rows["packed"] == "look at this one"
+    assert rows["stub"] == ""
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads memory from /proc")
@@ -542,6 +582,129 @@ def test_crowds_of_threads_cost_nobody_else_points(level, exercises, tmp_path):
         assert not record["needs_attention"]
 
 
+# Names, parts, locks
+
+
+def test_what_moodle_and_canvas_put_behind_a_name_is_left_out(exercises, workers, tmp_path):
+    folder = tmp_path / "class"
+    folder.mkdir()
+    for name in (
+        "Anna Berg_123456_assignsubmission_file_",
+        "Ben Cole_123457_assignsubmission_file_mean.py",
+        "Ben Cole_123999_assignsubmission_file_mean.py",  # another of the same name
+        "dorfemma_LATE_4567_891011_mean-2.py",
+        "fox_hole_1.py",
+    ):
+        path = folder / name
+        if name.endswith("_"):
+            path.mkdir()
+            path = path / "mean.py"
+        path.write_text(RIGHT)
+    records = grade_all(exercises, folder, workers, tmp_path / "out")
+    assert sorted(records) == [
+        "Anna Berg",
+        "Ben Cole 123457",
+        "Ben Cole 123999",
+        "dorfemma",
+        "fox_hole_1",
+    ]
+    assert "handed in late" in records["dorfemma"]["notes"]
+    assert (tmp_path / "out" / "feedback" / "Anna Berg.html").is_file()
+    assert all(record["points"] == 2 for record in records.values())
+
+
+def test_a_page_says_assignment_day_version_inputs_and_output(exercises, workers, tmp_path):
+    folder = tmp_path / "class"
+    folder.mkdir()
+    (folder / "ben.py").write_text(ANSWERS["ben, the =second"])
+    os.utime(folder / "ben.py", (1_000_000_000, 1_000_000_000))
+    course = classroom.Course(load(exercises), workers, b"k" * 16, tmp_path / "out", "Week <3>")
+    list(classroom.grade_class(course, classroom.submissions_in(folder)[0]))
+    page = (tmp_path / "out" / "feedback" / "ben.html").read_text()
+    for told in (
+        "Week &lt;3&gt;",
+        "2001-09-09",
+        f"kerasbook {kerasbook.__version__}",
+        f"isolation level {workers.level}",
+        "three numbers, output result",
+        "x  float64 (3,)\n[1. 2. 6.]",
+    ):
+        assert told in page, told
+
+
+def test_parts_make_the_bytes_of_the_whole(exercises, handed_in, workers, tmp_path):
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    grade_all(exercises, handed_in, workers, whole)
+    entries, _ = classroom.submissions_in(handed_in)
+    course = classroom.Course(load(exercises), workers, b"k" * 16, parts)
+    records_module.make_folders(parts)
+    half = parts / "records" / ".unfinished-1-other.json"  # another part's, just being written
+    half.write_text("")
+    list(classroom.grade_class(course, entries, part="1/2"))
+    assert half.exists()
+    half.unlink()
+    merging = classroom.Course(load(exercises), None, b"k" * 16, parts)
+    with pytest.raises(GradingError, match="3 of 6 are not graded yet"):
+        classroom.merge(merging, entries)
+    list(classroom.grade_class(course, entries, part="2/2"))
+    classroom.write_tables(merging, classroom.merge(merging, entries))
+    assert bytes_of(parts) == bytes_of(whole)
+    split = [one for n in (1, 2, 3, 4) for one in classroom.part_of(entries, f"{n}/4")]
+    assert sorted(split) == entries
+    for bad in ("0/2", "3/2", "2", "a/b", "1/0", "-1/2"):
+        with pytest.raises(GradingError, match="as 2/8"):
+            classroom.part_of(entries, bad)
+
+
+def test_a_key_is_made_once(tmp_path, monkeypatch):
+    with ThreadPoolExecutor(8) as pool:
+        keys = set(pool.map(records_module.read_key, [tmp_path / "key"] * 32))
+    assert len(keys) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["key"]
+
+
+def test_a_lock_keeps_questions_and_points(exercises, tmp_path):
+    folder, lock = tmp_path / "own", tmp_path / "lock.json"
+    folder.mkdir()
+    (folder / "mean.py").write_text(EXERCISE)
+    assert list(teach.locked(lock, folder, None, None)) == ["mean"]
+    (folder / "mean.py").write_text(EXERCISE.replace("points=2", "points=5"))
+    more = EXERCISE.replace("def mean(", "def median(")
+    (folder / "median.py").write_text(more)
+    found = teach.locked(lock, folder, None, None)
+    assert {name: one.points for name, one in found.items()} == {"mean": 2}
+    assert len(teach.locked(None, folder, None, None)) == 2
+    (folder / "mean.py").unlink()
+    with pytest.raises(ExerciseError, match="there is no exercise 'mean'"):
+        teach.locked(lock, folder, None, None)
+    for text in ("[]", "{}", "x", '{"mean": "2"}'):
+        lock.write_text(text)
+        with pytest.raises(ExerciseError, match="is no lock"):
+            teach.locked(lock, folder, None, None)
+
+
+def test_the_command_grades_parts_and_names_who_handed_in_nothing(exercises, tmp_path):
+    folder, out = tmp_path / "class", tmp_path / "out"
+    folder.mkdir()
+    for name in ("anna", "ben"):
+        (folder / f"{name}.py").write_text(RIGHT)
+    roster = tmp_path / "roster.csv"
+    roster.write_text("learner\nanna\nben\nzoe\n")
+    more = ["--roster", str(roster), "--exercises-lock", str(tmp_path / "lock.json")]
+    words = command(exercises, folder, out, tmp_path / "key", *more)[3:]
+    for part in ("1/2", "2/2"):
+        done = CliRunner().invoke(app, [*words, "--part", part])
+        assert done.exit_code == 0, done.output
+        assert "1 learner: " in done.output
+        assert not (out / "grades.csv").exists()
+    done = CliRunner().invoke(app, [*words, "--merge"])
+    assert done.exit_code == 0, done.output
+    assert "handed in nothing: zoe" in done.output
+    with (out / "grades.csv").open(newline="") as file:
+        rows = {row["learner"]: (row["points"], row["notes"]) for row in csv.DictReader(file)}
+    assert rows == {"anna": ("2.0", ""), "ben": ("2.0", ""), "zoe": ("0.0", "handed in nothing")}
+
+
 # Likeness
 
 
@@ -585,6 +748,39 @@ def mean(x):
     assert likeness(anna=original, carl=other) == []
     assert likeness(anna="def mean(x): return 1", ben="def mean(x): return 2") == []
     assert likeness(anna="def mean(", ben="") == []
+
+
+def written(number, extra=""):
+    """An answer of some 300 syntax nodes, another for each number, below what the teacher gave."""
+    draw = random.Random(number)
+
+    def value(depth):
+        if not depth:
+            return draw.choice(["x", "x[0]", "-x", "1", "len(x)", "x.size"])
+        forms = [
+            "({} + {})",
+            "({} * {})",
+            "f({}, {})",
+            "[{}, {}]",
+            "({} if {} else 0)",
+            "({} < {})",
+        ]
+        return draw.choice(forms).format(value(depth - 1), value(depth - 1))
+
+    lines = ["import numpy as np", "x = np.asarray(x, float).ravel().tolist()", *extra.splitlines()]
+    lines += [f"x = {value(4)}" for _ in range(4)] + ["return sum(x)"]
+    return "def mean(x):\n" + "\n".join(f"    {line}" for line in lines) + "\n"
+
+
+@pytest.mark.parametrize(("copies", "others"), [(5, 4), (4, 0), (30, 10), (8, 1)])
+def test_however_many_copy_each_pair_is_found(copies, others):
+    copied = {f"copy{number:02}": written(0) for number in range(copies - 1)}
+    copied["copylast"] = written(0, "print(x)")  # hardly changed
+    honest = {f"own{number:02}": written(3 * number + 1) for number in range(others)}
+    found = likeness(**copied, **honest)
+    among = [row for row in found if row[0].startswith("copy") and row[1].startswith("copy")]
+    assert len(among) == copies * (copies - 1) // 2
+    assert not [row for row in found if row[0].startswith("copy") and row[1].startswith("own")]
 
 
 # The command

@@ -305,7 +305,8 @@ def test_flags_that_exclude_each_other(monkeypatch, capsys):
 
 @pytest.mark.slow
 def test_a_chapter_in_two_workers_has_the_history_of_one_and_goes_on(tmp_path):
-    start = [sys.executable, "-m", "kerasbook.chapter2", "--examples", "100", "--dropout", "0"]
+    module = "kerasbook.chapter2_training"
+    start = [sys.executable, "-m", module, "--examples", "100", "--dropout", "0"]
     two = ["--workers", "2"]
     for name, flags in (
         ("one", ["--epochs", "2", "--jit", "off"]),

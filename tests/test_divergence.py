@@ -1,8 +1,13 @@
 """The correct loop is `model.fit` to rounding, and each switch takes it away from there."""
 
+from kerasbook.chapter2_training import train_on_few
+from kerasbook.data import Part, Splits
+from kerasbook.pages.divergence import logged_losses
 from kerasbook.testing import divergence
 
+import keras
 import matplotlib.pyplot as plt
+import numpy as np
 import pytest
 
 ROUNDING = 1e-6
@@ -61,3 +66,14 @@ def test_table_and_picture_have_every_switch(found):
     assert ax.get_xlabel()
     assert ax.get_ylabel()
     plt.close(ax.figure)
+
+
+def test_what_tensorboard_would_draw_is_read_back(tmp_path):
+    x, y = np.random.default_rng(0).normal(size=(60, 2, 20, 1)), np.arange(60) % 10
+    part = Part(x.astype("float32"), y.astype("int32"))
+    splits = Splits(part, part, part, "made_up", "Made up", "kind", "embedded")
+    callback = keras.callbacks.TensorBoard(str(tmp_path))
+    _, history = train_on_few(splits, epochs=2, callbacks=[callback])
+    curves = logged_losses(tmp_path)
+    np.testing.assert_allclose(curves["train"], history.history["loss"])
+    np.testing.assert_allclose(curves["validation"], history.history["val_loss"])

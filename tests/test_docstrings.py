@@ -20,13 +20,15 @@ from kerasbook import contents
 import pytest
 
 VERBS = """
-Acts Adds Appends Asks Carries Checks Chooses Compares Copies Counts Downloads Ends Executes Gives
-Grades Handles Hides Holds Installs Keeps Labels Lets Makes Measures Prepares Prints Puts Refuses
-Registers Removes Runs Saves Sends Sets Shows Stops Takes Trains Visits Works Writes
+Acts Adds Allows Answers Appends Asks Becomes Calls Carries Checks Chooses Compares Copies
+Counts Downloads Ends Executes Forks Gives Grades Handles Hides Holds Imports Installs Keeps
+Kills Labels Leaves Lets Limits Locks Makes Measures Mounts Moves Prepares Prints Probes Puts
+Refuses Registers Removes Runs Saves Sends Sets Shows Stops Takes Tells Trains Tries Visits
+Waits Works Writes
 """
 DOES = set(VERBS.split())
-# Not yet in this grammar: the chapters and the grader that are being rewritten.
-LEFT_OUT = re.compile(r"exercises/chapter|pages/errata|^chapter[456]|^grading/")
+# Solutions as learners write them, and the mistakes by number.
+LEFT_OUT = re.compile(r"exercises/chapter|pages/errata|^chapter[45]")
 FILES = [
     path
     for path in sorted(contents.PACKAGE.rglob("*.py"))
@@ -63,6 +65,8 @@ def problem_of(function: ast.FunctionDef) -> str | None:
     nodes = list(own_nodes(function))
     manager = any("contextmanager" in ast.unparse(each) for each in function.decorator_list)
     yields = any(isinstance(node, ast.Yield | ast.YieldFrom) for node in nodes) and not manager
+    if first == "Yields" and isinstance(function.body[-1], ast.Expr):  # what a protocol promises
+        return None
     returns = any(isinstance(node, ast.Return) and not is_none(node.value) for node in nodes)
     if yields and first != "Yields" and "yields" not in summary:
         return f"a generator begins with Yields, not {first}"

@@ -19,6 +19,7 @@ ROOMS_OF_SHORT_ONES = (
     "kerasbook.contents",
 )
 GROUND = ("cluster", "contents", "files", "interruption", "machine", "program", "quiet")
+GROUND += ("settings",)
 # Those whose matter the chapters are; nothing else but a later chapter may import one.
 READERS = ("kerasbook.bench", "kerasbook.exercises", "kerasbook.ledger", "kerasbook.pages")
 

@@ -98,6 +98,52 @@ def test_start_never_overwrites_without_a_word(kerasbook, tmp_path):
     assert path.with_name("chapter1.py.bak").read_text(encoding="utf-8") == RIGHT
 
 
+def test_a_teachers_own_exercises_are_handed_out_as_notebooks_too(kerasbook, teacher, tmp_path):
+    assert kerasbook("start", ".")[0] == 0
+    made = tmp_path / "desk/notebooks"
+    assert [one.name for one in made.glob("*_exercises.ipynb")] == ["chapter1_exercises.ipynb"]
+    text = (made / "chapter1_exercises.ipynb").read_text(encoding="utf-8")
+    assert f"check(halves, folder='{teacher}')" in text
+    assert "huber" not in text
+    assert (made / "chapter1.ipynb").is_file()
+    commands = (tmp_path / "desk/exercises/chapter1.py").read_text(encoding="utf-8")
+    assert f"kerasbook check chapter1.py --exercises {teacher}" in commands
+    assert kerasbook("exercises", "notebooks", "--folder", "written")[0] == 0
+    (path,) = (tmp_path / "desk/written").iterdir()
+    assert path.read_text(encoding="utf-8") == text
+
+
+def test_an_answer_with_numpy_alone_does_not_wait_for_tensorflow(teacher, tmp_path):
+    path = tmp_path / "answer.py"
+    path.write_text("import numpy as np\n" + RIGHT, encoding="utf-8")
+    assert not learner.needs_tensorflow(path, teacher)
+    path.write_text(
+        RIGHT + "import sys\nassert 'tensorflow' not in sys.modules\n", encoding="utf-8"
+    )
+    with Workers(tensorflow=False) as light:
+        (result,) = learner.check_file(path, load(teacher), light)
+    assert result.status == "pass", result.message
+    path.write_text("import tensorflow as tf\n" + RIGHT, encoding="utf-8")
+    assert learner.needs_tensorflow(path, teacher)
+
+
+def test_no_answer_is_ever_lost(kerasbook, teacher, tmp_path):
+    path = tmp_path / "desk/exercises/chapter1.py"
+    notebook_path = tmp_path / "desk/chapter1_exercises.ipynb"
+    for number in range(3):
+        kerasbook("start", ".", "--overwrite")
+        path.write_text(f"first {number}", encoding="utf-8")
+        notebook.write_notebooks(tmp_path / "desk", load(teacher).values())
+        notebook_path.write_text(f"first {number}", encoding="utf-8")
+        (tmp_path / "desk" / learner.STATE).write_text(f"[{number}", encoding="utf-8")
+        assert learner.Progress.of(path).entries == {}
+    for name in ("exercises/chapter1.py.bak*", "chapter1_exercises.ipynb.bak*"):
+        kept = {one.read_text(encoding="utf-8") for one in (tmp_path / "desk").glob(name)}
+        assert kept == {"first 0", "first 1"}, name
+    damaged = (tmp_path / "desk").glob(f"{learner.STATE}.damaged*")
+    assert {one.read_text(encoding="utf-8") for one in damaged} == {"[0", "[1", "[2"}
+
+
 @pytest.mark.parametrize(
     ("content", "told"),
     [
@@ -124,7 +170,7 @@ def test_an_unknown_name_lists_what_is_alike(kerasbook):
 def test_damaged_progress_is_put_aside(tmp_path):
     (tmp_path / learner.STATE).write_text("{", encoding="utf-8")
     assert learner.Progress.of(tmp_path).entries == {}
-    assert list(tmp_path.glob("*.damaged-*"))
+    assert list(tmp_path.glob("*.damaged*"))
 
 
 def test_a_stub_is_untouched_whatever_its_docstring(teacher):

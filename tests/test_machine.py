@@ -1,9 +1,10 @@
 """What the system tells of this process."""
 
+import re
 import subprocess
 import sys
 
-from kerasbook import machine
+from kerasbook import contents, machine
 
 import pytest
 
@@ -21,3 +22,18 @@ def test_the_peak_is_that_of_the_process_alone():
     program = "from kerasbook.machine import peak_memory; print(peak_memory())"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert 2**20 < int(done.stdout) < 100 * 2**20
+
+
+FROM_AN_INDEX = re.compile(r"pip install[^\n`]*[ '\"]kerasbook(?!-[\d{]| @|/|\.)|\bkerasbook==\d")
+
+
+def test_no_advice_names_a_package_that_is_on_no_index():
+    for advice in ("pip install 'kerasbook[gpu]'", "pip install kerasbook", "as kerasbook==0.1.0"):
+        assert FROM_AN_INDEX.search(advice)
+    assert not FROM_AN_INDEX.search("pip install kerasbook-0.1.0-py3-none-any.whl")
+    root = contents.PACKAGE.parent
+    texts = [*root.glob("*.md"), *root.glob("docs/*.md"), *root.glob("chapters/*.ipynb")]
+    for path in [*texts, *contents.PACKAGE.rglob("*.py")]:
+        found = FROM_AN_INDEX.search(path.read_text(encoding="utf-8"))
+        assert not found, f"{path}: {found[0]}"
+    assert "python -m pip install '.[gpu]'" in machine.NO_GPU

@@ -26,6 +26,7 @@ DIAGRAMS = {
     "LSTM": plotting.plot_lstm_cell,
     "attention": lambda ax=None: plotting.plot_attention_steps(*EXAMPLE, mask=np.tri(4), ax=ax),
     "heads": plotting.plot_heads,
+    "residual stream": plotting.plot_residual_stream,
     "encoder and decoder": plotting.plot_encoder_decoder,
     "towers": lambda ax=None: plotting.plot_towers(65, ax),
     "ring": lambda ax=None: plotting.plot_ring(np.ones((7, 4, 4)) * 4, ax),

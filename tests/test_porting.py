@@ -3,8 +3,9 @@
 import importlib.util
 
 from kerasbook.chapter1 import make_model as make_linear
-from kerasbook.chapter2 import make_model as make_deep
-from kerasbook.chapter6 import LETTERS, make_pronouncer, sinusoids
+from kerasbook.chapter2_deep_network import make_model as make_deep
+from kerasbook.chapter6 import sinusoids
+from kerasbook.chapter6_encoder_decoder import LETTERS, make_pronouncer
 from kerasbook.pages import porting
 
 import keras
@@ -72,7 +73,7 @@ def test_another_number_of_layers_is_told():
 
 
 def test_a_transformer_that_normalises_before_is_refused():
-    with pytest.raises(porting.PortError, match="pre_norm=False"):
+    with pytest.raises(porting.PortError, match="post_norm=True"):
         porting.port_weights_transformer(make_pronouncer(8, heads=2, blocks=1), {})
 
 
@@ -180,7 +181,7 @@ if importlib.util.find_spec("torch"):
 
 
 def make_small_transformer():
-    return make_pronouncer(64, heads=8, blocks=6, sounds=12, pre_norm=False)
+    return make_pronouncer(64, heads=8, blocks=6, sounds=12, post_norm=True)
 
 
 def outputs_and_gradients_in_torch(model, x):

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import datetime
 from types import SimpleNamespace
 from typing import Literal
 
@@ -36,6 +37,9 @@ def test_a_run_leaves_its_files_and_says_so(tmp_path, capsys):
     assert report["chapter"] == "chapter1"
     assert report["epochs"] == len(report["history"]["loss"]) == 2
     assert set(report["scores"]) == {"validation", "test"}
+    assert report["command"].startswith("python -m kerasbook.chapter1 --epochs 2 --output ")
+    assert report["compiled"] is False
+    assert abs(datetime.fromisoformat(report["started"]).timestamp() - time.time()) < 3600
     assert {"import", "data", "train", "total"} <= set(report["seconds"])
     assert set(report["files"]) | {"checkpoint"} == set(os.listdir(tmp_path))
     lines = (tmp_path / "history.csv").read_text().splitlines()
@@ -48,6 +52,44 @@ def test_a_run_leaves_its_files_and_says_so(tmp_path, capsys):
     for part in ("Chapter 1. Linear regression", "Auto MPG", "CPU", "Total params: 9",
                  "epoch 2/2", "test mae", "total", "report.json"):  # fmt: skip
         assert part in printed
+
+
+def test_what_an_earlier_run_left_does_not_stay_beside_the_new_one(tmp_path):
+    logs, own = tmp_path / "tensorboard" / "train", tmp_path / "notes.png"
+    logs.mkdir(parents=True)
+    (logs / "events.out.tfevents.1").write_text("old")
+    names = ["history.csv", "old_picture.png", "../elsewhere.png", "report.json"]
+    for path in (own, tmp_path / "old_picture.png", tmp_path.parent / "elsewhere.png"):
+        path.write_text("")
+    (tmp_path / "report.json").write_text(json.dumps({"files": names}))
+    assert call("--epochs", 1, "--output", tmp_path, "--jit", "off", "--quiet") == 0
+    assert not (tmp_path / "old_picture.png").exists()
+    assert not list(logs.iterdir())
+    assert own.exists()
+    assert (tmp_path.parent / "elsewhere.png").exists()
+
+
+def test_an_interrupted_run_says_whether_resume_goes_on(tmp_path):
+    assert runner.whether_resumable(tmp_path).startswith("nothing was saved yet")
+    (tmp_path / "checkpoint").mkdir()
+    (tmp_path / "checkpoint" / ".unfinished-1-a.npz").write_text("")
+    assert runner.whether_resumable(tmp_path).startswith("nothing was saved yet")
+    (tmp_path / "checkpoint" / "1.npz").write_text("")
+    assert "--resume goes on" in runner.whether_resumable(tmp_path)
+
+
+def test_bands_hold_nothing_that_a_score_cannot_be():
+    bands = [
+        (metric, score["band"])
+        for page in contents.load_results().values()
+        for entry in page.values()
+        for part in entry.get("scores", {}).values()
+        for metric, score in part.items()
+    ]
+    assert any(band[1] == 1 for metric, band in bands if "accuracy" in metric)
+    for metric, (low, high) in bands:
+        assert "accuracy" not in metric or high <= 1
+        assert "loss" not in metric or low >= 0
 
 
 def test_the_same_seed_gives_the_same_scores_and_loop_fit_too(tmp_path):
@@ -114,13 +156,9 @@ def test_a_flag_that_may_be_none_is_of_the_other_kind(annotation, kind):
     assert flags.kind_of(annotation) == (str if choices else kind, choices)
 
 
-def test_a_data_set_of_another_task_is_one_line(tmp_path, capsys):
-    more = ["--task", "language", "--dataset", "verses", "--output", tmp_path]
-    assert call(*more, module="kerasbook.chapter6") == 2
-    message = "error: the task language takes the data set shakespeare or tiny_shakespeare, not"
-    assert capsys.readouterr().err == f"{message} verses\n"
-    assert call("--dataset", "fashion", module="kerasbook.chapter6") == 2
-    assert "invalid choice: 'fashion' (choose from" in capsys.readouterr().err
+def test_a_data_set_of_another_chapter_is_one_line(tmp_path, capsys):
+    assert call("--dataset", "verses", "--output", tmp_path, module="kerasbook.chapter6") == 2
+    assert "invalid choice: 'verses' (choose from" in capsys.readouterr().err
 
 
 def test_quiet_prints_nothing(tmp_path, capfd):
@@ -133,9 +171,9 @@ def test_quiet_prints_nothing(tmp_path, capfd):
     [
         (["--epoch", "3"], "unrecognized arguments: --epoch"),
         (["--epochs", "three"], "argument --epochs: invalid int value: 'three'"),
-        (["--epochs", "-1"], "argument --epochs: must be from 1 to inf, not -1"),
-        (["--epochs", "0"], "argument --epochs: must be from 1"),
-        (["--batch-size", "0"], "argument --batch-size: must be from 1"),
+        (["--epochs", "-1"], "argument --epochs: must be at least 1, not -1"),
+        (["--epochs", "0"], "argument --epochs: must be at least 1"),
+        (["--batch-size", "0"], "argument --batch-size: must be at least 1"),
         (["--seed", "5000000000"], "argument --seed: must be from 0 to 4294967295"),
         (["--examples", "0"], "argument --examples"),
         (["--momentum", "2"], "argument --momentum: must be from 0 to 1"),
@@ -143,6 +181,7 @@ def test_quiet_prints_nothing(tmp_path, capfd):
         (["--loop", "keras"], "argument --loop: invalid choice"),
         (["--dataset", "auto_mgp"], "invalid choice: 'auto_mgp'"),
         (["--output", "/dev/null/x"], "cannot write into"),
+        (["--workers", "2", "--devices", "2"], "--workers and --devices both say"),
     ],
 )
 def test_bad_flags_are_one_line_and_exit_2(more, message, tmp_path, capsys):
@@ -159,6 +198,8 @@ def test_help_shows_the_flags_of_main(capsys):
     printed = " ".join(capsys.readouterr().out.split())
     assert "--learning-rate FLOAT length of a step (default: 0.01)" in printed
     assert "--resume" in printed
+    assert "default: None" not in printed
+    assert "default: False" not in printed
 
 
 def test_resume_with_other_flags_is_refused_and_with_nothing_starts_anew(tmp_path, capsys):
@@ -273,7 +314,7 @@ def test_flags_are_read_without_importing_the_chapter(page):
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [(["--rate", "1.5"], "from 0 to 1, not 1.5"), (["--length", "1"], "from 2 to inf, not 1")],
+    [(["--rate", "1.5"], "from 0 to 1, not 1.5"), (["--length", "1"], "at least 2, not 1")],
 )
 def test_bounds_are_the_chapters_own(page, arguments, message, capsys):
     with pytest.raises(SystemExit):

@@ -131,6 +131,7 @@ def test_a_notebook_gives_what_the_answer_needs_and_no_experiment(anna):
 
 BODY = "def mean(x):\n    return HALF * sum(x)\n"
 TRIED = "try:\n    import nowhere\n    HALF = 0.25\nexcept ImportError:\n    HALF = 0.5"
+COUNTED = BODY.replace("    return", "    global calls\n    calls += 1\n    return")
 HONEST = {  # cells, and a line that the program must have
     "timed": (["HALF = 0.5", "%%time\n" + BODY], "def mean(x):"),
     "captured": (["HALF = 0.5", "\n%%capture out\n%%time\n" + BODY], "def mean(x):"),
@@ -155,6 +156,7 @@ HONEST = {  # cells, and a line that the program must have
     "windows": (["HALF = 0.5\r\nx = 1\r\n", BODY.replace("\n", "\r\n")], "def mean(x):"),
     "needs what is not there": (["import seaborn\nHALF = 0.5", BODY], "HALF = 0.5"),
     "displays": (["HALF = 0.5", BODY.replace("    return", "    display(x)\n    return")], ""),
+    "counted": (["HALF = 0.5\ncalls = 0", COUNTED], "calls = 0"),
     "of a class": (["class Kept:\n    value = 1", "Kept.value = 0.5\nHALF = Kept.value", BODY], ""),
     "a text with %": (['HALF = 0.5\ntext = """\n% of all\n"""\n%pylab', BODY], "HALF = 0.5"),
     "several imports": (["from math import prod, fsum as mean\nHALF = 0.5", BODY], "HALF = 0.5"),
@@ -442,14 +444,16 @@ def nothing_below(number):
 def test_what_the_reader_does_not_survive_is_a_note(anna, monkeypatch, readers):
     """Stand-ins for a text that ends the parser, fills the memory, or never ends."""
     monkeypatch.setattr(intake, "SECONDS", 1)
-    monkeypatch.setattr(intake, "WAIT", 4)
     server = readers(ENDS)
     ends = {"killed": "ended", "full": "memory", "busy": "more than 1 s of the processor"}
-    for name, word in {**ends, "slow": "more than 4 s"}.items():
+    for name, word in {**ends, "slow": "more than 2 s"}.items():
+        if name == "slow":
+            monkeypatch.setattr(intake, "WAIT", 2)
         submission = take_in_apart(anna.parent / name, ["mean"])
         assert submission.digest == ""
         assert noted(submission, "cannot be read", word)
         assert nothing_below(server._server.pid)
+    monkeypatch.setattr(intake, "WAIT", 600)
     (anna / "a.py").write_text(ANSWER)
     assert take_in_apart(anna, ["mean"]) == take_in(anna, ["mean"])  # the next one has its own
 

@@ -2,7 +2,7 @@
 
 import json
 
-from kerasbook import chapter6, data, runner
+from kerasbook import chapter6, chapter6_translation, data, runner
 from kerasbook.data import subwords
 from kerasbook.data import tfds as online
 
@@ -142,14 +142,21 @@ def test_without_a_network_the_embedded_text_is_named(monkeypatch, tmp_path, nam
 # Through chapter 6
 
 
+MODULES = {"tiny_shakespeare": "chapter6", "ted_hrlr_translate": "chapter6_translation"}
+
+
 @pytest.mark.usefixtures("made_up_texts")
-@pytest.mark.parametrize("name", ["tiny_shakespeare", "ted_hrlr_translate"])
+@pytest.mark.parametrize("name", MODULES)
 def test_chapter_6_takes_them(name, tmp_path, monkeypatch):
     flags = ["--dataset", name, "--width", "16", "--blocks", "1", "--epochs", "1", "--quiet"]
-    monkeypatch.setattr(chapter6, "write", lambda *args, **kwargs: "")  # 200 steps
-    monkeypatch.setattr(chapter6, "translate", lambda model, source, pieces: ["a"] * len(source))
+    monkeypatch.setattr(chapter6, "generate", lambda *args, **kwargs: "")  # 200 steps
+    monkeypatch.setattr(
+        chapter6_translation, "translated", lambda model, source, pieces: ["a"] * len(source)
+    )
     with pytest.raises(SystemExit) as caught:
-        runner.run("kerasbook.chapter6", [*flags, "--jit", "off", "--output", str(tmp_path)])
+        runner.run(
+            f"kerasbook.{MODULES[name]}", [*flags, "--jit", "off", "--output", str(tmp_path)]
+        )
     assert caught.value.code == 0
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["dataset"] == name
@@ -163,7 +170,7 @@ def test_chapter_6_without_a_network_is_one_line(name, instead, tmp_path, monkey
     monkeypatch.setattr(online, "reaches", lambda url: False)
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "data"))
     with pytest.raises(SystemExit) as caught:
-        runner.run("kerasbook.chapter6", ["--dataset", name, "--output", str(tmp_path)])
+        runner.run(f"kerasbook.{MODULES[name]}", ["--dataset", name, "--output", str(tmp_path)])
     assert caught.value.code == 2
     message = capsys.readouterr().err
     assert message.startswith(f"error: {name} is not prepared")

@@ -364,3 +364,15 @@ def test_a_failing_write_leaves_the_old_file(tmp_path):
         write_half()
     assert path.read_text() == "old"
     assert os.listdir(tmp_path) == ["file.txt"]
+
+
+def test_another_schedule_is_told_in_a_line():
+    from kerasbook.training.checkpoint import _difference
+
+    def settings(epochs):
+        schedule = keras.optimizers.schedules.CosineDecay(1e-3, decay_steps=100 * epochs)
+        return keras.optimizers.Adam(schedule).get_config()
+
+    told = _difference(settings(2), settings(3))
+    assert told.startswith("decay_steps 200 there, 300 here, which --epochs sets")
+    assert len(told) < 150

@@ -184,6 +184,65 @@ def ladder_of_forecasts(seeds: int = 5) -> dict:
     return found
 
 
+def small_writer(seed: int, warm_up: bool = True, steps: int = 300, **options) -> float:
+    """Returns chapter 6's validation loss of a writer of width 64 after so many steps."""
+    from kerasbook import chapter6
+    from kerasbook.data import load_shakespeare
+    from kerasbook.training import evaluate, fit
+
+    import keras
+
+    keras.utils.set_random_seed(seed)
+    splits = load_shakespeare()
+    train = tuple(part[: steps * 24] for part in splits.train)
+    model = chapter6.make_writer(len(splits.classes), width=64, **options)
+    schedule = chapter6.make_schedule(0.004, steps * 24, 24, epochs=1)
+    if not warm_up:
+        schedule = keras.optimizers.schedules.CosineDecay(0.004, steps)
+    optimizer = keras.optimizers.Adam(schedule, beta_2=0.98)
+    loss_fn = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    fit(model, train, loss_fn=loss_fn, optimizer=optimizer, batch_size=24, seed=seed)
+    validation = tuple(splits.validation)
+    return evaluate(model, validation, loss_fn=loss_fn, batch_size=250)["loss"]
+
+
+def small_writers(seeds: int = 5) -> dict:
+    """Returns chapter 6's losses of small writers, with and without warm-up, by positions."""
+    kinds = {
+        "sinusoidal": {},
+        "learned": {"positions": "learned"},
+        "none": {"positions": "none"},
+        "without warm-up": {"warm_up": False},
+        "post-norm": {"post_norm": True},
+        "post-norm without warm-up": {"post_norm": True, "warm_up": False},
+    }
+    found = {}
+    for name, options in kinds.items():
+        losses = [small_writer(seed, **options) for seed in range(seeds)]
+        found[name] = {"mean": float(np.mean(losses)), "sd": float(np.std(losses, ddof=1))}
+    return found
+
+
+def short_training(seeds: int = 5) -> dict:
+    """Returns chapter 6's phoneme errors of both encoder–decoders after the same few steps."""
+    from kerasbook import chapter6_encoder_decoder as chapter
+
+    import keras
+
+    splits, found = chapter.load_cmudict().take(15_000), {}
+    pair = {"recurrent": (chapter.make_recurrent, 0.016)}
+    pair |= {"Transformer": (chapter.make_pronouncer, 0.008)}
+    for name, (make, learning_rate) in pair.items():
+        errors = []
+        for seed in range(seeds):
+            keras.utils.set_random_seed(seed)
+            model = chapter.train_shortly(make(), splits, learning_rate)
+            said = chapter.greedy(model, splits.test.x[0])
+            errors.append(chapter.error_rates(said, splits.test.y)["phoneme_error"])
+        found[name] = {"mean": float(np.mean(errors)), "sd": float(np.std(errors, ddof=1))}
+    return found
+
+
 def lengths_of_words() -> dict:
     """Chapter 6: letters and sounds of a word, on average over the training part."""
     from kerasbook.data import load_cmudict
@@ -194,16 +253,12 @@ def lengths_of_words() -> dict:
     return {"letters": float(spelled), "sounds": float(said) - 1}  # the last one is END
 
 
-def translation() -> dict:
-    """Chapter 6: the scores of `--task translation` on the test part, with seed 0."""
-    return run("chapter6", "--task translation")["test"]
-
-
 CHAPTERS = {
     "chapter4": {"order": order, "readers": ladder_of_readers, "tf-idf": tf_idf},
     "chapter5": {"first sign": first_sign, "networks": networks_on_recordings},
     "chapter5_forecasting": {"ladder": ladder_of_forecasts},
-    "chapter6": {"lengths": lengths_of_words, "translation": translation},
+    "chapter6": {"small writers": small_writers},
+    "chapter6_encoder_decoder": {"lengths": lengths_of_words, "shortly": short_training},
 }
 
 

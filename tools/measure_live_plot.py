@@ -12,7 +12,7 @@ from jupyter_client.manager import start_new_kernel
 SETUP = """
 import time
 from kerasbook import progress
-from kerasbook.chapter2 import fit, load_fashion, loss_fn, make_model
+from kerasbook.chapter2_training import fit, load_fashion, loss_fn, make_model
 import keras
 train = load_fashion().train
 spent = [0.0]

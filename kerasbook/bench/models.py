@@ -106,7 +106,7 @@ def book_transformer(width=128, heads=4, depth=2, time=64) -> keras.Model:
     """Returns the same of chapter 6's blocks, with dense layers four times as wide; in halves."""
     x = inputs = keras.Input((time, width))
     for _ in range(depth):
-        x, _ = Block(width, heads)(x)
+        x = Block(width, heads)(x)
     blocks = keras.Model(inputs, layers.GlobalAveragePooling1D()(x))
     return keras.Sequential([keras.Input((time, width)), InHalves(blocks), layers.Dense(10)])
 
@@ -116,9 +116,8 @@ def weights_of_transformer(model: keras.Model) -> list:
     weights = []
     for block in model.layers[0].within.layers:
         if isinstance(block, Block):
-            weights += [*block.norms[0].get_weights(), *as_keras(block.self_attention)]
-            for layer in (block.norms[1], block.widen, block.narrow):
-                weights += layer.get_weights()
+            weights += [*block.norm_1.get_weights(), *as_keras(block.attention)]
+            weights += block.norm_2.get_weights() + block.feed_forward.get_weights()
     return [np.asarray(weight) for weight in weights] + model.layers[-1].get_weights()
 
 

@@ -21,7 +21,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from kerasbook import chapter2, chapter3, chapter9
+from kerasbook import chapter2_deep_network, chapter3, chapter9
 from kerasbook.bench.models import noise
 from kerasbook.cluster import end_with_launcher, read_cluster, start_workers
 from kerasbook.files import atomic_path
@@ -58,7 +58,7 @@ def recurrent() -> keras.Model:
 
 
 NETWORKS: dict[str, tuple[Callable[[], keras.Model], tuple[int, ...]]] = {
-    "dense": (lambda: chapter2.make_model((28, 28, 1), 10), (28, 28, 1)),
+    "dense": (lambda: chapter2_deep_network.make_model((28, 28, 1), 10), (28, 28, 1)),
     "recurrent": (recurrent, (40, 64)),
     "convolutional": (lambda: chapter3.make_model((28, 28, 1), 10), (28, 28, 1)),
 }

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from kerasbook import __version__
 from kerasbook.cli import book, export, learn, teach
-from kerasbook.program import ensure_home
+from kerasbook.program import ensure_home, output_that_may_go_away
 
 import typer
 
@@ -33,8 +33,14 @@ for part in (book, learn, teach, export):
 
 
 def main():
-    """Runs the command `kerasbook`: its entry point."""
-    app()
+    """Runs the command `kerasbook`: its entry point; exit status 1 where output was lost."""
+    with output_that_may_go_away() as output:
+        try:
+            app()
+        finally:
+            output.flush()
+            if output.error and not isinstance(output.error, BrokenPipeError):
+                sys.exit(1)
 
 
 if __name__ == "__main__":

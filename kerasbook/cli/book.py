@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -16,6 +17,7 @@ ALL_FLAGS = {
     "context_settings": {"allow_extra_args": True, "ignore_unknown_options": True},
     "add_help_option": False,
 }
+SWITCHES = ("--quick", "--quiet", "--resume", "--tensorboard", "--help", "-h")
 Pages = Annotated[
     list[str] | None,
     typer.Argument(help="Numbers or keys, as 6, chapter6_translation, errata; all, if none."),
@@ -36,12 +38,18 @@ def list_pages():
 
 def run(context: typer.Context, chapter: str):
     """Run a chapter: `kerasbook run 3 --epochs 2` is `python -m kerasbook.chapter3 --epochs 2`."""
-    page = contents.find(chapter)
+    words = [chapter, *context.args]
+    before = list(itertools.takewhile(lambda word: word in SWITCHES, words))
+    words = words[len(before) :]
+    if not words or words[0].startswith("-"):  # a value behind it would be taken for a chapter
+        fail("name the chapter first: kerasbook run 3 --epochs 2; `kerasbook list` shows them")
+    words = [words[0], *before, *words[1:]]
+    page = contents.find(words[0].removeprefix("kerasbook.").removesuffix(".py"))
     if not page.is_chapter:
         fail(f"{page.key} is read, not run: chapters/{page.key}.ipynb")
     from kerasbook import runner
 
-    runner.run(page.module, context.args)
+    runner.run(page.module, words[1:])
 
 
 def bench(context: typer.Context):

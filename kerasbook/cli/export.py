@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 from kerasbook.cli.verbs import Chapter, Folder, Questions, chosen, verb
+from kerasbook.program import many
 
 import typer
 
@@ -18,7 +19,7 @@ group = typer.Typer(
 Install = Annotated[
     str,
     typer.Option(
-        help="What pip installs there: a wheel's path, or a requirement as kerasbook==0.1.0."
+        help="What pip installs there: a wheel's path, or kerasbook @ git+https://…@COMMIT."
     ),
 ]
 Walls = Annotated[
@@ -163,9 +164,12 @@ def export_table(made, out: Path, file: Path, assignment: str, roster: Path | No
     known = gradebooks.read_roster(roster) if roster else None
     write_private(file, made(records, assignment, known).encode())
     missing = gradebooks.left_out(records, known)
-    print(f"{file}: {len(records) - len(missing)} learners")
+    print(f"{file}: {many(len(records) - len(missing), 'learner')}")
+    there = {record["learner"] for record in records}
+    for learner in (name for name in known or () if name not in there):
+        print(f"handed in nothing: {one_line(learner)}")
     for learner in missing:
-        print(f"left out, not in the roster or to be graded again: {one_line(learner)}")
+        print(f"left out, not in the roster or in need of attention: {one_line(learner)}")
 
 
 def register(app: typer.Typer) -> None:

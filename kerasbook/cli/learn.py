@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 from kerasbook.cli.verbs import Folder, Level, chosen, verb
+from kerasbook.program import many
 
 import typer
 
@@ -15,21 +16,22 @@ def start(
     folder: Annotated[Path, typer.Argument(help="Where to put them; made if it is not there.")],
     exercises: Folder = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace files, keeping each as NAME.bak.")
+        bool, typer.Option("--overwrite", help="Replace files, keeping each as NAME.bak, .bak2 …")
     ] = False,
 ):
     """Copy the chapters' notebooks and the exercises' stubs into a folder of your own."""
     from kerasbook.learner import learner
 
     found = chosen(exercises)
-    written, kept = learner.start(folder, found.values(), overwrite)
+    written, kept = learner.start(folder, found.values(), overwrite, exercises)
     for path in written:
         print(path)
     for path in kept:
         print(f"{path} is there and differs: left as it is (--overwrite replaces it)")
     first = next(iter(found.values()))
-    print(f"\n{len(found)} exercises. The first: {first.title}. Next:")
-    print(f"    kerasbook watch {folder}")
+    more = f" --exercises {exercises}" if exercises else ""
+    print(f"\n{many(len(found), 'exercise')}. The first: {first.title}. Next:")
+    print(f"    kerasbook watch {folder}{more}")
 
 
 def check(
@@ -46,8 +48,8 @@ def check(
     from rich.console import Console
 
     console = Console()
-    # The workers import TensorFlow while this process does.
-    with Workers(level) as workers:
+    # The workers import TensorFlow, if it is needed, while this process does.
+    with Workers(level, tensorflow=learner.needs_tensorflow(file, exercises)) as workers:
         with console.status("loading the exercises"):
             found = learner.exercises_of(file, exercises)
 
@@ -91,10 +93,11 @@ def watch(
 
 def hint(name: str, exercises: Folder = None):
     """Show the next hint to an exercise; there are three."""
-    from kerasbook.learner import learner
+    from kerasbook.exercises import cards
+    from kerasbook.learner.progress import Progress, next_hint
 
-    one = learner.named(name, exercises)
-    number, text = learner.next_hint(one, learner.Progress.of(Path.cwd()))
+    one = cards.named(name, exercises)
+    number, text = next_hint(one, Progress.of(Path.cwd()))
     print(f"hint {number} of {len(one.hints)} to {one.name}\n\n{text}")
 
 
@@ -112,14 +115,15 @@ def solution(
 
 def progress(exercises: Folder = None):
     """Show which exercises were passed, with points and hints; in the folder of your answers."""
-    from kerasbook.exercises.exercise import stars
-    from kerasbook.learner import learner
+    from kerasbook.exercises.cards import cards
+    from kerasbook.exercises.folder import stars
+    from kerasbook.learner.progress import Progress
 
     from rich.console import Console
     from rich.table import Table
 
-    found = chosen(exercises)
-    kept = learner.Progress.of(Path.cwd())
+    found = cards(exercises)
+    kept = Progress.of(Path.cwd())
     table = Table("", "exercise", "chapter", "", "points", "checked", "hints", box=None)
     for one in found.values():
         entry = kept.entry(one.name)

@@ -254,7 +254,7 @@ def require_network(builder: tfds.core.DatasetBuilder, choice: Choice) -> None:
     lines = [
         f"{name} is not prepared in {folder}, and {host} did not answer.",
         f"Without a network: --dataset {choice.instead}, which is embedded.",
-        f"Where there is a network, a slow one too, run: {COMMAND} {name}",
+        f"Where there is a network, a slow one too, run `{COMMAND} {name}`.",
         f"Copy the folder {name} it makes to {folder}, or name its parent in TFDS_DATA_DIR.",
     ]
     if name == "fashion_mnist" and DEBIAN_FOLDER.is_dir():

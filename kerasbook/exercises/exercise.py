@@ -41,6 +41,7 @@ from __future__ import annotations
 import ast
 import importlib.util
 import inspect
+import json
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -49,19 +50,17 @@ from pathlib import Path
 from typing import Any
 
 from kerasbook.contents import key_of, name_of, place_of
-from kerasbook.program import UserError
+from kerasbook.exercises.folder import ExerciseError, files_of, head, stars, stub_files
+from kerasbook.files import atomic_path
 
 import numpy as np
+
+__all__ = ["Case", "Exercise", "ExerciseError", "files_of", "head", "load", "stars", "stub_files"]
 
 Inputs = Mapping[str, Any]
 Outputs = dict[str, np.ndarray]
 PUBLIC_SEED = 20_260
-STUB = re.compile(r"^@exercise\.stub\n(?:def|class) (\w+)", re.MULTILINE)
 FEWEST_WRONG, FEWEST_MESSAGES, FEWEST_RIGHT = 8, 3, 3
-
-
-class ExerciseError(UserError):
-    """An exercise file that cannot be used, and why."""
 
 
 @dataclass(frozen=True)
@@ -165,8 +164,9 @@ class Exercise:
     def stub(self, function: Callable) -> Callable:
         """Registers what the learner gets; its docstring is the whole specification."""
         self.name = function.__name__
-        self.specification = inspect.cleandoc(function.__doc__ or "")
         self.stub_source = source_of(function)
+        definition = ast.parse(self.stub_source).body[0]  # python -OO takes __doc__ away
+        self.specification = ast.get_docstring(definition) or ""
         return function
 
     def reference(self, function: Callable) -> Callable:
@@ -267,17 +267,6 @@ class Exercise:
             yield "difficulty must be 1, 2 or 3; points and minutes above 0"
 
 
-def stars(exercise: Exercise) -> str:
-    """Returns the difficulty: ★☆☆ to ★★★."""
-    return "★" * exercise.difficulty + "☆" * (3 - exercise.difficulty)
-
-
-def head(exercise: Exercise) -> str:
-    """Returns title, difficulty, minutes, points in a line."""
-    points = f"{exercise.points:g} point{'s' if exercise.points != 1 else ''}"
-    return f"{exercise.title} · {stars(exercise)} · {exercise.minutes} minutes · {points}"
-
-
 def imports_of(tree: ast.Module, text: str) -> Iterator[str]:
     """Yields the import lines of a file, but those of this package, which learners do not have."""
     for node in tree.body:
@@ -324,29 +313,6 @@ def load_file(path: Path) -> Exercise:
     return exercise
 
 
-def files_of(folder: Path | None = None) -> list[Path]:
-    """Returns the exercise files of a folder, or the book's; names beginning with "_" are none."""
-    root, pattern = (folder, "**/*.py") if folder else (Path(__file__).parent, "chapter*/*.py")
-    return [path for path in sorted(root.glob(pattern)) if not path.name.startswith("_")]
-
-
-def stub_files(folder: Path | None = None) -> dict[str, Path]:
-    """Returns the file of each exercise by its name, without importing any.
-
-    Raises:
-        ExerciseError: no exercise, or two with one name.
-    """
-    found: dict[str, Path] = {}
-    for path in files_of(folder):
-        for name in STUB.findall(path.read_text(encoding="utf-8")):
-            if name in found:
-                raise ExerciseError(f"{path}: {found[name]} has {name} too")
-            found[name] = path
-    if not found:
-        raise ExerciseError(f"no exercise in {folder or Path(__file__).parent}")
-    return found
-
-
 def load(folder: Path | None = None, chapter: int | str | None = None) -> dict[str, Exercise]:
     """Returns the exercises of a folder, name → Exercise; without a folder, the book's.
 
@@ -367,6 +333,36 @@ def load(folder: Path | None = None, chapter: int | str | None = None) -> dict[s
     if not chosen:
         raise ExerciseError(f"no exercise of {name_of(str(key))}")
     return {one.name: one for one in sorted(chosen, key=lambda o: (place_of(o.key), o.difficulty))}
+
+
+def load_locked(file: Path, folder: Path | None, found: Callable) -> dict[str, Exercise]:
+    """Returns the exercises, with their points, that a course was begun with.
+
+    Args:
+        file: a lock, question → points; written, if it is not there, from what `found` gives.
+        folder: has the exercises; the book's, if none is given.
+        found: returns the exercises that the course begins with.
+
+    Raises:
+        ExerciseError: the file is no lock, or one of its exercises is not there any more.
+    """
+    if not file.exists():
+        begun = found()
+        with atomic_path(file) as temporary:
+            points = {name: one.points for name, one in begun.items()}
+            temporary.write_text(json.dumps(points, indent=1) + "\n", encoding="utf-8")
+        return begun
+    try:
+        points = json.loads(file.read_text(encoding="utf-8"))
+        fine = all(isinstance(one, int | float) and one > 0 for one in points.values())
+    except (ValueError, AttributeError):
+        fine = False
+    if not fine or not points:
+        raise ExerciseError(f"{file} is no lock of exercises: remove it to have one made")
+    locked = load_named(list(points), folder)
+    for name, one in locked.items():
+        one.points = points[name]
+    return locked
 
 
 def load_named(

@@ -23,7 +23,7 @@ class Difference:
 
 
 def first_difference(got, expected, *, atol, rtol, dtypes=None, nan=False) -> Difference | None:
-    """The first reason why the named arrays `got` are not the expected ones; None if they are.
+    """Returns the first reason why the arrays `got` are not the expected ones; None if they are.
 
     Args:
         got, expected: name → array.

@@ -58,7 +58,7 @@ class Connection:
             raise WorkersError(f"a worker could not be started: {reason}")
 
     def exchange(self, message: bytes, deadline: float) -> Reply:
-        """Send a message and wait for the one reply to it.
+        """Sends a message, and returns the one reply to it.
 
         Raises:
             TimeoutError: the deadline (of time.monotonic) passed.
@@ -148,7 +148,7 @@ class Connection:
         return Reply(ended, message=status.get("message", "the supervisor of the worker is gone"))
 
     def end(self) -> None:
-        """Have the worker killed, and wait until it is gone; its box goes meanwhile."""
+        """Kills the worker, and waits until it is gone; its box goes meanwhile."""
         with contextlib.suppress(OSError):
             self._control.send(b"end")
             self._control.settimeout(5)

@@ -19,7 +19,7 @@ MOST_LINES = 8
 
 
 def one_line(result: QuestionResult) -> Text:
-    """Name, points, and in a word how it went."""
+    """Returns name, points, and in a word how it went."""
     passed = result.status == "pass"
     text = Text("✓ " if passed else "✗ ", style="green" if passed else "red")
     text.append(result.name, style="bold")
@@ -32,7 +32,7 @@ def one_line(result: QuestionResult) -> Text:
 def render(
     exercise: Exercise, result: QuestionResult, path: Path | None = None, line: int = 0
 ) -> RenderableType:
-    """The feedback to one question, for rich.
+    """Returns the feedback to one question, for rich.
 
     Args:
         exercise, result: the question, and how the answer did.
@@ -79,12 +79,12 @@ def _inputs(inputs: Inputs) -> Table:
 
 
 def described(value: Any) -> str:
-    """Shape and dtype of an array, "" for anything else."""
+    """Returns shape and dtype of an array, "" for anything else."""
     return f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else ""
 
 
 def lines_of(value: Any) -> str:
-    """A value in at most a few lines."""
+    """Returns a value in at most a few lines."""
     if isinstance(value, np.ndarray):
         if value.ndim > 4:  # written out, six values an axis would be minutes of work
             value = value.ravel()
@@ -96,5 +96,5 @@ def lines_of(value: Any) -> str:
 
 
 def indented(text: str) -> str:
-    """Each line two to the right."""
+    """Returns each line two to the right."""
     return "\n".join(f"  {line}" for line in cut(text).splitlines())

@@ -15,7 +15,7 @@ OLD_SECONDS = 60
 
 
 def lock_folder(home: str) -> int:
-    """Lock a folder for as long as this process lives; the open descriptor."""
+    """Locks a folder for as long as this process lives; returns the open descriptor."""
     import fcntl
 
     descriptor = os.open(home, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
@@ -28,7 +28,7 @@ def lock_folder(home: str) -> int:
 
 
 def remove_left_behind() -> None:
-    """Remove what graders of this user that were killed could not remove.
+    """Removes what graders of this user that were killed could not remove.
 
     A folder is left alone if it is locked, which its process number would not tell in a container,
     or so young that its owner may be about to lock it.
@@ -43,7 +43,7 @@ def remove_left_behind() -> None:
 
 
 def remove(folder: str) -> None:
-    """Remove a folder in which a stranger's code could write, whatever it left there."""
+    """Removes a folder in which a stranger's code could write, whatever it left there."""
     with contextlib.suppress(RecursionError):
         shutil.rmtree(folder, ignore_errors=True)
     if os.path.isdir(folder):  # too deep for rmtree, or folders that may not be entered

@@ -15,9 +15,11 @@ STYLE = (
     ".pass{color:#196c2e}.other{color:#a3211b}td{padding:.1em 1em .1em 0}"
 )
 
+ABOUT = {"handed_in": "handed in", "kerasbook": "kerasbook", "isolation_level": "isolation level"}
+
 
 def feedback_page(record: dict, titles: Mapping[str, str]) -> str:
-    """The page: points, and for every question what failed. Hidden cases are only counted."""
+    """Returns the page: points, and what failed of every question; hidden cases are counted."""
     sections = "".join(
         _question(name, outcome, titles[name]) for name, outcome in record["questions"].items()
     )
@@ -28,14 +30,33 @@ def feedback_page(record: dict, titles: Mapping[str, str]) -> str:
         "style-src 'unsafe-inline'\">"
         f"<title>{shown(record['learner'])}</title><style>{STYLE}</style></head><body>"
         f"<h1>{shown(record['learner'])}: {record['points']:g} of {record['max_points']:g}</h1>"
+        + _about(record)
         + (f"<p>What was noted when it was taken in:</p><ul>{notes}</ul>" if notes else "")
         + f"{sections}</body></html>\n"
     )
 
 
+def _about(record: dict) -> str:
+    """What the page is about: assignment, day, version, isolation."""
+    words = [record.get("assignment", "")]
+    words += [f"{name} {record[key]}" for key, name in ABOUT.items() if key in record]
+    return f"<p>{shown(' · '.join(word for word in words if word))}</p>"
+
+
 def shown(text: str) -> str:
-    """Text that a browser shows and does not obey."""
+    """Returns text that a browser shows and does not obey."""
     return escape(cut(text))
+
+
+def _case(case: dict, said: str) -> str:
+    """A public case that was not passed: its output, its inputs, and what was not said before."""
+    inputs, message = case.get("inputs", ""), case.get("message", "")
+    if not message or (message == said and not inputs):
+        return ""
+    output = f", output {case['output']}" if case.get("output") else ""
+    text = f"<p>{shown(case['name'] + output)}:</p>"
+    text += f"<p>Inputs:</p><pre>{shown(inputs)}</pre>" if inputs else ""
+    return text + (f"<pre>{shown(message)}</pre>" if message != said else "")
 
 
 def _question(name: str, outcome: dict, title: str) -> str:
@@ -52,9 +73,7 @@ def _question(name: str, outcome: dict, title: str) -> str:
         right = sum(one["status"] == "pass" for one in cases)
         if cases:
             text += f"<p>{right} of {len(cases)} {which} cases passed</p>"
-    for case in outcome["cases"]:
-        if case.get("message") and case["message"] != outcome["message"]:
-            text += f"<p>{shown(case['name'])}:</p><pre>{shown(case['message'])}</pre>"
+    text += "".join(_case(case, outcome["message"]) for case in outcome["cases"])
     if outcome["output"].strip():
         text += f"<p>Printed:</p><pre>{shown(outcome['output'])}</pre>"
     return text

@@ -34,7 +34,7 @@ class InProcess:
             self.problem = Reply("error", message=describe(error))
 
     def call(self, calls: Sequence[Inputs]) -> Iterator[Reply]:
-        """See Executor."""
+        """Yields the replies; see Executor."""
         memory: dict[str, Any] = {}
         for inputs in calls:
             reply = self.problem or self._call_once(inputs, memory)

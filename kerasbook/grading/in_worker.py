@@ -52,7 +52,9 @@ class InWorker:
         return printable(bytes(self.output).decode("utf-8", "replace"))
 
     def call(self, calls: Sequence[Inputs]) -> Iterator[Reply]:
-        """See Executor. The time between two replies is the grader's and does not count."""
+        """Yields the replies; see Executor. The time between two replies is the grader's and does
+        not count.
+        """
         if self._unusable:
             yield self._unusable
             return

@@ -60,7 +60,7 @@ class Readers:
         self._requests: socket.socket | None = None
 
     def read(self, paths: Iterable[Path], questions: Iterable[str]) -> dict:
-        """The fields of a Submission, from a reader of its own.
+        """Returns the fields of a Submission, from a reader of its own.
 
         Raises:
             NotRead: the reader ended, or was too slow.
@@ -122,7 +122,7 @@ class Readers:
         self._requests = self._server = None
 
     def close(self) -> None:
-        """End the server and its readers."""
+        """Ends the server and its readers."""
         with self._lock:
             self._end()
 
@@ -132,7 +132,7 @@ atexit.register(readers.close)
 
 
 def take_in_apart(path: Path, questions: Iterable[str], more: Iterable[Path] = ()) -> Submission:
-    """What `take_in` returns, from a process of its own; if that ends badly, only a note."""
+    """Returns what `take_in` returns, from a process of its own; only a note if that fails."""
     try:
         fields = readers.read([path, *more], questions)
         try:
@@ -141,7 +141,7 @@ def take_in_apart(path: Path, questions: Iterable[str], more: Iterable[Path] = (
             raise NotRead("the reader ended") from error
     except NotRead as error:
         note = one_line(f"cannot be read: {error}")[:LONGEST_NOTE]
-        return Submission(learner_of(path), notes=[note])
+        return Submission(learner_of(path), notes=[note], unread=[note])
 
 
 def _all_of(pipe, deadline: float) -> bytes:
@@ -163,7 +163,7 @@ def _all_of(pipe, deadline: float) -> bytes:
 
 
 def serve() -> None:
-    """Fork a reader for each request until the grader hangs up. The socket is standard input."""
+    """Forks a reader for each request until the grader hangs up. The socket is standard input."""
     # What readers need is imported once.
     from kerasbook.grading.worker import sandbox  # noqa: F401, only on Linux and macOS
 
@@ -187,7 +187,7 @@ def serve() -> None:
 
 
 def read_one(paths: list[str], questions: list[str], seconds: int, wait: int, writing: int) -> None:
-    """Have one submission taken in by a process behind walls; say it where that ends badly."""
+    """Lets a process behind walls take one submission in; says so where that ends badly."""
     from kerasbook.grading.worker import sandbox
 
     sandbox.die_with_parent()

@@ -14,6 +14,8 @@ import symtable
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
+from kerasbook.grading.text import Fault
+
 # Cell magics below which Jupyter runs Python in the notebook's own namespace.
 RUN_PYTHON = ("time", "capture", "prun", "debug")
 MOST_LEFT_OUT = 100  # lines of one cell
@@ -60,7 +62,10 @@ def answers_in(
             tree, text = python_of(text, f"{name}: cell {number}", notes)
             found = list(statements_of(tree, text, question, future))
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-            notes.append(f"{name}: cell {number}: not Python: {type(error).__name__}")
+            line = getattr(error, "lineno", None)
+            place = f"{name}: cell {number}" + (f", line {line}" if line else "")
+            reason = error.msg if isinstance(error, SyntaxError) else type(error).__name__
+            notes.append(Fault(f"{place}: not Python: {reason}"))
             continue
         statements += found
     statements = without_earlier_definitions(statements)
@@ -153,7 +158,7 @@ def faulty_line(lines: list[str], number: int) -> int | None:
 
 
 def leave_out(lines: list[str], place: int) -> None:
-    """Put `pass` in place of a line and of those that continue it; of `%time x`, x."""
+    """Puts `pass` in place of a line and of those that continue it; of `%time x`, x."""
     indentation = re.match(r"\s*", lines[place])[0]
     timed = re.match(r"\s*%(?:time|prun)\s+(.*)", lines[place])
     if timed and is_python(timed[1]):
@@ -166,7 +171,7 @@ def leave_out(lines: list[str], place: int) -> None:
 
 
 def is_python(text: str) -> bool:
-    """Whether a text is a program."""
+    """Returns whether a text is a program."""
     try:
         return bool(parsed(text))
     except (SyntaxError, ValueError):
@@ -218,7 +223,7 @@ def without_book(node: ast.Import | ast.ImportFrom) -> ast.Import | ast.ImportFr
 
 
 def awaits(node: ast.stmt) -> bool:
-    """Whether it awaits something outside of a function, which only a notebook can."""
+    """Returns whether it awaits something outside of a function, which only a notebook can."""
     return any(isinstance(one, ast.Await | ast.AsyncFor | ast.AsyncWith) for one in ast.walk(node))
 
 
@@ -251,7 +256,8 @@ def names_used(text: str) -> set[str]:
         tables += table.get_children()
         top = table.get_type() == "module"
         for one in table.get_symbols():
-            if one.is_referenced() and (top or one.is_global()):
+            of_the_notebook = one.is_referenced() and (top or one.is_global())
+            if of_the_notebook or one.is_declared_global():
                 names.add(one.get_name())
     return names
 

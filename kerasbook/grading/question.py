@@ -32,6 +32,8 @@ STATUSES = {  # and what a learner reads
     "crash": "the process ended",
     "protocol": "no proper answer",
     "missing": "not found",
+    "unreadable": "cannot be read",
+    "not begun": "not begun",
     "forbidden": "not allowed here",
     "internal": "a fault of the grader, not yours",
 }
@@ -91,13 +93,15 @@ class QuestionResult:
 
 
 def secret_seed(key: bytes, exercise: str, submission: bytes) -> int:
-    """The seed of a submission's hidden cases: unpredictable without the key, always the same."""
+    """Returns the seed of a submission's hidden cases: unpredictable without the key, always the
+    same.
+    """
     digest = hashlib.sha256(submission).digest()
     return int.from_bytes(hmac.digest(key, exercise.encode() + b"\0" + digest, "sha256")[:8])
 
 
 def grade(exercise: Exercise, executor: Executor, seed: int = PUBLIC_SEED) -> QuestionResult:
-    """Ask every case, compare, and count the points.
+    """Asks every case, compares, and counts the points.
 
     Args:
         exercise: the question; the number of points comes from here alone.
@@ -123,7 +127,7 @@ def grade(exercise: Exercise, executor: Executor, seed: int = PUBLIC_SEED) -> Qu
 
 
 def share_passed(results: Sequence[CaseResult]) -> float:
-    """The weight of the passed hidden cases, or of all cases if that is less, from 0 to 1."""
+    """Returns the share passed of the hidden cases, or of all cases if that is less."""
 
     def share(chosen):
         passed = sum(one.weight for one in chosen if one.status == "pass")
@@ -135,7 +139,7 @@ def share_passed(results: Sequence[CaseResult]) -> float:
 def run_case(
     exercise: Exercise, executor: Executor, case: Case, which: str, suspects: Suspects
 ) -> CaseResult:
-    """One case: its calls, and what is wrong with the replies."""
+    """Returns one case: its calls, and what is wrong with the replies."""
     result = CaseResult(case.name, which, "pass", case.weight, case=case)
     replies = executor.call(case.all_calls())
     try:
@@ -179,7 +183,8 @@ class JudgedOutputs(dict):
 
 
 def judge_case(exercise: Exercise, case: Case, replies: Iterable[Reply], result: CaseResult):
-    """Have the author's judge look at all replies to a case, which are bounded together."""
+    """Lets the author's judge look at all replies to a case, which are bounded together."""
+    assert exercise.judge_function
     outputs, size = [], 0
     for reply in replies:
         if reply.status != "ok":
@@ -203,7 +208,7 @@ def compare_case(
     result: CaseResult,
     suspects: Suspects,
 ):
-    """Compare each reply to a case with the reference's, and let it go."""
+    """Compares each reply to a case with the reference's, and lets it go."""
     calls = case.all_calls()
     for number, reply in enumerate(replies):
         difference = None
@@ -226,7 +231,7 @@ def compare_case(
 def differs(
     exercise: Exercise, got: Outputs, expected: Outputs, nan: bool = False
 ) -> Difference | None:
-    """The first difference by the exercise's tolerance and dtypes."""
+    """Returns the first difference by the exercise's tolerance and dtypes."""
     return first_difference(
         got,
         expected,
@@ -238,7 +243,7 @@ def differs(
 
 
 def changed(before: Inputs, after: Outputs) -> Difference | None:
-    """Whether the solution wrote into its inputs."""
+    """Returns whether the solution wrote into its inputs."""
     for name, array in before.items():
         if isinstance(array, np.ndarray):
             same = name in after and np.array_equal(array, after[name], equal_nan=True)
@@ -248,7 +253,7 @@ def changed(before: Inputs, after: Outputs) -> Difference | None:
 
 
 def answers(exercise: Exercise, variant: Variant, case: Case) -> list[Outputs]:
-    """What an author's own solution answers to the calls of a case, in this process."""
+    """Returns what an author's own solution answers to the calls of a case, in this process."""
     with _one_at_a_time:
         if variant.name not in case.known:
             case.known[variant.name] = _answers(exercise, variant, case)
@@ -286,7 +291,7 @@ class Suspects:
         self.right: list[tuple[Case, int, Reply]] = []
 
     def note(self, case: Case, number: int, reply: Reply, wrong: bool) -> None:
-        """Compare a reply with the misconceptions', at the latest when one is wrong."""
+        """Compares a reply with the misconceptions', at the latest when one is wrong."""
         self.right.append((case, number, Reply(reply.status, reply.outputs, {}, reply.message)))
         if wrong:
             self.left = [one for one in self.left if all(map(self._alike(one), self.right))]
@@ -308,7 +313,7 @@ class Suspects:
 def answers_alike(
     exercise: Exercise, variant: Variant, case: Case, number: int, reply: Reply
 ) -> bool:
-    """Whether a wrong solution answers a call as the learner's did."""
+    """Returns whether a wrong solution answers a call as the learner's did."""
     try:
         mine = answers(exercise, variant, case)[number]
     except Exception as error:
@@ -325,7 +330,7 @@ def answers_alike(
 
 
 def same_kind(got: Outputs, mine: Outputs) -> bool:
-    """Whether arrays of the same names have the same kinds of dtype."""
+    """Returns whether arrays of the same names have the same kinds of dtype."""
     return set(got) == set(mine) and all(
         got[name].dtype.kind == mine[name].dtype.kind for name in got
     )

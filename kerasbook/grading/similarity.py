@@ -1,7 +1,8 @@
 """Which answers are alike: shared runs of syntax, whatever the names, comments and layout.
 
-Likeness is the share of runs of seven syntax nodes (Jaccard index) that two answers have in common,
-those that most of the class shares left out. It is a reason to look, not a verdict.
+Likeness is the share of runs of seven syntax nodes (Jaccard index) that two answers have in common.
+Left out are those that most of the class shares in answers that differ otherwise: the obvious way.
+However many copy one answer, they count as one. It is a reason to look, not a verdict.
 
 The runs are made where a submission is taken in, so this file needs only the standard library.
 """
@@ -25,7 +26,7 @@ LIKE = 0.8
 def pairs(
     runs: Mapping[str, Mapping[str, Collection[int]]], questions: Iterable[str]
 ) -> Iterator[tuple[str, str, str, float]]:
-    """Question, learner, learner, likeness, for pairs of at least 0.8, the most alike first.
+    """Yields question, learner, learner, likeness, for pairs of at least 0.8, the most alike first.
 
     Args:
         runs: learner → question → what `runs_of` gave.
@@ -34,22 +35,33 @@ def pairs(
     found = []
     for name in questions:
         given = {learner: set(runs[learner].get(name, ())) for learner in sorted(runs)}
-        counts = Counter(run for mine in given.values() for run in mine)
-        # In a large class, what half of all have written is the obvious way.
-        usual = {run for run, count in counts.items() if count > max(3, len(given) / 2)}
+        usual = usual_runs(given.values())
         own = {learner: mine - usual for learner, mine in given.items()}
         for one, other in combinations(own, 2):
-            together = len(own[one] | own[other])
-            if together < FEWEST_RUNS:
-                continue
-            likeness = len(own[one] & own[other]) / together
-            if likeness >= LIKE:
+            likeness = shared(own[one], own[other])
+            if likeness >= LIKE and len(own[one] | own[other]) >= FEWEST_RUNS:
                 found.append((name, one, other, round(likeness, 3)))
     yield from sorted(found, key=lambda row: (-row[3], row))
 
 
+def usual_runs(answers: Iterable[set[int]]) -> set[int]:
+    """Returns the runs that most answers have, of those that are alike only the first counted."""
+    different: list[set[int]] = []
+    for mine in answers:
+        if mine and not any(shared(mine, other) >= LIKE for other in different):
+            different.append(mine)
+    counts = Counter(run for mine in different for run in mine)
+    return {run for run, count in counts.items() if count > max(3, len(different) / 2)}
+
+
+def shared(one: set[int], other: set[int]) -> float:
+    """Returns the share of all runs of two answers that both have; 0 if there are none."""
+    return len(one & other) / max(len(one | other), 1)
+
+
 def runs_of(source: str, name: str) -> list[int]:
-    """Digests of the runs of syntax nodes of one answer, without names, numbers and docstrings.
+    """Returns digests of the runs of syntax nodes of one answer, without names, numbers and
+    docstrings.
 
     Of an answer with more runs than MOST_RUNS those with the smallest digests, which are as good
     as drawn by chance, and the same in a copy.
@@ -64,7 +76,7 @@ def runs_of(source: str, name: str) -> list[int]:
 
 @lru_cache(maxsize=1)  # the answers to several questions mostly stand in one file
 def statements_of(source: str) -> list[ast.stmt]:
-    """The statements of a program; none if it is no program."""
+    """Returns the statements of a program; none if it is no program."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of a learner's "\\d" and the like
@@ -74,12 +86,12 @@ def statements_of(source: str) -> list[ast.stmt]:
 
 
 def digest_of(run: str) -> int:
-    """Eight bytes for a run, the same in every process."""
+    """Returns eight bytes for a run, the same in every process."""
     return int.from_bytes(blake2b(run.encode("utf-8", "replace"), digest_size=8).digest())
 
 
 def kinds_of(tree: ast.AST) -> Iterator[str]:
-    """The kinds of the nodes below one, each before those in it."""
+    """Yields the kinds of the nodes below one, each before those in it."""
     waiting = [tree]
     while waiting:
         node = waiting.pop()
@@ -90,6 +102,8 @@ def kinds_of(tree: ast.AST) -> Iterator[str]:
 
 
 def without_meaning(node: ast.AST) -> bool:
-    """Whether it is a docstring or another text that stands alone, or a mark of the parser's."""
+    """Returns whether it is a docstring or another text that stands alone, or a mark of the
+    parser's.
+    """
     alone = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
     return alone or isinstance(node, ast.expr_context)

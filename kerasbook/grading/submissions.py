@@ -24,13 +24,19 @@ from pathlib import Path, PurePosixPath
 
 from kerasbook.archives import ArchiveError, check_archive
 from kerasbook.grading import notebooks
-from kerasbook.grading.similarity import MOST_RUNS, runs_of
-from kerasbook.grading.text import escaped_name, one_line
+from kerasbook.grading.similarity import MOST_RUNS, runs_of, statements_of
+from kerasbook.grading.text import Fault, escaped_name, one_line
 
 MOST_FILES, DEEPEST, MOST_NOTES, LONGEST_NOTE = 500, 6, 20, 300
 LARGEST_TEXT, LARGEST_NOTEBOOK, LARGEST_ZIP = 1_000_000, 32_000_000, 64_000_000
 LARGEST_IN_ALL = 100_000_000  # bytes read of one submission
 ENDINGS = (".py", ".ipynb", ".zip")
+# Handed in by mistake: not read, and still somebody's.
+OTHER_ENDINGS = (".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".7z", ".rar", ".pdf", ".docx")
+OTHER_ENDINGS += (".odt", ".rtf", ".html", ".pyc", ".py~")
+MOODLE = re.compile(r"(?P<name>.+?)_(?P<number>\d{3,})_assignsubmission_[a-z]+(_.*)?", re.DOTALL)
+CANVAS = re.compile(r"(?P<name>[^_]+)(?P<late>_LATE)?_(?P<number>\d{3,})_\d{3,}_.+", re.DOTALL)
+NO_ANSWER = "neither a folder nor .py, .ipynb or .zip; refused"
 ENCODINGS = ("utf-8", "utf-8-sig", "iso-8859-1", "ascii", "us-ascii")
 NEVER_READ = re.compile(
     r"(conftest|sitecustomize|usercustomize|setup)\.py$|pytest\.ini$|setup\.cfg$|\.(pth|pyc|so|pkl|"
@@ -49,6 +55,8 @@ class Submission:
         notes: what was refused, ignored, or chosen among several, a sentence each.
         digest: sha256 of all that was read; "" if the reading itself ended badly.
         runs: question → what the report of likeness compares, see similarity.runs_of.
+        unread: those of the notes that are on something which may hold answers and cannot be read.
+        shapes: question → digest of the answer's syntax, see shape_of.
     """
 
     learner: str
@@ -56,6 +64,8 @@ class Submission:
     notes: list[str] = field(default_factory=list)
     digest: str = ""
     runs: dict[str, list[int]] = field(default_factory=dict)
+    unread: list[str] = field(default_factory=list)
+    shapes: dict[str, str] = field(default_factory=dict)
 
 
 class Refused(Exception):
@@ -63,16 +73,20 @@ class Refused(Exception):
 
 
 def checked(learner: str, fields: dict) -> Submission:
-    """A submission from what a reader said of it, who may have been taken over.
+    """Returns a submission from what a reader said of it, who may have been taken over.
 
     Raises:
         ValueError: it is none.
     """
     submission = Submission(learner, **fields)
     answers, notes, runs = submission.answers, submission.notes, submission.runs
-    if not all(isinstance(one, dict) for one in (answers, runs)) or not isinstance(notes, list):
-        raise ValueError("dictionaries and a list are expected")
+    unread, shapes = submission.unread, submission.shapes
+    if not all(isinstance(one, dict) for one in (answers, runs, shapes)):
+        raise ValueError("dictionaries are expected")
+    if not isinstance(notes, list) or not isinstance(unread, list) or len(unread) > MOST_NOTES:
+        raise ValueError("lists are expected, and no long ones")
     texts = [*answers, *answers.values(), *notes, *runs, submission.digest]
+    texts += [*unread, *shapes, *shapes.values()]
     numbers = [one for given in runs.values() for one in given]
     if not all(isinstance(one, str) for one in texts) or len(notes) > MOST_NOTES + 1:
         raise ValueError("texts, and not too many, are expected")
@@ -81,17 +95,29 @@ def checked(learner: str, fields: dict) -> Submission:
     if any(len(given) > MOST_RUNS for given in runs.values()):
         raise ValueError("too many digests")
     submission.notes = [one_line(note)[:LONGEST_NOTE] for note in notes]
+    submission.unread = [one_line(note)[:LONGEST_NOTE] for note in unread]
     return submission
 
 
 def learner_of(path: Path) -> str:
-    """The name of the learner whose submission this is, as text that can be written anywhere."""
-    name = path.name if path.is_dir() else path.stem
-    return escaped_name(name)
+    """Returns the name of the learner whose submission this is, escaped for all places."""
+    return sender_of(path)[0]
+
+
+def sender_of(path: Path) -> tuple[str, str, bool]:
+    """Returns the learner's name, the number that Moodle or Canvas gave, "" if none, and whether
+    Canvas calls it late.
+    """
+    is_folder = path.is_dir()
+    name = path.name if is_folder else path.stem.removesuffix(".tar")
+    if found := MOODLE.fullmatch(name) or (not is_folder and CANVAS.fullmatch(name)):
+        late = bool(found.groupdict().get("late"))
+        return escaped_name(found["name"]), found["number"], late
+    return escaped_name(name), "", False
 
 
 def take_in(path: Path, questions: Iterable[str], more: Iterable[Path] = ()) -> Submission:
-    """One learner's answers.
+    """Returns one learner's answers.
 
     Args:
         path: a folder, .py, .ipynb or .zip.
@@ -103,20 +129,39 @@ def take_in(path: Path, questions: Iterable[str], more: Iterable[Path] = ()) -> 
     paths = [path, *more]
     if len(paths) > 1:
         notes.append(f"{', '.join(one.name for one in paths)}: read together")
+    if any(sender_of(one)[2] for one in paths):
+        notes.append("handed in late")
     files = _within_bounds(paths, notes)
     digest = hashlib.sha256()
     for name, content in sorted(files.items()):
         head = f"{len(name)} {name} {len(content)} "
         digest.update(head.encode("utf-8", "surrogatepass") + content)
     submission.digest = digest.hexdigest()
-    if not files and not notes:
-        notes.append("no .py file and no notebook in it")
+    if not files and not any(isinstance(note, Fault) for note in notes):
+        notes.append(Fault("no .py file and no notebook in it"))
     _choose(set(questions), files, submission, notes)
     submission.runs = {name: runs_of(text, name) for name, text in submission.answers.items()}
+    submission.shapes = {name: shape_of(text, name) for name, text in submission.answers.items()}
+    submission.unread = [note for note in notes if isinstance(note, Fault)][:MOST_NOTES]
+    submission.unread = [one_line(note)[:LONGEST_NOTE] for note in submission.unread]
     if len(notes) > MOST_NOTES:
         notes[MOST_NOTES:] = [f"and {len(notes) - MOST_NOTES} more notes"]
     submission.notes = [one_line(note)[:LONGEST_NOTE] for note in notes]
     return submission
+
+
+def shape_of(text: str, name: str) -> str:
+    """Returns a digest of a function or class less docstrings, comments and layout; "" if it is
+    not there. That of an untouched stub tells that an answer was not begun.
+    """
+    found = [node for node in statements_of(text) if _defines(node) == name]
+    if not found:
+        return ""
+    for node in ast.walk(found[-1]):
+        kinds = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+        if isinstance(node, kinds) and ast.get_docstring(node, clean=False) is not None:
+            node.body = node.body[1:]
+    return hashlib.sha256(ast.dump(found[-1]).encode("utf-8", "replace")).hexdigest()
 
 
 def _within_bounds(paths: list[Path], notes: list[str]) -> dict[str, bytes]:
@@ -129,11 +174,11 @@ def _within_bounds(paths: list[Path], notes: list[str]) -> dict[str, bytes]:
             for name, content in _files(path, notes):
                 size += len(content)
                 if size > LARGEST_IN_ALL:
-                    notes.append(f"more than {LARGEST_IN_ALL / 1e6:g} MB in all; refused")
+                    notes.append(Fault(f"more than {LARGEST_IN_ALL / 1e6:g} MB in all; refused"))
                     return {}
                 read[before + name] = content
         except (Refused, OSError) as error:
-            notes.append(f"{path.name}: {getattr(error, 'strerror', None) or error}")
+            notes.append(Fault(f"{path.name}: {getattr(error, 'strerror', None) or error}"))
             for name in [one for one in read if one.startswith(before)]:
                 del read[name]
     return read
@@ -192,11 +237,11 @@ def _answers_in(name: str, content: bytes, questions: set[str], notes: list[str]
             text = _text_of(content)
             return dict.fromkeys(questions & set(map(_defines, ast.parse(text).body)), text)
     except SyntaxError as error:
-        notes.append(f"{name}: line {error.lineno}: {error.msg}")
+        notes.append(Fault(f"{name}: line {error.lineno}: {error.msg}"))
     except (Refused, notebooks.NoNotebook) as error:
-        notes.append(f"{name}: {error}")
+        notes.append(Fault(f"{name}: {error}"))
     except (ValueError, RecursionError, MemoryError) as error:
-        notes.append(f"{name}: not Python: {type(error).__name__}")
+        notes.append(Fault(f"{name}: not Python: {type(error).__name__}"))
     return {}
 
 
@@ -230,7 +275,7 @@ def _files(path: Path, notes: list[str]) -> Iterator[tuple[str, bytes]]:
     elif path.suffix.lower() in ENDINGS:
         yield path.stem + path.suffix.lower(), _read(path, _largest(path.name))
     else:
-        raise Refused("neither a folder nor .py, .ipynb or .zip; refused")
+        raise Refused(NO_ANSWER)
 
 
 def _largest(name: str) -> int:
@@ -263,13 +308,13 @@ def _in_folder(root: Path, notes: list[str]) -> Iterator[tuple[str, bytes]]:
         for name in list(folders):
             linked = os.path.islink(os.path.join(folder, name))
             if linked:
-                notes.append(f"{relative / name}: a link to a folder; refused")
+                notes.append(Fault(f"{relative / name}: a link to a folder; refused"))
             if linked or name.startswith(".") or name == "__pycache__":
                 folders.remove(name)
         folders.sort()
         count += len(folders)
         if len(relative.parts) >= DEEPEST and folders:
-            notes.append(f"{relative}: folders deeper than {DEEPEST} are not looked into")
+            notes.append(Fault(f"{relative}: folders deeper than {DEEPEST} are not looked into"))
             folders.clear()
         for name in sorted(names):
             count += 1
@@ -287,7 +332,7 @@ def _in_folder(root: Path, notes: list[str]) -> Iterator[tuple[str, bytes]]:
                 else:
                     yield shown, content
             except (Refused, OSError) as error:
-                notes.append(f"{shown}: {getattr(error, 'strerror', None) or error}")
+                notes.append(Fault(f"{shown}: {getattr(error, 'strerror', None) or error}"))
 
 
 def _is_answer(name: str, notes: list[str]) -> bool:
@@ -295,6 +340,8 @@ def _is_answer(name: str, notes: list[str]) -> bool:
     if NEVER_READ.search(name):
         notes.append(f"{name}: ignored")
         return False
+    if name.lower().endswith(OTHER_ENDINGS):
+        notes.append(Fault(f"{name}: {NO_ANSWER}"))
     return name.lower().endswith((".py", ".ipynb"))
 
 
@@ -318,7 +365,7 @@ def _in_zip(content: bytes, notes: list[str]) -> Iterator[tuple[str, bytes]]:
             with archive.open(entry) as file:
                 text = file.read(_largest(name) + 1)
         except Exception as error:  # damaged, encrypted
-            notes.append(f"{name}: cannot be unpacked: {type(error).__name__}")
+            notes.append(Fault(f"{name}: cannot be unpacked: {type(error).__name__}"))
             continue
         if len(text) > _largest(name):
             raise Refused(f"{name} is larger than {_largest(name) / 1e6:g} MB; refused")

@@ -27,9 +27,11 @@ def table(header: Iterable[str], rows: Iterable[Iterable[object]], line_end: str
     return file.getvalue()
 
 
-def grades_table(exercises: Iterable[str], records: Iterable[dict]) -> str:
+def grades_table(
+    exercises: Mapping[str, Exercise], records: Iterable[dict], absent: Iterable[str] = ()
+) -> str:
     """Returns a row for each learner: points of every question, sum, what needs attention."""
-    exercises = list(exercises)
+    most = sum(one.points for one in exercises.values())
     rows = []
     for record in records:
         points = [record["questions"][name]["points"] for name in exercises]
@@ -38,6 +40,8 @@ def grades_table(exercises: Iterable[str], records: Iterable[dict]) -> str:
         notes = "; ".join(record["notes"])
         total = record["points"], record["max_points"]
         rows.append([record["learner"], *shown, *total, attention, notes])
+    for name in sorted(absent):
+        rows.append([name, *([0.0] * len(exercises)), 0.0, most, "", "handed in nothing"])
     header = ["learner", *exercises, "points", "max_points", "attention", "notes"]
     return table(header, rows)
 

@@ -6,7 +6,13 @@ every way out, as a record may come from an older version, and a roster from any
 
 from __future__ import annotations
 
+from typing import Any
+
 MOST_SHOWN = 1500
+
+
+class Fault(str):
+    """A note on something of a learner's that could not be read, which may hold answers."""
 
 
 def printable(text: str) -> str:
@@ -24,7 +30,7 @@ def escaped_name(name: str) -> str:
     return one_line(name.replace("\\", "\\\\"))
 
 
-def cleaned(value: object) -> object:
+def cleaned(value: Any) -> Any:
     """Returns what JSON can hold with every text in it made printable."""
     if isinstance(value, str):
         return printable(value)

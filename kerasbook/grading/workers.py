@@ -27,7 +27,7 @@ LEVELS = {
 }
 START = (
     "import sys; sys.path.insert(0, sys.argv[1]); from worker import server; del sys.path[0]; "
-    "server.start(int(sys.argv[2]))"
+    "server.start(int(sys.argv[2]), sys.argv[3:])"
 )
 
 
@@ -42,18 +42,27 @@ class Workers:
         level: of isolation; None takes the strongest that this machine gives.
         hidden: folders that no worker may read; the book itself is always one of them.
         memory: bytes that a worker may hold.
+        tensorflow: whether the server imports TensorFlow and Keras, once for all workers; without,
+            it is there in a tenth of the time, and an answer that imports them has to wait.
 
     Raises:
         WorkersError: no fork on this machine, no such level, TensorFlow cannot be imported, or a
             hidden folder holds the libraries.
     """
 
-    def __init__(self, level: int | None = None, hidden: Sequence[Path] = (), memory: int = MEMORY):
+    def __init__(
+        self,
+        level: int | None = None,
+        hidden: Sequence[Path] = (),
+        memory: int = MEMORY,
+        tensorflow: bool = True,
+    ):
         if not hasattr(os, "fork"):
             raise WorkersError("answers are checked on Linux and macOS; on Windows, use WSL")
         if level not in (None, *LEVELS):
             raise WorkersError(f"no level {level} of isolation; there are 1, 2 and 5")
         self.memory = memory
+        self._libraries = ["keras", "tensorflow"] if tensorflow else ["numpy"]
         self._wanted = level
         # Relative paths are made absolute here: the server lives in another folder.
         if folder := holding_libraries(hidden):
@@ -78,7 +87,7 @@ class Workers:
         with theirs, self._log.open("wb") as log:
             self._server = retry(
                 lambda: subprocess.Popen(
-                    [*python, str(folder), str(theirs.fileno())],
+                    [*python, str(folder), str(theirs.fileno()), *self._libraries],
                     pass_fds=[theirs.fileno()],
                     env=environment(self._home),
                     cwd="/",
@@ -114,7 +123,7 @@ class Workers:
         self.close()
 
     def close(self) -> None:
-        """End the server and with it all workers."""
+        """Ends the server and with it all workers."""
         self._stop()
         remove(self._home)
         os.close(self._locked)
@@ -128,7 +137,9 @@ class Workers:
             self._server.wait()
 
     def probed(self) -> dict:
-        """Waits for the server: {"level": strongest here, "reasons": why not the stronger ones}."""
+        """Returns {"level": strongest here, "reasons": why not the stronger ones}, from the
+        server.
+        """
         with self._lock:
             if self._probed is None:
                 self._requests.settimeout(START_SECONDS)
@@ -151,15 +162,16 @@ class Workers:
         return strongest if self._wanted is None else max(self._wanted, strongest)
 
     def reasons(self) -> list[tuple[int, str]]:
-        """The levels tried, and why each cannot be had; "" for the one that can."""
+        """Returns the levels tried, and why each cannot be had; "" for the one that can."""
         return [(int(level), why) for level, why in self.probed()["reasons"].items()]
 
     def new_box(self) -> str:
-        """An empty folder for a worker."""
+        """Returns an empty folder for a worker."""
         return tempfile.mkdtemp(prefix="box-", dir=self._home)
 
     def start(self, box: str, seconds: float) -> tuple[socket.socket, socket.socket, int]:
-        """Have a worker forked: the supervisor's socket, the worker's socket, the output's pipe.
+        """Returns the supervisor's socket, the worker's socket and the output's pipe of a new
+        worker.
 
         Raises:
             WorkersError: the server has ended, and so has the one that was started in its place.
@@ -204,7 +216,7 @@ class Workers:
 
 
 def environment(home: str) -> dict[str, str]:
-    """The environment of the workers, made from nothing."""
+    """Returns the environment of the workers, made from nothing."""
     return {
         "PATH": "/usr/bin:/bin",
         "LANG": "C.UTF-8",

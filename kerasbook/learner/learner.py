@@ -3,55 +3,53 @@
 from __future__ import annotations
 
 import ast
-import difflib
-import json
-import time
+import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-from kerasbook.contents import name_of, place_of
+from kerasbook.contents import place_of
+from kerasbook.exercises.cards import file_of
 from kerasbook.exercises.exercise import (
     Exercise,
-    ExerciseError,
-    head,
     load_file,
     source_of,
     stub_files,
 )
-from kerasbook.files import atomic_path
+from kerasbook.files import atomic_path, set_aside
 from kerasbook.grading.in_worker import InWorker
 from kerasbook.grading.question import QuestionResult, grade
 from kerasbook.grading.workers import Workers
-from kerasbook.program import UserError
+from kerasbook.learner.progress import STATE, LearnerError, Progress, next_hint
+from kerasbook.learner.stubs import exercise_notebook, stubs
 
-STATE = ".kerasbook.json"
-
-
-class LearnerError(UserError):
-    """What a learner asked for cannot be done; the message has the remedy."""
-
+__all__ = ["STATE", "LearnerError", "Progress", "next_hint"]
 
 # The folder
 
 
 def start(
-    folder: Path, exercises: Iterable[Exercise], overwrite: bool = False
+    folder: Path, exercises: Iterable[Exercise], overwrite: bool = False, own: Path | None = None
 ) -> tuple[list[Path], list[Path]]:
     """Copies the notebooks and writes the exercises' stubs.
 
     Args:
         folder: is made if it is not there.
         exercises: whose stubs are written, a file for each chapter.
-        overwrite: replace files that are there; each is kept beside it as NAME.bak.
+        overwrite: replace files that are there; each is kept beside it as NAME.bak, or, if that
+            is there, as NAME.bak2 and so on.
+        own: folder of a teacher's own exercises, whose notebooks take the place of the book's.
 
     Returns:
         The files written, and those that were there and were left alone.
     """
-    texts = {Path("notebooks", name): text for name, text in notebooks().items()}
+    texts = {Path("notebooks", name): text for name, text in notebooks(own is None).items()}
     for key, found in by_chapter(exercises).items():
-        texts[Path("exercises", f"{key}.py")] = stubs(key, found).encode()
+        texts[Path("exercises", f"{key}.py")] = stubs(key, found, own).encode()
+        if own:
+            name = Path("notebooks", f"{key}_exercises.ipynb")
+            texts[name] = exercise_notebook(key, found, own).encode()
     written, kept = [], []
     for name, text in texts.items():
         path = folder / name
@@ -60,7 +58,7 @@ def start(
             if not overwrite:
                 kept.append(path)
                 continue
-            path.replace(path.with_name(path.name + ".bak"))
+            set_aside(path)
         with atomic_path(path) as temporary:
             temporary.write_bytes(text)
         written.append(path)
@@ -69,8 +67,8 @@ def start(
     return written, kept
 
 
-def notebooks() -> dict[str, bytes]:
-    """Returns the chapters' notebooks that came with the package: name → content."""
+def notebooks(with_exercises: bool = True) -> dict[str, bytes]:
+    """Returns the notebooks that came with the package, those with stubs or not: name → content."""
     package = resources.files("kerasbook")
     for folder in (package / "notebooks_with_outputs", Path(str(package)).parent / "chapters"):
         if folder.is_dir():
@@ -78,6 +76,7 @@ def notebooks() -> dict[str, bytes]:
                 file.name: file.read_bytes()
                 for file in sorted(folder.iterdir(), key=lambda file: file.name)
                 if file.name.endswith(".ipynb")
+                and (with_exercises or not file.name.endswith("_exercises.ipynb"))
             }
     return {}
 
@@ -88,75 +87,6 @@ def by_chapter(exercises: Iterable[Exercise]) -> dict[str, list[Exercise]]:
     for exercise in exercises:
         found.setdefault(exercise.key, []).append(exercise)
     return dict(sorted(found.items(), key=lambda item: place_of(item[0])))
-
-
-def stubs(key: str, exercises: Iterable[Exercise]) -> str:
-    """Returns a learner's file: the imports, then each stub below a line with its title."""
-    exercises = list(exercises)
-    imports = sorted({line for one in exercises for line in one.imports.splitlines() if line})
-    parts = [
-        f'"""Exercises of {name_of(key)}.\n\n'
-        f"Write each function's body in place of its last line, save, and check:\n\n"
-        f"    kerasbook check {key}.py\n"
-        f"    kerasbook watch .                  checks at every save\n"
-        f"    kerasbook hint {exercises[0].name}\n"
-        '"""\n\n' + "\n".join(imports) + "\n"
-    ]
-    for number, exercise in enumerate(exercises, 1):
-        parts.append(f"# {number}. {head(exercise)}\n\n\n{exercise.stub_source}")
-    return "\n\n".join(parts)
-
-
-# What was passed so far
-
-
-@dataclass
-class Progress:
-    """Per exercise: times checked, best points, hints seen, whether passed; kept in a file."""
-
-    path: Path
-    entries: dict[str, dict] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, place: Path) -> Progress:
-        """Returns the progress kept in the folder of a file, or in one above; else a new one."""
-        place = place.resolve()
-        folder = place if place.is_dir() else place.parent
-        found = next(
-            (one / STATE for one in (folder, *folder.parents) if (one / STATE).is_file()), None
-        )
-        if not found:
-            return cls(folder / STATE)
-        try:
-            entries = json.loads(found.read_text(encoding="utf-8"))
-            assert isinstance(entries, dict)
-            assert all(isinstance(entry, dict) for entry in entries.values())
-        except (ValueError, AssertionError):
-            aside = found.with_name(f"{found.name}.damaged-{int(time.time())}")
-            found.replace(aside)
-            return cls(found)
-        return cls(found, entries)
-
-    def entry(self, name: str) -> dict:
-        """Returns the entry of an exercise, made if need be."""
-        new = {"checked": 0, "points": 0.0, "hints": 0, "passed": False, "gave_up": False}
-        return self.entries.setdefault(name, new)
-
-    def note(self, result: QuestionResult) -> None:
-        """Counts a check."""
-        entry = self.entry(result.name)
-        entry["checked"] += 1
-        entry["points"] = max(entry["points"], result.points)
-        entry["passed"] = entry["passed"] or result.status == "pass"
-
-    def save(self) -> None:
-        """Writes the file, whole or not at all."""
-        with atomic_path(self.path) as temporary:
-            temporary.write_text(json.dumps(self.entries, indent=1) + "\n", encoding="utf-8")
-
-    def passed(self, exercises: Iterable[Exercise]) -> int:
-        """Returns how many of the exercises were passed."""
-        return sum(bool(self.entries.get(one.name, {}).get("passed")) for one in exercises)
 
 
 # Checking
@@ -214,6 +144,15 @@ def exercises_of(path: Path, folder: Path | None = None) -> dict[str, Exercise]:
     _, tree = parsed(path)
     names = {getattr(node, "name", "") for node in tree.body}
     return {name: load_file(file) for name, file in files.items() if name in names}
+
+
+def needs_tensorflow(path: Path, folder: Path | None = None) -> bool:
+    """Returns whether a file, or an exercise that it answers, names TensorFlow or Keras."""
+    source, tree = parsed(path)
+    names = {getattr(node, "name", "") for node in tree.body}
+    files = [file for name, file in stub_files(folder).items() if name in names]
+    texts = [source, *(file.read_text(encoding="utf-8") for file in files)]
+    return any(re.search(r"\b(tensorflow|keras)\b", text) for text in texts)
 
 
 def answers_in(path: Path, exercises: dict[str, Exercise]) -> list[Answer]:
@@ -283,14 +222,6 @@ def check_file(
 # Help
 
 
-def next_hint(exercise: Exercise, progress: Progress) -> tuple[int, str]:
-    """Returns the number and text of the next hint; after the last, the last again."""
-    entry = progress.entry(exercise.name)
-    entry["hints"] = min(entry["hints"] + 1, len(exercise.hints))
-    progress.save()
-    return entry["hints"], exercise.hints[entry["hints"] - 1]
-
-
 def solution_of(exercise: Exercise, progress: Progress, give_up: bool = False) -> str:
     """Returns the reference, for one who has passed or gives up.
 
@@ -314,8 +245,4 @@ def named(name: str, folder: Path | None = None) -> Exercise:
     Raises:
         ExerciseError: there is none; the message lists those that are alike.
     """
-    files = stub_files(folder)
-    if name not in files:
-        alike = difflib.get_close_matches(name, files, 3, 0.4) or list(files)[:5]
-        raise ExerciseError(f"there is no exercise {name!r}; is it {' or '.join(alike)}?")
-    return load_file(files[name])
+    return load_file(file_of(name, folder))

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import atexit
 import inspect
-import json
 import types
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from kerasbook.contents import name_of
-from kerasbook.exercises.exercise import Exercise, ExerciseError, head
+from kerasbook.exercises.exercise import Exercise, ExerciseError
+from kerasbook.files import atomic_path, set_aside
 from kerasbook.grading.feedback import render
 from kerasbook.grading.question import QuestionResult
 from kerasbook.grading.workers import Workers
 from kerasbook.learner import learner
+from kerasbook.learner.stubs import exercise_notebook
 
 from rich.console import Console
 
 _warm: dict[str, Workers] = {}
 
 
-def check(function: Callable, folder: Path | None = None) -> bool:
+def check(function: Callable, folder: Path | str | None = None) -> bool:
     """Checks a function or class of a notebook, and shows what is wrong; returns whether it passed.
 
     It goes to a worker as text, with the imports, functions and numbers of the notebook that it
@@ -34,7 +34,7 @@ def check(function: Callable, folder: Path | None = None) -> bool:
     Raises:
         ExerciseError: no exercise of that name, or its text cannot be had.
     """
-    return checked(function, folder).status == "pass"
+    return checked(function, Path(folder) if folder else None).status == "pass"
 
 
 def score(function: Callable, folder: Path | str | None = None) -> float:
@@ -103,54 +103,20 @@ def _names(text: str) -> list[str]:
 # The notebooks
 
 
-def exercise_notebook(key: str, exercises: Iterable[Exercise]) -> str:
-    """Returns the text of a notebook with a chapter's stubs, each with its specification and a
-    check.
+def write_notebooks(
+    folder: Path, exercises: Iterable[Exercise], own: Path | None = None
+) -> list[Path]:
+    """Writes <key>_exercises.ipynb for every chapter that has exercises; returns the files.
+
+    A file that is there and differs, which may hold answers, is kept as NAME.bak, NAME.bak2 ….
     """
-    exercises = list(exercises)
-    imports = sorted({line for one in exercises for line in one.imports.splitlines() if line})
-    imports = ["from kerasbook.learner import check", "", *imports]  # kerasbook before keras
-    cells = [
-        _cell(
-            "title",
-            "markdown",
-            f"# Exercises of {name_of(key)}\n\nWrite each function's body in place of its last "
-            "line and run the cell, then the one below it. A check that fails shows the first "
-            "case, what was got and what was expected. `kerasbook hint NAME` in a terminal gives "
-            "a hint.",
-        ),
-        _cell("imports", "code", "\n".join(imports)),
-    ]
-    for number, one in enumerate(exercises, 1):
-        cells += [
-            _cell(f"{one.name}-title", "markdown", f"## {number}. {head(one)}"),
-            _cell(one.name, "code", one.stub_source.rstrip(), question=one.name),
-            _cell(f"{one.name}-check", "code", f"check({one.name})"),
-        ]
-    notebook = {
-        "cells": cells,
-        "metadata": {
-            "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
-            "language_info": {"name": "python"},
-        },
-        "nbformat": 4,
-        "nbformat_minor": 5,
-    }
-    return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
-
-
-def _cell(name: str, kind: str, text: str, question: str = "") -> dict:
-    metadata = {"kerasbook": {"question": question}} if question else {}
-    cell = {"cell_type": kind, "id": name[:64], "metadata": metadata, "source": text}
-    return cell | ({"execution_count": None, "outputs": []} if kind == "code" else {})
-
-
-def write_notebooks(folder: Path, exercises: Iterable[Exercise]) -> list[Path]:
-    """Writes <key>_exercises.ipynb for every chapter that has exercises; returns the files."""
     paths = []
-    folder.mkdir(parents=True, exist_ok=True)
     for key, found in learner.by_chapter(exercises).items():
         path = folder / f"{key}_exercises.ipynb"
-        path.write_text(exercise_notebook(key, found), encoding="utf-8")
+        text = exercise_notebook(key, found, own).encode()
+        if path.exists() and path.read_bytes() != text:
+            set_aside(path)
+        with atomic_path(path) as temporary:
+            temporary.write_bytes(text)
         paths.append(path)
     return paths

@@ -4,7 +4,7 @@ The functions return the mean loss, a scalar, and its gradient for the predictio
 y and prediction p or z are (n, k). Chapter 2 explains the cross-entropies.
 """
 
-from kerasbook import chapter2, chapter6
+from kerasbook import chapter2, chapter6_encoder_decoder
 from kerasbook.ledger.core import as_pairs, claim, mutant, slopes
 
 import keras
@@ -261,7 +261,7 @@ _loss_claim("Poisson", lambda y, p: poisson(y, p), _poisson, _counts)
 @claim(2, "loss: smoothed cross-entropy (chapter 6)", sources="NK")
 def _(draw):
     y, z = _logits(draw)
-    loss_fn = chapter6.SmoothedCrossEntropy(0.25, dtype=draw.dtype)
+    loss_fn = chapter6_encoder_decoder.SmoothedCrossEntropy(0.25, dtype=draw.dtype)
     rows = y.argmax(axis=1)[np.newaxis], z[np.newaxis]  # (1, n) and (1, n, classes)
     value, _ = cross_entropy_from_logits(smooth(y, 0.25), z)
     return {"values": (value, loss_fn(*rows))}

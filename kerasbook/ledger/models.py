@@ -4,7 +4,15 @@ The functions take the inputs and the list of weights in Keras' order, and call 
 parts, or plain TensorFlow where a chapter's part is a layer.
 """
 
-from kerasbook import chapter1, chapter2, chapter3, chapter6
+from kerasbook import (
+    chapter1,
+    chapter2,
+    chapter2_deep_network,
+    chapter2_training,
+    chapter3,
+    chapter6,
+    chapter6_encoder_decoder,
+)
 from kerasbook.ledger.core import (
     RATE,
     as_pairs,
@@ -28,23 +36,22 @@ def _(draw):
     return model_pairs(draw, model, lambda x, w: chapter1.linear(x, *w), x, of_x=True)
 
 
-@claim(2, "whole model: the deep network with its penalty", sources="NK")
+@claim("chapter2_training", "whole model: the deep network with its penalty", sources="NK")
 def _(draw):
     x, classes = draw(9, 4, 3, 1), draw.size()
     y = draw.random.integers(0, classes, 9)
     with precision(draw.dtype):
-        model = chapter2.make_model((4, 3, 1), classes, (6, 5), dropout=0.5, l2=RATE)
+        model = chapter2_training.make_model((4, 3, 1), classes, (6, 5), dropout=0.5, l2=RATE)
         loss_fn = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     weights = [draw(*w.shape) for w in model.weights]
     model.set_weights(weights)
     with tf.GradientTape() as tape:
         logits = model(x, training=False)
         loss = loss_fn(y, logits) + sum(model.losses)
-    outputs = chapter2.forward(chapter2.flat(x), weights)
-    penalty = chapter2.l2_penalty(weights, RATE)
-    gradients = zip(
-        chapter2.backward(y, outputs, weights), chapter2.l2_gradients(weights, RATE), strict=True
-    )
+    outputs = chapter2_deep_network.forward(chapter2_deep_network.flat(x), weights)
+    penalty = chapter2_training.l2_penalty(weights, RATE)
+    of_loss = chapter2_deep_network.backward(y, outputs, weights)
+    gradients = zip(of_loss, chapter2_training.l2_gradients(weights, RATE), strict=True)
     return {
         "values": (outputs[-1], logits),
         "values of the loss": (chapter2.cross_entropy(y, outputs[-1]) + penalty, loss),
@@ -91,73 +98,94 @@ _convolutional_claim(
 
 
 def look(x, memory, weights, heads, mask):
-    """Returns attention of x on a memory, one head after the other; six weights."""
-    of_query, query_bias, of_both, both_bias, of_result, result_bias = weights
-    queries = tf.split(x @ of_query + query_bias, heads, axis=-1)
-    keys, values = tf.split(memory @ of_both + both_bias, 2, axis=-1)
-    keys, values = tf.split(keys, heads, axis=-1), tf.split(values, heads, axis=-1)
-    mixtures = [chapter6.attention(*each, mask)[0] for each in zip(queries, keys, values)]
+    """Returns attention of x on a memory, one head after the other; eight weights."""
+    of_query, query_bias, of_key, key_bias, of_value, value_bias, of_result, result_bias = weights
+    parts = x @ of_query + query_bias, memory @ of_key + key_bias, memory @ of_value + value_bias
+    parts = (tf.split(part, heads, axis=-1) for part in parts)
+    mixtures = [chapter6.attention(*each, mask)[0] for each in zip(*parts, strict=True)]
     return tf.concat(mixtures, axis=-1) @ of_result + result_bias
 
 
-def places_of(words):
-    """Returns each token's number (n, time) within its word, counted from 0."""
-    return np.array([[sum(row[:t] == row[t]) for t in range(len(row))] for row in words])
+def places_of(segments):
+    """Returns each token's number (n, time) within its segment, counted from 0."""
+    return np.array([[sum(row[:t] == row[t]) for t in range(len(row))] for row in segments])
 
 
-def transformer(tokens, words, weights, heads, causal, memory=None, memory_words=None):
+def transformer(tokens, places, mask, weights, heads, memory=None, memory_mask=None):
     """Returns chapter 6's Stack with one block; weights: an iterator over them in Keras' order."""
 
     def take(count):
         return [next(weights) for _ in range(count)]
 
+    def norm(x, scale_and_shift):
+        return chapter6.layer_norm(x, *scale_and_shift, epsilon=1e-6)
+
     (table,) = take(1)
     x = tf.gather(table, tokens) * table.shape[1] ** 0.5
-    x = x + tf.cast(chapter6.sinusoids(tf.constant(places_of(words)), table.shape[1]), x.dtype)
-    back, across = take(6), take(6 if memory is not None else 0)
-    wide, wide_bias, narrow, narrow_bias = take(4)
-    norms = [take(2) for _ in range(4 if memory is not None else 3)]  # the last: of the stack
-
-    def norm(x):
-        return chapter6.layer_norm(x, *norms.pop(0), epsilon=1e-6)
-
-    same = words[:, :, np.newaxis] == words[:, np.newaxis]
-    mask = same & np.tri(len(words[0]), dtype=bool) if causal else same
-    normal = norm(x)
+    x = x + tf.cast(chapter6.sinusoids(tf.constant(places), table.shape[1]), x.dtype)
+    first, back, second, (wide, wide_bias, narrow, narrow_bias) = map(take, (2, 8, 2, 4))
+    normal = norm(x, first)
     x = x + look(normal, normal, back, heads, mask)
     if memory is not None:
-        mask = words[:, :, np.newaxis] == memory_words[:, np.newaxis]
-        x = x + look(norm(x), memory, across, heads, mask)
-    x = x + tf.nn.relu(norm(x) @ wide + wide_bias) @ narrow + narrow_bias
-    return norm(x)
+        x = x + look(norm(x, take(2)), memory, take(8), heads, memory_mask)
+    x = x + tf.nn.relu(norm(x, second) @ wide + wide_bias) @ narrow + narrow_bias
+    return norm(x, take(2))
 
 
 def pronouncer(inputs, weights):
     """Returns chapter 6's encoder and decoder, with two heads."""
-    letters, letter_words, before, before_words = inputs
-    weights = iter(weights)
-    memory = transformer(letters, letter_words, weights, 2, causal=False)
-    said = transformer(before, before_words, weights, 2, True, memory, letter_words)
+    letters, before = inputs
+    weights, mask = iter(weights), (letters > 0)[:, np.newaxis]
+    memory = transformer(letters, np.arange(letters.shape[1]), mask, weights, 2)
+    triangle = np.tri(before.shape[1], dtype=bool)
+    said = transformer(before, np.arange(before.shape[1]), triangle, weights, 2, memory, mask)
     return said @ next(weights) + next(weights)
 
 
-def writer(text, weights):
-    """Returns chapter 6's decoder alone, with two heads."""
+def packed_pronouncer(inputs, weights):
+    """Returns the same for rows of several words."""
+    letters, spelt, before, said = inputs
     weights = iter(weights)
-    x = transformer(text, np.ones_like(text), weights, 2, causal=True)
+    same, own, across = (
+        a[:, :, np.newaxis] == b[:, np.newaxis]
+        for a, b in ((spelt, spelt), (said, said), (said, spelt))
+    )
+    memory = transformer(letters, places_of(spelt), same, weights, 2)
+    causal = own & np.tri(said.shape[1], dtype=bool)
+    x = transformer(before, places_of(said), causal, weights, 2, memory, across)
     return x @ next(weights) + next(weights)
 
 
-@claim(6, "whole model: the pronouncer, two words in a row")
+def writer(text, weights):
+    """Returns chapter 6's stack alone, with two heads."""
+    weights, time = iter(weights), text.shape[1]
+    x = transformer(text, np.arange(time), np.tri(time, dtype=bool), weights, 2)
+    return x @ next(weights) + next(weights)
+
+
+def _words(draw):
+    letters = draw.random.integers(1, 20, (2, 6)).astype("int32")
+    return letters, draw.random.integers(1, 7, (2, 5)).astype("int32")
+
+
+@claim(6, "whole model: the pronouncer, one word a row")
 def _(draw):
     with precision(draw.dtype):
-        model = chapter6.make_pronouncer(8, heads=2, blocks=1, sounds=7)
-    letters = draw.random.integers(1, 20, (2, 6)).astype("int32")
-    before = draw.random.integers(1, 7, (2, 5)).astype("int32")
-    letter_words = np.array([[1, 1, 1, 2, 2, 0], [1, 2, 2, 2, 2, 2]], "int32")
-    before_words = np.array([[1, 1, 2, 2, 0], [1, 1, 1, 2, 2]], "int32")
-    inputs = [letters, letter_words, before, before_words]
-    return model_pairs(draw, model, pronouncer, inputs)
+        model = chapter6_encoder_decoder.make_pronouncer(8, heads=2, blocks=1, sounds=7)
+    letters, before = _words(draw)
+    letters[0, 4:] = 0
+    return model_pairs(draw, model, pronouncer, [letters, before])
+
+
+@claim(6, "whole model: the pronouncer, packed, two words a row")
+def _(draw):
+    with precision(draw.dtype):
+        model = chapter6_encoder_decoder.make_pronouncer(8, heads=2, blocks=1, sounds=7)
+        packed = chapter6_encoder_decoder.make_packed(model)
+    letters, before = _words(draw)
+    spelt = np.array([[1, 1, 1, 2, 2, 0], [1, 2, 2, 2, 2, 2]], "int32")
+    said = np.array([[1, 1, 2, 2, 0], [1, 1, 1, 2, 2]], "int32")
+    return model_pairs(draw, packed, packed_pronouncer, [letters, spelt, before, said])
 
 
 @claim(6, "whole model: the writer")
@@ -177,10 +205,17 @@ mutant(
     "a bend in the line",
     by="whole model",
 )
-mutant(2, chapter2.make_model, 'units, "relu"', 'units, "gelu"', "another bend", by="whole model")
 mutant(
-    2,
-    chapter2.flat,
+    "chapter2_training",
+    chapter2_training.make_model,
+    'units, "relu"',
+    'units, "gelu"',
+    "another bend",
+    by="whole model",
+)
+mutant(
+    "chapter2_training",
+    chapter2_deep_network.flat,
     "x.reshape(len(x), -1)",
     "x.T.reshape(-1, len(x)).T",
     "columns before rows",
@@ -198,20 +233,28 @@ mutant(
 )
 mutant(
     6,
-    chapter6.make_pronouncer,
-    '"causal": True',
-    '"causal": False',
+    chapter6_encoder_decoder.make_pronouncer,
+    "blocks, causal, name",
+    "blocks, False, name",
     "the decoder reads ahead",
-    by="pronouncer",
+    by="pronouncer, one",
 )
-mutant(6, chapter6.Stack, "* self.width**0.5", "", "embedding not scaled", by="writer")
+mutant(6, chapter6.TokenEmbedding, "* self.width**0.5", "", "embedding not scaled", by="writer")
 mutant(
     6,
-    chapter6.Stack,
-    "memory_mask = None if memory is None else same_word(words, memory_words)",
-    "memory_mask = None",
+    chapter6_encoder_decoder.padding_mask,
+    "tokens != PAD",
+    "tokens == tokens",
+    "padding is looked at",
+    by="pronouncer, one",
+)
+mutant(
+    6,
+    chapter6_encoder_decoder.make_packed,
+    "same_segment(said, spelt)",
+    "None",
     "looks at the other word's letters",
-    by="pronouncer",
+    by="packed",
 )
 mutant(
     6,

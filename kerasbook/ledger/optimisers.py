@@ -6,7 +6,7 @@ optimiser remembers, zeros at first. It returns the next weights and what it rem
 
 from collections.abc import Callable
 
-from kerasbook import chapter2
+from kerasbook import chapter2_training
 from kerasbook.ledger.core import BETA, RATE, as_pairs, claim, mutant
 
 import keras
@@ -55,7 +55,7 @@ def adamw(w, g, step, mean, mean_square, weight_decay=0.25):
     """Returns Adam, after the weights were shortened: the decay does not go through the means."""
     w = w - RATE * weight_decay * w
     betas = {"beta_1": 0.75, "beta_2": BETA}
-    w, (_, *memory) = chapter2.adam(w, g, (step - 1, mean, mean_square), RATE, **betas)
+    w, (_, *memory) = chapter2_training.adam(w, g, (step - 1, mean, mean_square), RATE, **betas)
     return w, memory
 
 
@@ -95,7 +95,9 @@ def lion(w, g, step, mean, beta_1=0.75, beta_2=0.875):
 def _claim(function: Callable, remembers: int, keras_optimizer: Callable, **options) -> None:
     name = function.__name__
 
-    @claim(2, f"{name} = Keras' optimizer, after 12 steps", sources="NK", **options)
+    @claim(
+        "chapter2_training", f"{name} = Keras' optimizer, after 12 steps", sources="NK", **options
+    )
     def pairs(draw):
         start = [draw(draw.size(), draw.size()), draw(draw.size())]
         theirs = [tf.Variable(w) for w in start]
@@ -125,23 +127,54 @@ _claim(lion, 1, lambda rate: _all.Lion(rate, beta_1=0.75, beta_2=0.875))
 # --- mistakes to be seen ------------------------------------------------------------------
 
 mutant(
-    2, nesterov, "w + decay * velocity - RATE * g", "w + velocity", "no look ahead", by="nesterov"
+    "chapter2_training",
+    nesterov,
+    "w + decay * velocity - RATE * g",
+    "w + velocity",
+    "no look ahead",
+    by="nesterov",
 )
-mutant(2, centred_rmsprop, " - mean**2", "", "not centred", by="centred_rmsprop")
-mutant(2, adagrad, "total + g**2", "g**2", "only the last square", by="adagrad")
-mutant(2, adadelta, "change**2", "g**2", "gradients in place of steps", by="adadelta")
-mutant(2, adamax, "np.abs(g)", "g", "sign kept", by="adamax")
+mutant("chapter2_training", centred_rmsprop, " - mean**2", "", "not centred", by="centred_rmsprop")
+mutant("chapter2_training", adagrad, "total + g**2", "g**2", "only the last square", by="adagrad")
 mutant(
-    2, adamw, "RATE * weight_decay * w", "weight_decay * w", "learning rate left out", by="adamw"
+    "chapter2_training",
+    adadelta,
+    "change**2",
+    "g**2",
+    "gradients in place of steps",
+    by="adadelta",
+)
+mutant("chapter2_training", adamax, "np.abs(g)", "g", "sign kept", by="adamax")
+mutant(
+    "chapter2_training",
+    adamw,
+    "RATE * weight_decay * w",
+    "weight_decay * w",
+    "learning rate left out",
+    by="adamw",
 )
 mutant(
-    2,
+    "chapter2_training",
     adamw,
     "w = w - RATE * weight_decay * w",
     "g = g + weight_decay * w",
     "L2 in its place",
     by="adamw",
 )
-mutant(2, amsgrad, "np.maximum(largest, mean_square)", "mean_square", "plain Adam", by="amsgrad")
-mutant(2, nadam, "beta(step + 1) * mean", "beta(step) * mean", "no look ahead", by="nadam")
-mutant(2, lion, "np.sign", "", "sign left out", by="lion")
+mutant(
+    "chapter2_training",
+    amsgrad,
+    "np.maximum(largest, mean_square)",
+    "mean_square",
+    "plain Adam",
+    by="amsgrad",
+)
+mutant(
+    "chapter2_training",
+    nadam,
+    "beta(step + 1) * mean",
+    "beta(step) * mean",
+    "no look ahead",
+    by="nadam",
+)
+mutant("chapter2_training", lion, "np.sign", "", "sign left out", by="lion")

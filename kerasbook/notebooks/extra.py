@@ -3,6 +3,7 @@
 import importlib
 from typing import Any
 
+from kerasbook.machine import with_extra
 from kerasbook.program import UserError
 
 
@@ -17,6 +18,4 @@ def library(name: str) -> Any:
     try:
         return importlib.import_module(name)
     except ImportError:
-        raise NotebookError(
-            f"{name} is not installed: python -m pip install 'kerasbook[notebook]'"
-        ) from None
+        raise NotebookError(f"{name} is not installed: {with_extra('notebook')}") from None

@@ -18,7 +18,8 @@ import math
 import re
 
 from kerasbook.chapter1 import gradient, linear, numerical_gradient
-from kerasbook.chapter2 import double_softmax_floor, double_softmax_loss, l2_gradients
+from kerasbook.chapter2 import double_softmax_floor, double_softmax_loss
+from kerasbook.chapter2_training import l2_gradients
 from kerasbook.chapter3 import (
     conv2d,
     conv_parameters,
@@ -253,7 +254,7 @@ def wrong_7():
 
 def right_7():
     """An embedding of 100 words in a width of 64."""
-    stack = Stack(symbols=100, width=64, heads=8, blocks=1)
+    stack = Stack(vocabulary=100, width=64, heads=8, blocks=1)
     return stack(tf.zeros((1, 3), tf.int32)).shape[-1]
 
 
@@ -298,7 +299,7 @@ if __name__ == "__main__":
 # %%
 def _sees_no_order(positions):
     keras.utils.set_random_seed(0)
-    stack = Stack(symbols=20, width=16, heads=2, blocks=1, positions=positions)
+    stack = Stack(vocabulary=20, width=16, heads=2, blocks=1, positions=positions)
     tokens = np.random.default_rng(0).integers(1, 20, (2, 6))
     blind = bool(probes.permutation(stack, tokens))
     return "the order is invisible" if blind else "the order is seen"
@@ -306,12 +307,12 @@ def _sees_no_order(positions):
 
 def wrong_9():
     """A stack of blocks without positions."""
-    return _sees_no_order(positions=False)
+    return _sees_no_order(positions="none")
 
 
 def right_9():
     """The same with positions."""
-    return _sees_no_order(positions=True)
+    return _sees_no_order(positions="sinusoidal")
 
 
 if __name__ == "__main__":
@@ -328,7 +329,7 @@ if __name__ == "__main__":
 # %%
 def _reads_the_future(causal):
     keras.utils.set_random_seed(0)
-    stack = Stack(symbols=20, width=16, heads=2, blocks=1, causal=causal)
+    stack = Stack(vocabulary=20, width=16, heads=2, blocks=1, causal=causal)
     tokens = np.random.default_rng(0).integers(1, 20, (2, 6))
     holds = probes.causality(stack, tokens)
     return "does not read the future" if holds else "reads the future"
@@ -353,7 +354,7 @@ if __name__ == "__main__":
 #
 # With the targets as input, each place holds its own answer, and no causal mask hides it. A decoder
 # that copies has a perfect score, and nothing to say when there is nothing to copy. Shift right: a
-# start symbol, then the targets but the last. Chapter 6 trains both.
+# start symbol, then the targets but the last. The second page of chapter 6 trains both.
 
 
 # %%

@@ -14,9 +14,9 @@ PyTorch is not needed here. The weights come as NumPy arrays by name:
 
 # %%
 from kerasbook.chapter1 import make_model as make_linear
-from kerasbook.chapter2 import make_model as make_deep
+from kerasbook.chapter2_deep_network import make_model as make_deep
 from kerasbook.chapter3 import make_colour_cnn
-from kerasbook.chapter6 import make_pronouncer
+from kerasbook.chapter6_encoder_decoder import make_pronouncer
 from kerasbook.pages.articles import make_article_lstm, make_article_model
 
 import keras
@@ -270,10 +270,9 @@ def port_weights_lstm(model, arrays, names=("lstm", "fc")):
 # ## Transformer
 #
 # `nn.MultiheadAttention` packs the matrices of query, key and value into one, `in_proj_weight`,
-# (3 · width, width). Chapter 6 has one dense layer for the query, and one for key and value; the
-# heads lie side by side in both. The article's blocks normalise after the sum, so `pre_norm=False`,
-# and divide by $\sqrt{\sigma^2 + 10^{-5}}$, where chapter 6 has $10^{-6}$ and Keras' default is
-# $10^{-3}$.
+# (3 · width, width). Chapter 6 has a dense layer for each of the three; the heads lie side by side
+# in all of them. The article's blocks normalise after the sum, so `post_norm=True`, and divide by
+# $\sqrt{\sigma^2 + 10^{-5}}$, where chapter 6 has $10^{-6}$ and Keras' default is $10^{-3}$.
 #
 # A mask is no weight, but whoever ports a model ports its masks too: in PyTorch `True` hides, in
 # Keras and in chapter 6 `True` shows.
@@ -281,29 +280,34 @@ def port_weights_lstm(model, arrays, names=("lstm", "fc")):
 
 # %%
 def attention(state, name, width):
-    """Returns the six arrays of `chapter6.Attention`, from an `nn.MultiheadAttention`."""
-    kernel = state.take(f"{name}.in_proj_weight", 3 * width, width).T
-    bias = state.take(f"{name}.in_proj_bias", 3 * width)
-    arrays = [kernel[:, :width], bias[:width], kernel[:, width:], bias[width:]]
+    """Returns the eight arrays of `chapter6.Attention`, from an `nn.MultiheadAttention`."""
+    kernels = np.split(state.take(f"{name}.in_proj_weight", 3 * width, width).T, 3, axis=1)
+    biases = np.split(state.take(f"{name}.in_proj_bias", 3 * width), 3)
+    arrays = [array for pair in zip(kernels, biases, strict=True) for array in pair]
     return [*arrays, *dense(state, f"{name}.out_proj", width, width)]
 
 
+def norm(state, name, width):
+    """Returns scale and shift, both (width,), of an `nn.LayerNorm`."""
+    return [state.take(f"{name}.weight", width), state.take(f"{name}.bias", width)]
+
+
 def block(state, name, width, cross):
-    """Returns the arrays of `chapter6.Block`, from an encoder or decoder layer of PyTorch."""
-    arrays = attention(state, f"{name}.self_attn", width)
-    arrays += attention(state, f"{name}.multihead_attn", width) if cross else []
+    """Returns the arrays of chapter 6's block, from an encoder or decoder layer of PyTorch."""
+    arrays = norm(state, f"{name}.norm1", width) + attention(state, f"{name}.self_attn", width)
+    arrays += norm(state, f"{name}.norm{2 + cross}", width)
     arrays += dense(state, f"{name}.linear1", width, 4 * width)
     arrays += dense(state, f"{name}.linear2", 4 * width, width)
-    for number in range(2 + cross):
-        norm = f"{name}.norm{number + 1}"
-        arrays += [state.take(f"{norm}.weight", width), state.take(f"{norm}.bias", width)]
+    if cross:
+        arrays += norm(state, f"{name}.norm2", width)
+        arrays += attention(state, f"{name}.multihead_attn", width)
     return arrays
 
 
 def port_weights_transformer(
     model, arrays, names=("source", "target", "encoder", "decoder", "output"), epsilon=1e-5
 ):
-    """Carries the article's Transformer into `chapter6.make_pronouncer(…, pre_norm=False)`.
+    """Carries the article's Transformer into `make_pronouncer(…, post_norm=True)`.
 
     names: of two `nn.Embedding`, an `nn.TransformerEncoder` and an `nn.TransformerDecoder`, both
     without a last norm and with a feed-forward width of 4 · width, and an `nn.Linear`.
@@ -313,14 +317,15 @@ def port_weights_transformer(
     for symbols, name, stack in zip(names[:2], names[2:4], ("encoder", "decoder"), strict=True):
         stack = model.get_layer(stack)
         if stack.norm is not None:
-            raise PortError("the article normalises after the sum: make the model, pre_norm=False")
-        table = stack.embedding.embeddings.shape
-        weights.append(state.take(f"{symbols}.weight", *table))
+            raise PortError("the article normalises after the sum: make the model, post_norm=True")
+        vocabulary, width = stack.embedding.table.embeddings.shape
+        weights.append(state.take(f"{symbols}.weight", vocabulary, width))
         for number, ours in enumerate(stack.blocks):
-            cross = ours.cross_attention is not None
-            weights += block(state, f"{name}.layers.{number}", stack.width, cross)
-            for norm in ours.norms:
-                norm.epsilon = epsilon
+            cross = hasattr(ours, "cross_attention")
+            weights += block(state, f"{name}.layers.{number}", width, cross)
+            for layer in ours._flatten_layers():
+                if isinstance(layer, layers.LayerNormalization):
+                    layer.epsilon = epsilon
     weights += dense(state, names[4], *model.get_layer("logits").kernel.shape)
     state.put_into(model, weights)
 
@@ -435,7 +440,7 @@ if __name__ == "__main__":
 # %%
 def article_models() -> dict[str, keras.Model]:
     """Returns the models that the functions carry weights into, by the articles' names."""
-    transformer = {"width": 64, "heads": 8, "blocks": 6, "pre_norm": False}
+    transformer = {"width": 64, "heads": 8, "blocks": 6, "post_norm": True}
     return {
         "linear regression": make_linear(1),
         "deep network": make_deep((28, 28, 1), 10),

@@ -28,10 +28,11 @@ from keras import layers
 # %% [markdown]
 # ## Side by side
 #
-# Seven rows: a model of one weight, and one model of each of chapters 1 to 6. Each is trained from
-# the same weights with the same optimizer, on batches of the same size, in up to eight ways. Their
-# outputs are compared after four steps: but for rounding they compute the same numbers. In rows 3,
-# 5 and 6 our loop trains the book's own layers, from which part of the gain comes: see below.
+# Seven models: one of a single weight, and one in the manner of each of chapters 1 to 6. Each is
+# trained from the same weights with the same optimizer, on batches of the same size, in up to eight
+# ways. Their outputs are compared after four steps: but for rounding they compute the same numbers.
+# The convolutional network, the LSTM and the Transformer have layers of this page on our side,
+# which no chapter's command trains, and part of the gain comes from them: see below.
 #
 # A computer is not equally fast all the time: others use it, it grows warm. So each way is a
 # process of its own, which waits until it is its turn, trains for a second, and waits again. Ratios
@@ -51,6 +52,7 @@ def recorded() -> dict:
     return json.loads((resources.files("kerasbook") / "bench" / "results.json").read_text())
 
 
+HEAVY = "cnn_pooled_first", "lstm_by_hand", "transformer_in_halves"
 NAMES = {
     "kerasbook": "this book",
     "fit": "model.fit",
@@ -90,7 +92,7 @@ if __name__ == "__main__":
     rows = results["rows"]
     print(f"{results['machine']['device']}, {results['processor']}, {results['cores']} cores")
     print(", ".join(f"{name} {version}" for name, version in results["versions"].items()))
-    plot_sides([rows[name] for name in ("empty", "regression", "dense", "cnn")])
+    plot_sides([rows[name] for name in ("empty", "regression", "dense", "cnn_pooled_first")])
 
 # %% [markdown]
 # Is that chance? The whole was measured more than once. Do these medians lie between the smallest
@@ -291,18 +293,18 @@ if __name__ == "__main__":
 
 
 # %%
-def slopes_of(units, dtype="float32"):
+def scales_of(units, dtype="float32"):
     """Returns b and a, each (4 · units,): the gates are a + b · tanh(b · s)."""
     gate, content = tf.fill((units,), tf.constant(0.5, dtype)), tf.ones((units,), dtype)
     return tf.concat([gate, gate, content, gate], 0), tf.concat([gate, gate, 0 * content, gate], 0)
 
 
 @tf.function(jit_compile=True, autograph=False)
-def way_out(x, kernel, recurrent_kernel, bias):
+def forward(x, kernel, recurrent_kernel, bias):
     """Returns the outputs (n, time, units), and what the way back needs: h, c, gates by time."""
     units, by_time = recurrent_kernel.shape[0], tf.transpose(x, (1, 0, 2))
     sums = tf.tensordot(by_time, kernel, 1) + bias  # of all steps at once
-    b, a = slopes_of(units, x.dtype)
+    b, a = scales_of(units, x.dtype)
     zeros = tf.zeros_like(sums[0, :, :units])
 
     def step(state, x_sum):
@@ -317,7 +319,7 @@ def way_out(x, kernel, recurrent_kernel, bias):
 
 
 @tf.function(jit_compile=True, autograph=False)
-def way_back(h_bar, x, h, c, gates, recurrent_kernel):
+def backward(grad_h, x, h, c, gates, recurrent_kernel):
     """Returns the gradients of the sums (time, n, 4 · units), kernel, recurrent kernel and bias."""
     zeros, back = tf.zeros_like(c[:1]), tf.transpose(recurrent_kernel)
     h_before, c_before = tf.concat([zeros, h[:-1]], 0), tf.concat([zeros, c[:-1]], 0)
@@ -327,21 +329,21 @@ def way_back(h_bar, x, h, c, gates, recurrent_kernel):
     slopes = [g * i * (1 - i), c_before * f * (1 - f), i * (1 - g**2), t * o * (1 - o)]
 
     def step_back(state, step):
-        h_bar, c_bar, _ = state
-        h_bar_here, for_c, slopes, f = step
-        h_bar += h_bar_here
-        c_bar += h_bar * for_c
-        s_bar = tf.concat([c_bar, c_bar, c_bar, h_bar], -1) * slopes
-        return s_bar @ back, c_bar * f, s_bar
+        grad_h, grad_c, _ = state
+        grad_h_here, for_c, slopes, f = step
+        grad_h += grad_h_here
+        grad_c += grad_h * for_c
+        grad_sum = tf.concat([grad_c, grad_c, grad_c, grad_h], -1) * slopes
+        return grad_sum @ back, grad_c * f, grad_sum
 
-    steps = tf.transpose(h_bar, (1, 0, 2)), for_c, tf.concat(slopes, -1), f
+    steps = tf.transpose(grad_h, (1, 0, 2)), for_c, tf.concat(slopes, -1), f
     start = zeros[0], zeros[0], gates[0]
-    _, _, s_bar = tf.scan(step_back, steps, start, reverse=True)
+    _, _, grad_sum = tf.scan(step_back, steps, start, reverse=True)
     # The gradients of kernel, recurrent kernel and bias are one product.
     ones = tf.ones_like(h[..., :1])
     inputs = tf.concat([tf.transpose(x, (1, 0, 2)), h_before, ones], -1)
-    both = tf.tensordot(inputs, s_bar, ((0, 1), (0, 1)))
-    return s_bar, *tf.split(both, [x.shape[-1], h.shape[-1], 1])
+    both = tf.tensordot(inputs, grad_sum, ((0, 1), (0, 1)))
+    return grad_sum, *tf.split(both, [x.shape[-1], h.shape[-1], 1])
 
 
 @tf.function(autograph=False)
@@ -350,19 +352,19 @@ def lstm_in_halves(x, kernel, recurrent_kernel, bias):
     """Returns the outputs of an LSTM (n, time, units) for x (n, time, inputs), from zero states."""
     half = x.shape[0] // 2 if (x.shape[0] or 0) >= 16 else 0
     parts = [x[:half], x[half:]] if half else [x]
-    done = [way_out(part, kernel, recurrent_kernel, bias) for part in parts]
+    done = [forward(part, kernel, recurrent_kernel, bias) for part in parts]
 
-    def gradient(h_bar):
-        bars = [h_bar[:half], h_bar[half:]] if half else [h_bar]
+    def gradient(grad_h):
+        bars = [grad_h[:half], grad_h[half:]] if half else [grad_h]
         found = [
-            way_back(bar, part, *kept, recurrent_kernel)
+            backward(bar, part, *kept, recurrent_kernel)
             for bar, part, (_, *kept) in zip(bars, parts, done, strict=True)
         ]
-        s_bars, kernels, recurrent_kernels, biases = zip(*found, strict=True)
+        grad_sums, kernels, recurrent_kernels, biases = zip(*found, strict=True)
         # Not needed for the first layer of a network: then TensorFlow leaves it out.
-        x_bar = tf.tensordot(tf.concat(s_bars, 1), tf.transpose(kernel), 1)
-        x_bar = tf.transpose(x_bar, (1, 0, 2))
-        return x_bar, tf.add_n(kernels), tf.add_n(recurrent_kernels), tf.add_n(biases)[0]
+        grad_x = tf.tensordot(tf.concat(grad_sums, 1), tf.transpose(kernel), 1)
+        grad_x = tf.transpose(grad_x, (1, 0, 2))
+        return grad_x, tf.add_n(kernels), tf.add_n(recurrent_kernels), tf.add_n(biases)[0]
 
     return tf.concat([outputs for outputs, *_ in done], 0), gradient
 
@@ -428,7 +430,7 @@ def median_waits(row) -> dict[str, float]:
 
 if __name__ == "__main__":
     print(f"{'':52}this book  model.fit  PyTorch")
-    for name in ("cnn", "gru", "lstm", "transformer"):
+    for name in ("gru", *HEAVY):
         waits = median_waits(rows[name])
         ours, fit, torch = (waits[each] for each in ("this book", "model.fit", "PyTorch"))
         print(f"{rows[name]['title']:52}{ours:9.0f}{fit:11.0f}{torch:9.0f}")
@@ -484,7 +486,7 @@ if __name__ == "__main__":
 
 # %%
 if __name__ == "__main__":
-    plot_sides([rows[name] for name in ("gru", "lstm", "transformer")])
+    plot_sides([rows[name] for name in ("gru", "lstm_by_hand", "transformer_in_halves")])
 
 # %% [markdown]
 # ## How far from the limit?
@@ -514,8 +516,6 @@ def account(results, names) -> list[tuple[str, float, float, float]]:
         found.append((row["title"], least / step, (alone - least) / step, (step - alone) / step))
     return found
 
-
-HEAVY = "cnn", "lstm", "transformer"
 
 if __name__ == "__main__":
     print(f"{'':52}at best  their size  the rest")

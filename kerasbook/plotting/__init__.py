@@ -16,6 +16,7 @@ from kerasbook.plotting.diagrams import (
     plot_gru_cell,
     plot_heads,
     plot_lstm_cell,
+    plot_residual_stream,
     plot_ring,
     plot_towers,
     plot_unrolled,
@@ -23,6 +24,7 @@ from kerasbook.plotting.diagrams import (
 from kerasbook.plotting.files import save
 from kerasbook.plotting.history import plot_bands, plot_history, plot_lines
 from kerasbook.plotting.images import plot_feature_maps, plot_images, plot_weights
+from kerasbook.plotting.lines import plot_first_lines, plot_fit
 from kerasbook.plotting.predictions import plot_calibration, plot_confusion, plot_predictions
 from kerasbook.plotting.sequences import (
     plot_gates,
@@ -42,6 +44,8 @@ __all__ = [
     "plot_confusion",
     "plot_encoder_decoder",
     "plot_feature_maps",
+    "plot_first_lines",
+    "plot_fit",
     "plot_gates",
     "plot_gradient_norms",
     "plot_gru_cell",
@@ -54,6 +58,7 @@ __all__ = [
     "plot_lstm_cell",
     "plot_positions",
     "plot_predictions",
+    "plot_residual_stream",
     "plot_ring",
     "plot_series",
     "plot_state_changes",

@@ -305,6 +305,29 @@ def plot_heads(heads: int = 4, ax: Axes | None = None) -> Axes:
     return ax
 
 
+def plot_residual_stream(ax: Axes | None = None) -> Axes:
+    """Returns the Axes: a block that reads the stream of a token twice, and adds to it twice."""
+    ax = _canvas(2.3, ax)
+    stream, part = 0.5, 1.65
+    _text(ax, 0.25, stream, "$x$")
+    _arrow(ax, (0.42, stream), (2.76, stream))
+    _circle(ax, 2.9, stream, "+")
+    _arrow(ax, (3.04, stream), (5.36, stream))
+    _circle(ax, 5.5, stream, "+")
+    _arrow(ax, (5.64, stream), (6.2, stream))
+    _text(ax, 6.4, stream, "$x$")
+    for left, words in ((0.7, "attention:\ntokens look at\neach other"),
+                        (3.3, "two layers:\neach token\nby itself")):  # fmt: skip
+        _arrow(ax, (left, stream), (left, part), (left + 0.15, part))
+        _box(ax, left + 0.4, part, "norm", GREY, width=0.5, height=0.4)
+        _arrow(ax, (left + 0.65, part), (left + 0.85, part))
+        _box(ax, left + 1.4, part, words, width=1.1, height=0.75)
+        _arrow(ax, (left + 1.95, part), (left + 2.2, part), (left + 2.2, stream + 0.14))
+    for middle in (1.8, 4.4):
+        _text(ax, middle, stream - 0.2, "the way around")
+    return ax
+
+
 def plot_encoder_decoder(blocks: int = 2, ax: Axes | None = None) -> Axes:
     """Returns the Axes: the Transformer that reads letters and says sounds."""
     ax = _canvas(4.3, ax)

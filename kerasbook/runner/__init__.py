@@ -11,9 +11,11 @@ report.py, output.py.
 import argparse
 import contextlib
 import os
+import shlex
 import sys
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from kerasbook import contents
@@ -25,9 +27,9 @@ from kerasbook.cluster import (
     start_workers,
 )
 from kerasbook.interruption import termination
-from kerasbook.program import ensure_home, fail, kernel
+from kerasbook.program import ensure_home, fail, kernel, output_that_may_go_away
 from kerasbook.runner.flags import moved, parse
-from kerasbook.runner.output import held, nothing_printed, output_that_may_go_away
+from kerasbook.runner.output import held, nothing_printed
 
 
 @dataclass
@@ -56,6 +58,9 @@ def run(module_name: str, arguments: list[str] | None = None) -> None:
         page = contents.read(module_name)
         page, arguments = follow(page, sys.argv[1:] if arguments is None else arguments)
         flags, common = parse(page, arguments)  # says what is wrong before TensorFlow is imported
+        common.command = f"python -m {page.module} {shlex.join(arguments)}".strip()
+        if common.workers > 1 and common.devices:
+            fail("--workers and --devices both say who shares a batch: take one of them")
         if common.workers > 1 and not os.environ.get(LAUNCHED):
             sys.exit(launch(page, common, arguments))
         end_with_launcher()
@@ -63,9 +68,15 @@ def run(module_name: str, arguments: list[str] | None = None) -> None:
             try:
                 _run(page, flags, common, started)
             except KeyboardInterrupt:
-                message = "interrupted; --resume goes on from what was saved"
-                fail(message, termination.status)
+                fail(f"interrupted; {whether_resumable(common.output)}", termination.status)
     sys.exit(0)
+
+
+def whether_resumable(folder: Path) -> str:
+    """Returns what --resume would do with the folder of an interrupted run."""
+    if any((folder / "checkpoint").glob("[!.]*.npz")):
+        return "--resume goes on from what was saved"
+    return "nothing was saved yet that --resume could go on from"
 
 
 def follow(page: contents.Page, arguments: list[str]) -> tuple[contents.Page, list[str]]:

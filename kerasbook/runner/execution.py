@@ -7,6 +7,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 from kerasbook.cluster import Cluster, ClusterError
@@ -14,7 +15,7 @@ from kerasbook.contents import Page
 from kerasbook.data import DataError
 from kerasbook.interruption import termination
 from kerasbook.machine import NO_GPU
-from kerasbook.program import fail
+from kerasbook.program import fail, many
 from kerasbook.runner import report as reports
 from kerasbook.training import Interrupted, NonFiniteLoss, devices
 from kerasbook.training.checkpoint import CheckpointError
@@ -31,7 +32,7 @@ def execute(page: Page, flags: dict[str, Any], common: argparse.Namespace, start
     print(page.title)
     strategy = make_strategy(common.devices, common.cluster)
     if strategy is not None:
-        device += f"; {strategy.num_replicas_in_sync} replicas"
+        device += f"; {many(strategy.num_replicas_in_sync, 'replica')}"
     print(device)
     if common.mixed_precision != "off":
         keras.config.set_dtype_policy(f"mixed_{common.mixed_precision}")
@@ -40,11 +41,14 @@ def execute(page: Page, flags: dict[str, Any], common: argparse.Namespace, start
     with errors_in_one_line(common):
         if common.is_chief:
             reports.check_resumed_flags(common.output, report, common.resume)
+            if not common.resume:
+                reports.forget_logs(common.output / "tensorboard")
         with contextlib.nullcontext() if strategy is None else strategy.scope():
             result = train(main, flags | fit_options(common), common.output, report, save)
         seconds |= {"data": result.splits.seconds, "train": result.history.seconds}
         seconds["total"] = time.perf_counter() - started
         report |= {"dataset": result.splits.name, "finished": True}
+        report["compiled"] = getattr(result.history, "compiled", None)
         report |= {"scores": result.scores, "seconds": seconds}
         files = save(common.output, report, result.history, result.model, result.figures)
     print_end(page, flags, common, report, files)
@@ -67,6 +71,8 @@ def begin_report(page: Page, flags: dict, common: argparse.Namespace, device: st
     """Returns what is known of a run before it begins."""
     return {
         "chapter": page.key,
+        "command": common.command,
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "dataset": flags.get("dataset"),
         "loop": common.loop,
         "seed": flags.get("seed"),
@@ -87,8 +93,9 @@ def train(main: Callable, options: dict, folder, report: dict, save: Callable) -
         fail(error, 1)
     except Interrupted as stop:
         save(folder, report | {"finished": False}, stop.history, stop.model)
-        message = f"{stop}; the model so far is in {folder}, and --resume goes on"
-        fail(message, termination.status)
+        resumable = any((folder / "checkpoint").glob("[!.]*.npz"))
+        goes_on = "and --resume goes on" if resumable else "and nothing to go on from"
+        fail(f"{stop}; the model so far is in {folder}, {goes_on}", termination.status)
 
 
 @contextlib.contextmanager

@@ -116,7 +116,8 @@ def bounded(kind: Any, lowest: float | None, highest: float | None) -> Any:
     def convert(text: str):
         value = kind(text)
         if not lowest <= value <= highest or value == math.inf:
-            raise argparse.ArgumentTypeError(f"must be from {lowest} to {highest}, not {text}")
+            wanted = f"from {lowest} to {highest}" if highest < math.inf else f"at least {lowest}"
+            raise argparse.ArgumentTypeError(f"must be {wanted}, not {text}")
         return value
 
     convert.__name__ = kind.__name__  # argparse says "invalid int value: 'x'"
@@ -164,12 +165,20 @@ class Parser(argparse.ArgumentParser):
         fail(f"{message}; --help shows the flags")
 
 
+class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
+    """Help that tells the defaults, where there are any."""
+
+    def _get_help_string(self, action):
+        has_default = action.default is not None and action.default is not False
+        return super()._get_help_string(action) if has_default else action.help
+
+
 def make_parser(page: Page) -> Parser:
     """Returns the parser of a page's flags: its own, then those that every chapter has."""
     parser = Parser(
         prog=f"python -m {page.module}",
         description=docstring_of(main_of(page)).partition("\n")[0],
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        formatter_class=HelpFormatter,
         allow_abbrev=False,
     )
     own = parser.add_argument_group("this chapter's")

@@ -1,5 +1,6 @@
 """What a run leaves and says: its files, the report last, and its scores beside their bands."""
 
+import contextlib
 import csv
 import itertools
 import json
@@ -35,7 +36,11 @@ def versions() -> dict[str, str]:
 
 
 def save(folder: Path, report: dict, history, model=None, figures=None) -> list[str]:
-    """Writes every file whole or not at all; the report comes last and names the others."""
+    """Writes every file whole or not at all; the report comes last and names the others.
+
+    Files that the report of an earlier run in this folder names, and this run has not, go.
+    """
+    before = files_before(folder)
     files = ["history.csv"]
     with atomic_path(folder / "history.csv") as temporary:
         write_history(temporary, history)
@@ -54,7 +59,23 @@ def save(folder: Path, report: dict, history, model=None, figures=None) -> list[
     }
     with atomic_path(folder / "report.json") as temporary:
         temporary.write_text(json.dumps(without_nan(report), indent=1, default=str) + "\n")
+    for name in before - set(report["files"]):
+        (folder / name).unlink(missing_ok=True)
     return report["files"]
+
+
+def files_before(folder: Path) -> set[str]:
+    """Returns the files that the folder's report names; of other files nothing is known."""
+    with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
+        names = json.loads((folder / "report.json").read_text())["files"]
+        return {name for name in names if (folder / name).parent == folder}
+    return set()
+
+
+def forget_logs(folder: Path) -> None:
+    """Removes TensorBoard's logs of an earlier run, which it would draw together with this one."""
+    for path in folder.glob("*/events.out.tfevents.*"):
+        path.unlink()
 
 
 def write_history(path: Path, history) -> None:

@@ -8,6 +8,7 @@ callbacks' counts.
 import json
 import re
 import sys
+import textwrap
 import time
 import zipfile
 from pathlib import Path
@@ -253,13 +254,19 @@ def _state(callback) -> dict:
     return {"class": type(callback).__name__, "counts": counts}
 
 
-def _difference(theirs, mine) -> str:
-    """Where two settings differ, said shortly."""
+def _difference(theirs, mine, name: str = "") -> str:
+    """Where two settings differ, said shortly: of a schedule the number, not all it consists of."""
     if isinstance(theirs, dict) and isinstance(mine, dict):
-        names = [name for name in {**theirs, **mine} if theirs.get(name) != mine.get(name)]
-        parts = [f"{name} {theirs.get(name)} there, {mine.get(name)} here" for name in names]
+        names = [each for each in {**theirs, **mine} if theirs.get(each) != mine.get(each)]
+        parts = [
+            _difference(theirs.get(each), mine.get(each), name if each == "config" else each)
+            for each in names
+        ]
+        if name == "learning_rate" and any("decay_steps" in part for part in parts):
+            parts.append("which --epochs sets: a schedule is made for a number of epochs")
         return ", ".join(parts)
-    return f"{theirs} there, {mine} here"
+    there, here = (textwrap.shorten(str(each), 60, placeholder=" …") for each in (theirs, mine))
+    return f"{name} {there} there, {here} here".strip()
 
 
 def continue_files(callbacks, epochs: int) -> None:

@@ -104,7 +104,7 @@ def fit(
     else:
         checks.own_step(model, optimizer, loop)
 
-    history = History()
+    history = History(compiled=compiled)
     saved = Checkpoint(checkpoint, model, callbacks, _settings(model, batches, optimizer))
     first_epoch = _restore(saved, history, loop, shown) if resume else saved.forget()
     recorder = _Recorder(history, shown, saved)

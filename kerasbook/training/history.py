@@ -2,16 +2,22 @@
 
 from dataclasses import dataclass, field
 
+from kerasbook.program import many
+
 import keras
 
 
 @dataclass
 class History:
-    """What a training run leaves: `history[name][i]` is a score after epoch `epoch[i]`."""
+    """What a training run leaves: `history[name][i]` is a score after epoch `epoch[i]`.
+
+    `compiled` says whether XLA compiled the steps.
+    """
 
     history: dict[str, list[float]] = field(default_factory=dict)
     epoch: list[int] = field(default_factory=list)
     seconds: float = 0.0
+    compiled: bool | None = None
 
     def add(self, epoch: int, logs: dict[str, float]) -> None:
         """Appends one epoch's scores."""
@@ -36,5 +42,5 @@ class Interrupted(KeyboardInterrupt):
     """Ctrl-C; `.model` has the weights and `.history` the whole epochs so far."""
 
     def __init__(self, model: keras.Model, history: History):
-        super().__init__(f"interrupted after {len(history.epoch)} whole epochs")
+        super().__init__(f"interrupted after {many(len(history.epoch), 'whole epoch')}")
         self.model, self.history = model, history

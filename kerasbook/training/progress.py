@@ -46,6 +46,15 @@ def describe(logs: dict) -> str:
     return "  ".join(f"{name} {float(logs[name]):.4g}" for name in loss_first)
 
 
+def rate(speed: float) -> str:
+    """Returns steps per second as a text that is not 0.
+
+    >>> rate(1234.5), rate(9.96), rate(0.0345)
+    ('1234', '10', '0.035')
+    """
+    return f"{speed:.0f}" if speed >= 9.5 else f"{speed:.2g}"
+
+
 class _Nothing:
     def __init__(self, epochs, steps):
         self.epochs, self.steps = epochs, steps
@@ -79,7 +88,8 @@ class _Lines(_Nothing):
         now = time.perf_counter()
         speed = self.last_step / max(now - self.epoch_started, 1e-9)
         self.epoch_started = now
-        line = f"epoch {epoch + 1}/{self.epochs}  {describe(logs)}  {speed:.0f} steps/s"
+        line = f"epoch {epoch + 1}/{self.epochs}  {describe(logs)}"
+        line += f"  {rate(speed)} steps/s" if self.last_step else ""
         print(line, file=sys.stdout, flush=True)
 
 
@@ -135,7 +145,7 @@ class _Bar(_Nothing):
         if self.first is None:  # what a resumed run has done before does not count as speed
             self.first, self.started = done, now
         speed = (done - self.first) / max(now - self.started, 1e-9)
-        shown = f"{speed:.0f}" if self.steps and done > self.first else ""
+        shown = rate(speed) if self.steps and done > self.first else ""
         self.bar.update(
             self.task, completed=done, epoch=epoch + 1, speed=shown, scores=describe(logs)
         )
@@ -193,7 +203,7 @@ class _Plot(_Nothing):
         self.done = done
         speed = (done - self.first[0]) / max(now - self.first[1], 1e-9)  # epochs per second
         left = f"  about {(self.epochs - done) / speed:.0f} s left" if speed else ""
-        steps = f"  {speed * self.steps:.0f} steps/s" if speed and self.steps else ""
+        steps = f"  {rate(speed * self.steps)} steps/s" if speed and self.steps else ""
         left = left if done < self.epochs else ""
         self.line = f"epoch {epoch + 1}/{self.epochs}{steps}{left}\n{describe(logs)}"
         if now >= self.not_before:

@@ -144,6 +144,22 @@ inside(
     points=FULL,
 )
 inside(
+    "honest_autograph",
+    "pass",  # no attack: TensorFlow rewrites the loop, by way of a file in the box
+    """
+    import tensorflow as tf
+    @tf.function
+    def slowly(x):
+        total = tf.zeros_like(x)
+        while tf.reduce_any(total < 0.5):
+            total += 1.0
+        return tf.tanh(x) * total
+    return factor * slowly(tf.constant(values)).numpy()
+    """,
+    seconds=30,
+    points=FULL,
+)
+inside(
     "thread_goes_on",
     "pass",  # a right answer; the thread ends with its process
     """
@@ -848,6 +864,18 @@ inside(
     for start in range(0, len(held), 4096):
         held[start] = 1
     time.sleep(60)
+    """,
+    seconds=8,
+)
+inside(
+    "many_maps",
+    ("memory", "fail"),  # at level 1 nothing looks at them
+    """
+    import mmap
+    held = []
+    for number in range(25_000):
+        held.append(mmap.mmap(-1, 4096, 0x22, prot=1 + number % 2 * 2))
+    time.sleep(0.5)
     """,
     seconds=8,
 )

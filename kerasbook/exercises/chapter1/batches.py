@@ -33,6 +33,8 @@ def fixed_batches(permutation, batch_size):
     take the rows in the order of the permutation. There are as few batches as hold all n rows,
     each of them once.
 
+    Practises: chapter 1, "All cars, sixteen, or one"
+
     Args:
         permutation: (n,) int array, the rows 0 … n − 1 in the epoch's order; n ≥ 1.
         batch_size: positive int; may be larger than n.

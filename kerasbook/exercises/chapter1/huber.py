@@ -34,6 +34,8 @@ def huber_loss(targets, predictions, threshold):
     same slope where the two meet. With error = prediction − target, the loss is the mean over the
     n examples.
 
+    Practises: chapter 1, "What is a good line?"
+
     Args:
         targets: (n,) float array.
         predictions: (n,) float array.

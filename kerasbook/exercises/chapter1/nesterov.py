@@ -1,4 +1,4 @@
-"""Momentum that looks ahead."""
+"""Nesterov's momentum, which looks ahead."""
 
 from kerasbook.exercises import Case, Exercise
 
@@ -37,6 +37,8 @@ def nesterov(x, y, w, velocity, learning_rate, momentum, steps):
 
     L(w) = mean over i of (x_i · w − y_i)² is the chapter's loss without a bias, ∇L(w) its
     gradient, of w's shape, and η the learning rate. All n examples are used in every step.
+
+    Practises: chapter 1, "A canyon"
 
     Args:
         x: (n, d) float array.

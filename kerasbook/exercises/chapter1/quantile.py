@@ -1,4 +1,4 @@
-"""A training step for quantiles."""
+"""Quantile loss in a training step."""
 
 from kerasbook.exercises import Case, Exercise
 
@@ -41,6 +41,8 @@ def quantile_step(model, optimizer, x, y, quantile):
                                       (q − 1) · e_i   where e_i < 0 (the prediction is too high)
 
     is lowest where the share q of the targets lies below the prediction.
+
+    Practises: chapter 1, "The loop, written out"
 
     Args:
         model: a Keras model, (n, d) → (n, 1).

@@ -36,6 +36,8 @@ def ridge_regression(x, y, penalty):
     The intercept b is not penalised: adding 100 to all targets must add 100 to b and leave w as
     it was.
 
+    Practises: chapter 1, "Holding a loose model"
+
     Args:
         x: (n, d) float array; n may be smaller than d, and columns may be alike.
         y: (n,) float array.

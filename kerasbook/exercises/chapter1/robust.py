@@ -1,4 +1,4 @@
-"""A line that wrong targets do not move."""
+"""Robust regression: a line that wrong targets do not move."""
 
 from kerasbook.exercises import Case, Exercise
 
@@ -42,6 +42,8 @@ def robust_fit(x, y):
     right ones.
 
     Fit however you like: closed form, loop, Keras. 30 seconds for all cases together.
+
+    Practises: chapter 1, "What is a good line?"
 
     Args:
         x: (n, 3) float64 array; n = 240.

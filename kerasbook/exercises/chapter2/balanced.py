@@ -1,4 +1,4 @@
-"""A confusion matrix, and an accuracy in which every class counts alike."""
+"""Confusion matrix and balanced accuracy, in which every class counts alike."""
 
 from kerasbook.exercises import Case, Exercise
 
@@ -34,6 +34,8 @@ def balanced_accuracy(labels, scores):
         number of examples of class k for which k was chosen / number of examples of class k
 
     and is 50 % here. Only classes of which there is an example take part in the mean.
+
+    Practises: chapter 2, "Result".
 
     Args:
         labels: (n,) int array, the true classes, 0 … K − 1; n ≥ 1. Some classes may not occur.

@@ -40,6 +40,8 @@ def focal_loss(labels, logits, gamma, alpha):
     Here σ is the sigmoid. With γ = 0 and α = 1/2 this is half the cross-entropy. It must be right
     for logits up to ±1000 and in float32 as well as in float64.
 
+    Practises: chapter 2, "The formula that overflows".
+
     Args:
         labels: (n,) array of 0 and 1, of the dtype of logits.
         logits: (n,) array z, float32 or float64.

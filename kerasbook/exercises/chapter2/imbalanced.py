@@ -1,4 +1,4 @@
-"""A classifier for a rare class."""
+"""Imbalanced classes: a classifier for a rare one."""
 
 from kerasbook.exercises import Case, Exercise
 
@@ -46,6 +46,8 @@ def find_faulty(x, y):
     above 0.5.
 
     Train however you like: by hand, with a loop, with Keras. 40 seconds for all cases together.
+
+    Practises: chapter 2, "Result".
 
     Args:
         x: (n, 2) float64 array, temperature and pressure; n = 2000.

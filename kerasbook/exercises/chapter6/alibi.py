@@ -1,4 +1,4 @@
-"""Attention that prefers what is near."""
+"""Attention that prefers what is near (ALiBi)."""
 
 from kerasbook.exercises import Case, Exercise
 
@@ -40,6 +40,8 @@ def attention_near(query, key, value):
     When a text is written token by token, keys and values of all tokens are kept, but only the
     newest tokens ask. So there are queries ≤ keys, and the queries are the last ones: the query
     with index r stands at place keys − queries + r, the key with index s at place s.
+
+    Practises: chapter 6, "All queries at once".
 
     Args:
         query: (n, H, queries, depth) float array.

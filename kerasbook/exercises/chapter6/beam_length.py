@@ -1,4 +1,4 @@
-"""Beam search that does not prefer short answers."""
+"""Beam search with a length penalty."""
 
 from kerasbook.exercises import Case, Exercise
 
@@ -45,6 +45,8 @@ def beam_search(table, start, beams, longest, alpha):
     3. After the last step the beginnings that are left count as finished, without an end.
     4. The score of a finished answer is its sum divided by ((5 + length) / 6)^α, where length
        counts its tokens, the end included. The answer with the largest score is returned.
+
+    Practises: chapter 6, continued: saying words, "Saying a word: by beam".
 
     Args:
         table: (classes, classes) float array of log-probabilities.

@@ -1,4 +1,4 @@
-"""Attention whose heads share keys and values."""
+"""Grouped-query attention: heads that share keys and values."""
 
 from kerasbook.exercises import Case, Exercise
 
@@ -46,6 +46,8 @@ class GroupedAttention(keras.layers.Layer):
         q_h = x W^Q_h,    k_g = x W^K_g,    v_g = x W^V_g         each (n, time, depth)
         head_h = softmax(q_h k_gᵀ / √depth) v_g                   with the g of head h
         y = Σ_h head_h W^O_h                                      (n, time, width)
+
+    Practises: chapter 6, "Several heads".
 
     Args:
         heads: H.

@@ -1,4 +1,4 @@
-"""A dictionary whose keys must be learned."""
+"""Attention as a dictionary whose keys must be learned."""
 
 from kerasbook.exercises import Case, Exercise
 
@@ -68,6 +68,8 @@ def train_lookup(keys, values, query, answers):
     the dictionaries by heart, it must learn to look.
 
     An example with fewer pairs is filled with empty pairs: a key of zeros with the value −1.
+
+    Practises: chapter 6, "Where do query, key and value come from?".
 
     Args:
         keys: (n, pairs, 8) float32 array; n is about 1,500, for training.

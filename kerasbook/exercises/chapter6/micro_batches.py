@@ -1,4 +1,4 @@
-"""A training step in micro-batches."""
+"""A training step in micro-batches (gradient accumulation)."""
 
 from kerasbook.exercises import Case, Exercise
 
@@ -42,6 +42,8 @@ def train_in_micro_batches(model, optimizer, tokens, targets, weight, micro, cli
       numbers in all gradients is greater than `clip_norm`, all are multiplied by
       clip_norm / norm;
     - the optimizer is applied once.
+
+    Practises: chapter 6, "The learning rate".
 
     Args:
         model: logits (rows, time, classes) = model(tokens); has `trainable_variables`.

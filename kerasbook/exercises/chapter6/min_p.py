@@ -1,4 +1,4 @@
-"""Drawing the next token with min-p."""
+"""Min-p sampling: drawing the next token."""
 
 from kerasbook.exercises import Case, Exercise
 
@@ -37,6 +37,8 @@ def draw_min_p(logits, uniform, temperature, min_p):
        of these probabilities is greater than the row's `uniform` number.
 
     Chance comes from outside, so that the result is the same every time.
+
+    Practises: chapter 6, "How boldly?".
 
     Args:
         logits: (n, classes) float array; can be large, such as 1000.

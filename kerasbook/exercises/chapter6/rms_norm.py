@@ -38,6 +38,8 @@ def rms_norm(x, scale, upstream, epsilon):
 
     The loss L is not known here; what is known is its gradient for y, `upstream`.
 
+    Practises: chapter 6, "Layer normalisation".
+
     Args:
         x: (…, d) float array of 2 or 3 axes; each row along the last axis is a token.
         scale: (d,) float array.

@@ -1,4 +1,4 @@
-"""A mask for long texts: a window, and the first tokens."""
+"""A sliding-window mask for long texts, with the first tokens."""
 
 from kerasbook.exercises import Case, Exercise
 
@@ -35,6 +35,8 @@ def window_mask(lengths, time, window, first):
     - i is text (i < the length of its row): it sees j if j ≤ i, and j is among the last `window`
       places up to i or among the `first` places of the row;
     - i is padding: it sees itself, and nothing else, so that its softmax has something to take.
+
+    Practises: chapter 6, "The causal mask".
 
     Args:
         lengths: (n,) int array, 1 to time: how many tokens of a row are text; padding is behind.

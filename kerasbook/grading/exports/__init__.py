@@ -17,7 +17,7 @@ class ExportError(UserError):
 
 
 def read_record(path: Path) -> dict:
-    """A learner's record.
+    """Returns a learner's record.
 
     Raises:
         ExportError: it cannot be read, or is no record.
@@ -34,7 +34,7 @@ def read_record(path: Path) -> dict:
 
 
 def read_records(out: Path) -> list[dict]:
-    """The records that `kerasbook grade --out OUT` wrote, by learner.
+    """Returns the records that `kerasbook grade --out OUT` wrote, by learner.
 
     Raises:
         ExportError: there are none, or one cannot be read.
@@ -46,12 +46,12 @@ def read_records(out: Path) -> list[dict]:
 
 
 def points_of(outcome: dict) -> float:
-    """The points of a question, never below 0 or above its most; 0 where there are none."""
+    """Returns the points of a question, never below 0 or above its most; 0 where there are none."""
     return min(max(outcome["points"] or 0.0, 0.0), outcome["max_points"])
 
 
 def text_of(outcome: dict) -> str:
-    """What a learner is told about a question; of hidden cases only how many passed."""
+    """Returns what a learner is told about a question; of hidden cases only how many passed."""
     parts = [outcome["message"]] if outcome["message"] else []
     for which in ("public", "hidden"):
         cases = [one for one in outcome["cases"] if one["which"] == which]
@@ -62,7 +62,7 @@ def text_of(outcome: dict) -> str:
 
 
 def write_folder(folder: Path, files: dict[str, str | bytes]) -> list[Path]:
-    """Write files, name → content, into a folder; their paths.
+    """Writes files, name → content, into a folder; returns their paths.
 
     Raises:
         ExportError: one is there already.
@@ -81,7 +81,7 @@ def write_folder(folder: Path, files: dict[str, str | bytes]) -> list[Path]:
 
 
 def to_install(what: str) -> tuple[dict[str, bytes], str]:
-    """Files to carry along, and what pip is told there.
+    """Returns files to carry along, and what pip is told there.
 
     Args:
         what: a wheel's path, which is carried along, or a pinned requirement.
@@ -97,12 +97,12 @@ def to_install(what: str) -> tuple[dict[str, bytes], str]:
             f"{what} is no wheel; `python -m pip wheel --no-deps -w DIR .` in a checkout makes one"
         )
     if not re.fullmatch(r"[\w.-]+(==[\w.+!-]+|\s*@\s*[\w+]+://[^\s'\"$`\\]+)", what):
-        raise ExportError(f"{what!r} is not pinned; for example kerasbook==0.1.0, or a wheel")
+        raise ExportError(f"{what!r} is not pinned: name a wheel, or kerasbook @ git+URL@COMMIT")
     return {}, what
 
 
 def constraints() -> str:
-    """The versions that are installed here, so that the other machine gets the same."""
+    """Returns the versions that are installed here, so that the other machine gets the same."""
     versions = {
         re.sub(r"[-_.]+", "-", one.metadata["Name"]).lower(): one.version
         for one in distributions()
@@ -113,7 +113,8 @@ def constraints() -> str:
 
 
 def to_grade(exercises: dict[str, Exercise], own: Path | None) -> tuple[dict[str, bytes], str]:
-    """The teacher's own exercise files, and the flags of `kerasbook grade` that choose them all.
+    """Returns the teacher's own exercise files, and the flags of `kerasbook grade` that choose
+    them all.
 
     Args:
         exercises: the questions.

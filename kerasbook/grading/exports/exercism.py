@@ -14,7 +14,9 @@ CUT = "\nOutput was truncated. Please limit to 500 chars"
 
 
 def results(record: dict) -> str:
-    """The text of results.json: a test for each question, "error" where nothing was compared."""
+    """Returns the text of results.json: a test for each question, "error" where nothing was
+    compared.
+    """
     for most in (LONGEST_MESSAGE, 2_000, 200, 0):
         tests = [
             as_test(number, name, outcome, most)
@@ -29,7 +31,7 @@ def results(record: dict) -> str:
 
 
 def as_test(number: int, name: str, outcome: dict, most: int) -> dict:
-    """One question; its message has at most `most` characters."""
+    """Returns one question; its message has at most `most` characters."""
     status = outcome["status"] if outcome["status"] in ("pass", "fail") else "error"
     test = {"name": name, "status": status, "task_id": number, "test_code": f"check({name})"}
     if status != "pass":

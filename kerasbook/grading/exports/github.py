@@ -96,7 +96,9 @@ jobs:
 def action(
     exercises: dict[str, Exercise], install: str, own: Path | None = None, level: int = 2
 ) -> dict[str, str | bytes]:
-    """The action's files, name → content; the arguments are those of the Gradescope autograder."""
+    """Returns the action's files, name → content; the arguments are those of the Gradescope
+    autograder.
+    """
     files, requirement = to_install(install)
     own_files, flags = to_grade(exercises, own)
     script = GRADE.replace("@INSTALL@", requirement).replace("@LEVEL@", str(level))
@@ -113,7 +115,7 @@ def action(
 
 
 def result(record: dict) -> dict:
-    """What the reporter reads: a test for each question."""
+    """Returns what the reporter reads: a test for each question."""
     return whole(
         {
             "name": name,
@@ -126,7 +128,9 @@ def result(record: dict) -> dict:
 
 
 def failed_result(points: dict[str, float]) -> dict:
-    """The result where the grader itself failed: an error for each question, name → most points."""
+    """Returns the result where the grader itself failed: an error for each question, name → most
+    points.
+    """
     message = "the grader failed, which is no fault of yours; see the log of this step"
     return whole(
         {"name": name, "status": "error", "message": message, "score": 0.0} for name in points
@@ -134,7 +138,7 @@ def failed_result(points: dict[str, float]) -> dict:
 
 
 def whole(tests) -> dict:
-    """A result of version 3 with the fields that the reporter expects of each test."""
+    """Returns a result of version 3 with the fields that the reporter expects of each test."""
     tests = [
         {"test_code": "", "task_id": 0, "filename": "", "line_no": 0, "duration": 0} | test
         for test in tests
@@ -145,5 +149,5 @@ def whole(tests) -> dict:
 
 
 def encoded(result: dict) -> str:
-    """A result in base64: no text of a learner reaches the log or the workflow's commands."""
+    """Returns a result in base64, so that no learner's text reaches the log or the commands."""
     return base64.b64encode(json.dumps(result).encode()).decode()

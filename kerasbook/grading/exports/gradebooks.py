@@ -18,7 +18,7 @@ CANVAS = ["Student", "ID", "SIS User ID", "SIS Login ID", "Section"]
 
 
 def read_roster(path: Path) -> dict[str, dict[str, str]]:
-    """Learner → the other columns of a CSV file with a column "learner".
+    """Returns learner → the other columns of a CSV file with a column "learner".
 
     Raises:
         ExportError: no such column, a learner twice, or no text in UTF-8.
@@ -42,7 +42,7 @@ def read_roster(path: Path) -> dict[str, dict[str, str]]:
 
 
 def left_out(records: Iterable[dict], roster: dict | None) -> list[str]:
-    """The learners who are in no row: not in the roster, or the grader failed on them."""
+    """Returns the learners who are in no row: not in the roster, or the grader failed on them."""
     return [
         record["learner"]
         for record in records
@@ -51,7 +51,8 @@ def left_out(records: Iterable[dict], roster: dict | None) -> list[str]:
 
 
 def canvas(records: list[dict], assignment: str, roster: dict | None = None) -> str:
-    """A Canvas gradebook: five columns on the student, points; first a row of possible points.
+    """Returns a Canvas gradebook: five columns on the student, points; first a row of possible
+    points.
 
     Args:
         records: of the class.
@@ -68,7 +69,7 @@ def canvas(records: list[dict], assignment: str, roster: dict | None = None) -> 
 
 
 def moodle(records: list[dict], assignment: str, roster: dict | None = None) -> str:
-    """A CSV for Moodle's "Import > CSV file": the roster's columns, then the points."""
+    """Returns a CSV for Moodle's "Import > CSV file": the roster's columns, then the points."""
     chosen = list(_with_columns(records, roster, ("username",)))
     names = list(dict.fromkeys(name for _, columns in chosen for name in columns))
     rows = [[*(columns[name] for name in names), record["points"]] for record, columns in chosen]

@@ -62,7 +62,8 @@ def autograder(
     own: Path | None = None,
     level: int = 2,
 ) -> bytes:
-    """The zip to upload: setup.sh, run_autograder, key, versions, the teacher's own exercises.
+    """Returns the zip to upload: setup.sh, run_autograder, key, versions, the teacher's own
+    exercises.
 
     Args:
         exercises: the questions.
@@ -93,12 +94,12 @@ def autograder(
 
 
 def results(record: dict) -> str:
-    """The text of results.json: an entry for each question.
+    """Returns the text of results.json: an entry for each question.
 
     Raises:
         ExportError: the grader failed on this submission, so that there is no result.
     """
-    if record["needs_attention"]:
+    if record.get("to_retry", record["needs_attention"]):  # not where it is only unreadable
         raise ExportError(f"the grader failed on {record['learner']}: grade it again")
     tests = [
         {

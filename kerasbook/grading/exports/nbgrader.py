@@ -19,7 +19,8 @@ REGION = r"\1### BEGIN SOLUTION\n\1raise NotImplementedError\n\1### END SOLUTION
 
 
 def assignment(exercises: Iterable[Exercise], own: Path | None = None) -> str:
-    """The text of a notebook: for each exercise an answer cell and a cell that gives points.
+    """Returns the text of a notebook: for each exercise an answer cell and a cell that gives
+    points.
 
     Args:
         exercises: the questions.
@@ -53,7 +54,7 @@ def assignment(exercises: Iterable[Exercise], own: Path | None = None) -> str:
 
 
 def cell(grade_id: str, kind: str, source: str, question: str = "", **more) -> dict:
-    """A cell with nbgrader's metadata, version 3; locked, unless said otherwise."""
+    """Returns a cell with nbgrader's metadata, version 3; locked, unless said otherwise."""
     metadata: dict = {
         "nbgrader": {
             "schema_version": 3,
@@ -72,7 +73,7 @@ def cell(grade_id: str, kind: str, source: str, question: str = "", **more) -> d
 
 
 def notebook(cells: list[dict], **metadata) -> str:
-    """The text of a notebook of these cells."""
+    """Returns the text of a notebook of these cells."""
     whole = {
         "cells": cells,
         "metadata": {

@@ -36,7 +36,7 @@ def check_it({name}):
 def assignment(
     exercises: Iterable[Exercise], title: str, own: Path | None = None
 ) -> dict[str, str | bytes]:
-    """The files, name → content: TITLE.ipynb, and tests/QUESTION.py for each exercise."""
+    """Returns the files, name → content: TITLE.ipynb, and tests/QUESTION.py for each exercise."""
     exercises = list(exercises)
     place = f", {str(own)!r}" if own else ""
     tests = {

@@ -27,7 +27,7 @@ class Missing(Exception):
 
 
 def serve_question(replies):
-    """Answer "load" and "call" messages until the grader hangs up."""
+    """Answers "load" and "call" messages until the grader hangs up."""
     received = bytearray()
     question = Question()
     while (message := next_message(replies, received)) is not None:
@@ -39,7 +39,7 @@ def serve_question(replies):
 
 
 def next_message(replies, received: bytearray):
-    """Wait for one whole message; None when the grader has hung up."""
+    """Waits for one whole message; None when the grader has hung up."""
     while True:
         try:
             message = parse(received)
@@ -62,7 +62,7 @@ class Question:
         self.memory = {}
 
     def answer(self, fields, arrays):
-        """The reply to one message: its fields and arrays."""
+        """Returns the reply to one message: its fields and arrays."""
         try:
             if fields["do"] == "load":
                 self.load(fields, arrays)
@@ -77,7 +77,7 @@ class Question:
             return {"status": status_of(error), "message": describe(error)}, {}
 
     def load(self, fields, arrays):
-        """Run the text of the submission, and find the function or class in it."""
+        """Runs the text of the submission, and finds the function or class in it."""
         self.outputs = fields["outputs"]
         drive = types.ModuleType("driver")
         exec(compile(fields["driver"], "driver.py", "exec"), drive.__dict__)
@@ -89,6 +89,7 @@ class Question:
         linecache.cache[FILE] = (len(source), None, source.splitlines(True), FILE)
         module = types.ModuleType("submission")
         module.__file__ = FILE
+        module.__loader__ = Loader(source)
         sys.modules["submission"] = module
         exec(compile(source, FILE, "exec", dont_inherit=True), module.__dict__)
         if fields["name"] not in module.__dict__:
@@ -96,7 +97,7 @@ class Question:
         self.solution = module.__dict__[fields["name"]]
 
     def call(self, fields, arrays):
-        """Call the solution once, through the exercise's driver."""
+        """Calls the solution once, through the exercise's driver."""
         inputs = join_inputs(fields, arrays)
         value = self.drive(self.solution, inputs, self.memory)
         outputs = as_outputs(value, self.outputs)
@@ -108,8 +109,21 @@ class Question:
         return {"status": "ok"}, {**outputs, **after}
 
 
+class Loader:
+    """Knows the text of the answer: AutoGraph has linecache ask for it again."""
+
+    def __init__(self, source: str):
+        self.source = source
+
+    def get_source(self, name):
+        """Returns the source; see importlib."""
+        return self.source
+
+
 def as_plain(array):
-    """An input as it is now; an empty array if it was made into something that cannot be sent."""
+    """Returns an input as it is now; an empty array if it was made into something that cannot be
+    sent.
+    """
     return array if type(array) is np.ndarray and array.dtype.kind in "biufc" else np.zeros(0)
 
 
@@ -117,13 +131,13 @@ class NoBook:
     """Finds no `kerasbook`: an answer is written with NumPy, TensorFlow and Keras."""
 
     def find_spec(self, name, path=None, target=None):
-        """See importlib."""
+        """Refuses what is taken away; see importlib."""
         if name.partition(".")[0] == "kerasbook":
             raise ImportError("kerasbook cannot be imported while answers are checked")
 
 
 def take_away(name: str):
-    """Make a function, method or class unusable by whatever way it is reached."""
+    """Makes a function, method or class unusable by whatever way it is reached."""
     first, *rest = name.split(".")
     owner, target = None, sys.modules.get(first)
     for part in rest:
@@ -149,7 +163,7 @@ def take_away(name: str):
 
 
 def status_of(error: BaseException) -> str:
-    """The status that an exception stands for."""
+    """Returns the status that an exception stands for."""
     if isinstance(error, Forbidden):
         return "forbidden"
     names = {one.__name__ for one in type(error).__mro__}
@@ -161,7 +175,7 @@ def status_of(error: BaseException) -> str:
 
 
 def describe(error: BaseException) -> str:
-    """An exception in a few lines, those of the learner's file only."""
+    """Returns an exception in a few lines, those of the learner's file only."""
     try:
         text = f"{type(error).__name__}: {error}"
     except BaseException:

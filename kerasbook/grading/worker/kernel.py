@@ -15,7 +15,9 @@ class Unavailable(Exception):
 
 
 def checked(result: int, what: str) -> int:
-    """The result of a system call, or Unavailable; BlockingIOError if it may be tried again."""
+    """Returns the result of a system call, or Unavailable; BlockingIOError if it may be tried
+    again.
+    """
     if result < 0:
         number = ctypes.get_errno()
         if number == errno.EAGAIN:
@@ -25,5 +27,5 @@ def checked(result: int, what: str) -> int:
 
 
 def syscall(number: int, *arguments) -> int:
-    """A system call by number."""
+    """Returns a system call by number."""
     return libc.syscall(ctypes.c_long(number), *arguments)

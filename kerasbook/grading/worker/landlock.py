@@ -17,12 +17,12 @@ READ = EXECUTE | READ_FILE | READ_DIR
 
 
 def abi_version() -> int:
-    """The version of Landlock in this kernel, 0 if it has none."""
+    """Returns the version of Landlock in this kernel, 0 if it has none."""
     return max(0, syscall(444, None, ctypes.c_size_t(0), ctypes.c_uint32(1)))
 
 
 def restrict(readable: list[str], writable: list[str]):
-    """Allow these files and folders, and no others; in later versions no TCP, no signals either.
+    """Allows these files and folders, and no others; in later versions no TCP, no signals either.
 
     What an early version does not know, the list of system calls refuses: truncate before version
     3 (Linux 6.2), sockets before 4, signals and abstract names before 6.

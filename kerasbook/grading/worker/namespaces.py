@@ -17,7 +17,8 @@ BOX_FILES = 1_000
 
 
 def new_namespaces():
-    """Leave the machine's users, processes, network, IPC, and mounts. Then the next fork is inside.
+    """Leaves the machine's users, processes, network, IPC, and mounts. Then the next fork is
+    inside.
 
     The user keeps its number, so that files in the box belong to the one who started it.
     """
@@ -36,7 +37,7 @@ def new_namespaces():
 
 
 def enter_own_root(box: str, view: dict[str, list]):
-    """Move to a root that has the box, what may be read, and nothing else to be seen.
+    """Moves to a root that has the box, what may be read, and nothing else to be seen.
 
     Args:
         box: an empty folder; on it the new root is put together.
@@ -73,7 +74,7 @@ def enter_own_root(box: str, view: dict[str, list]):
 
 
 def show(path: str, place: str):
-    """Mount a file or folder once more, at a place that is made for it."""
+    """Mounts a file or folder once more, at a place that is made for it."""
     if os.path.isdir(path):
         os.makedirs(place, exist_ok=True)
     elif not os.path.exists(place):
@@ -83,7 +84,7 @@ def show(path: str, place: str):
 
 
 def show_processes(root: str):
-    """Mount a /proc of the own processes; where a container forbids it, the machine's.
+    """Mounts a /proc of the own processes; where a container forbids it, the machine's.
 
     Then Landlock alone hides the rest.
     """
@@ -94,7 +95,7 @@ def show_processes(root: str):
 
 
 def mount(source: str | None, place: str, kind: str | None, flags: int, options: str = ""):
-    """The system call.
+    """Calls the system's mount.
 
     Raises:
         Unavailable: it fails.

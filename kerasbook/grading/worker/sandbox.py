@@ -26,13 +26,13 @@ MOST_OPEN_FILES = 256
 
 
 def die_with_parent():
-    """Have the kernel kill this process when the one that forked it ends."""
+    """Lets the kernel kill this process when the one that forked it ends."""
     if sys.platform == "linux":
         libc.prctl(SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def set_limits(seconds: int, memory: int):
-    """Limit processor time, file size, open files, address space; no core dumps.
+    """Limits processor time, file size, open files, address space; no core dumps.
 
     The address space of TensorFlow is far larger than what it uses, so that the limit of memory
     itself is watched from outside (see usage). What may be written to ends 1 GiB above that limit,
@@ -61,7 +61,7 @@ def set_limits(seconds: int, memory: int):
 
 
 def limit_threads():
-    """Have the kernel count the threads of a process that has a user namespace of its own.
+    """Lets the kernel count the threads of a process that has a user namespace of its own.
 
     It does so from Linux 5.14 on, and not for root: then the supervisor counts alone.
     """
@@ -78,7 +78,7 @@ def address_space() -> tuple[int, int]:
 
 
 def be_first_to_die():
-    """Have the kernel end this process before others when the machine's memory is used up."""
+    """Lets the kernel end this process before others when the machine's memory is used up."""
     try:
         with open("/proc/self/oom_score_adj", "w") as file:
             file.write("1000")
@@ -87,14 +87,14 @@ def be_first_to_die():
 
 
 def drop_capabilities():
-    """Give up what root, or the first user of a namespace, may do beyond others."""
+    """Gives up what root, or the first user of a namespace, may do beyond others."""
     header = struct.pack("<Ii", 0x20080522, 0)
     nothing = bytes(24)
     checked(syscall(126, header, nothing), "capset")
 
 
 def enclose(level: int, box: str, view: dict[str, list]):
-    """All walls of a level around this process, for good. The box is the only place to write.
+    """Puts all walls of a level around this process, for good. The box is the only place to write.
 
     Raises:
         Unavailable: one of them cannot be had here.

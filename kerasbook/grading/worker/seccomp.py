@@ -65,7 +65,7 @@ X86_64 = 0xC000003E
 
 
 def restrict():
-    """Refuse the system calls that reach beyond this process; threads stay possible.
+    """Refuses the system calls that reach beyond this process; threads stay possible.
 
     Raises:
         Unavailable: not Linux on x86-64, or a kernel without seccomp filters.

@@ -12,6 +12,7 @@ Started as `python -I -B -X utf8 -c …`, see kerasbook.grading.workers.
 
 import contextlib
 import gc
+import importlib
 import json
 import os
 import shutil
@@ -26,7 +27,7 @@ from .supervisor import supervise
 
 
 def main(requests: socket.socket):
-    """Probe the walls, tell the grader, fork a supervisor for each request until it hangs up."""
+    """Probes the walls, tells the grader, forks a supervisor for each request until it hangs up."""
     view = first_line(requests)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the grader's matter
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # supervisors need no funeral
@@ -58,7 +59,7 @@ def first_line(requests: socket.socket) -> dict:
 
 
 def probe(view: dict) -> dict:
-    """The strongest level here, and why the stronger ones cannot be had."""
+    """Returns the strongest level here, and why the stronger ones cannot be had."""
     reasons = {}
     for level in (1, 2):
         reasons[str(level)] = why_not(level, view)
@@ -68,7 +69,7 @@ def probe(view: dict) -> dict:
 
 
 def why_not(level: int, view: dict) -> str:
-    """Try a level in a process of its own: "" if its walls stand, else what is missing."""
+    """Tries a level in a process of its own: "" if its walls stand, else what is missing."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     reading, writing = os.pipe()
     child = retry(os.fork)
@@ -122,11 +123,10 @@ def _behind_walls(level: int, box: str, view: dict) -> str:
     return "stands"
 
 
-def start(descriptor: int):
-    """Import what is slow, then serve. The socket is inherited from the grader."""
-    import keras  # noqa: F401
-    import tensorflow  # noqa: F401
-
+def start(descriptor: int, libraries: list[str]):
+    """Imports what is slow, then serves. The socket is inherited from the grader."""
+    for name in libraries:
+        importlib.import_module(name)
     # What is there now stays: a worker's collector would touch, and so copy, every page of it.
     gc.collect()
     gc.freeze()

@@ -7,6 +7,7 @@ import selectors
 import signal
 import socket
 import sys
+import tempfile
 import time
 
 from . import namespaces, sandbox
@@ -20,7 +21,7 @@ WATCH_CLOSELY_SECONDS = 0.002  # one that has more than half of what it may have
 
 
 def supervise(request: dict, control: int, replies: int, output: int):
-    """Run one worker, watch it, and tell the grader how it ended; never returns."""
+    """Runs one worker, watches it, and tells the grader how it ended; never returns."""
     status = {"ended": "internal", "message": "the supervisor failed"}
     worker = None
     try:
@@ -45,7 +46,7 @@ def supervise(request: dict, control: int, replies: int, output: int):
 
 
 def start_worker(request, control, replies, output, telling, report) -> int:
-    """Fork the worker; at level 1 through the first process of its namespace. Its parent's child.
+    """Forks the worker; at level 1 through the first process of its namespace. Its parent's child.
 
     The worker writes its process number, as its supervisor sees it, into `report`.
     """
@@ -71,7 +72,7 @@ def start_worker(request, control, replies, output, telling, report) -> int:
 
 
 def work(request, replies, output, report):
-    """Become the worker: standard streams, limits, walls; then the learner's code."""
+    """Becomes the worker: standard streams, limits, walls; then the learner's code."""
     sandbox.die_with_parent()
     os.setsid()
     os.umask(0o077)
@@ -87,6 +88,7 @@ def work(request, replies, output, report):
                 os.close(int(name))
     for name in ("HOME", "TMPDIR", "KERAS_HOME", "MPLCONFIGDIR", "PWD"):
         os.environ[name] = request["box"]
+    tempfile.tempdir = request["box"]  # for AutoGraph; the server has asked for it before
     sandbox.be_first_to_die()
     try:
         sandbox.set_limits(request["seconds"], request["memory"])
@@ -104,7 +106,7 @@ def work(request, replies, output, report):
 
 
 def watch(worker: int, request: dict, control: int, telling: int) -> dict:
-    """Wait for the worker's end, or end it: told to, too much memory, disk or threads."""
+    """Waits for the worker's end, or ends it: told to, too much memory, disk or threads."""
     number = next_word(telling)
     if not number.isdigit():
         return {"ended": "internal", "message": number or "the worker ended before it began"}
@@ -134,11 +136,11 @@ def watch(worker: int, request: dict, control: int, telling: int) -> dict:
         if request["level"] != 1 and time.monotonic() > checked_disk + 0.1:
             checked_disk = time.monotonic()
             if too_full(request["box"], number):
-                return {"ended": "memory", "message": "more files than the box holds"}
+                return {"ended": "memory", "message": "more files, or maps of memory, than allowed"}
 
 
 def next_word(telling: int) -> str:
-    """What is written into the pipe up to the next semicolon, or its end."""
+    """Returns what is written into the pipe up to the next semicolon, or its end."""
     word = bytearray()
     while (letter := os.read(telling, 1)) and letter != b";" and len(word) < 500:
         word += letter
@@ -146,7 +148,7 @@ def next_word(telling: int) -> str:
 
 
 def how_it_ended(status: int) -> dict:
-    """A wait status in words."""
+    """Returns a wait status in words."""
     if not os.WIFSIGNALED(status):
         return {"ended": "crash", "message": f"ended itself (status {os.WEXITSTATUS(status)})"}
     number = os.WTERMSIG(status)

@@ -6,6 +6,8 @@ import stat
 
 from .namespaces import BOX_BYTES, BOX_FILES
 
+MOST_MAPS = 20_000  # of memory, in one process; TensorFlow has some two thousand
+
 
 def usage(number: str) -> tuple[str, int, int]:
     """Returns state, memory in bytes and threads of a process; "", 0, 0 once it is gone."""
@@ -22,14 +24,17 @@ def counted(status: str) -> tuple[str, int, int]:
     Memory is what is resident, shared or not, what was moved to swap, the tables of the pages and
     the machine's huge pages.
     """
-    fields = dict(line.partition(":")[::2] for line in status.splitlines())
+    lines = (line.partition(":") for line in status.splitlines())
+    fields = {name: value for name, _, value in lines}
     names = ("VmRSS", "VmSwap", "VmPTE", "HugetlbPages")
     memory = sum(int(fields[name].split()[0]) << 10 for name in names if name in fields)
     return fields["State"].split()[0], memory, int(fields["Threads"])
 
 
 def too_full(box: str, number: str) -> bool:
-    """Whether the box holds more bytes or files than it may, removed but open ones included."""
+    """Returns whether the box holds more bytes or files than it may, removed but open ones
+    included.
+    """
     size, files = removed_bytes(box, number), 0
     folders = [box]
     while folders:
@@ -51,7 +56,7 @@ def too_full(box: str, number: str) -> bool:
 
 
 def removed_bytes(box: str, number: str) -> int:
-    """Bytes of the files in the box that a process has removed and still uses.
+    """Returns bytes of the files in the box that a process has removed and still uses.
 
     Of one that is only mapped the size is not told, so that it counts as the largest possible.
     """
@@ -64,7 +69,9 @@ def removed_bytes(box: str, number: str) -> int:
                 if found.st_nlink == 0 and stat.S_ISREG(found.st_mode):
                     sizes[found.st_ino] = found.st_blocks * 512
         with open(f"/proc/{number}/maps", errors="replace") as file:
-            for line in file:
+            for number_of_line, line in enumerate(file):
+                if number_of_line > MOST_MAPS:  # a look must stay cheap
+                    return BOX_BYTES + 1
                 if line.endswith("(deleted)\n") and box in line:
                     sizes.setdefault(int(line.split()[4]), BOX_BYTES)
     return sum(sizes.values())

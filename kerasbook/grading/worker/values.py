@@ -12,7 +12,7 @@ class BadValue(Exception):
 
 
 def as_array(value) -> np.ndarray:
-    """The value as an array of NumPy's own class.
+    """Returns the value as an array of NumPy's own class.
 
     Raises:
         BadValue: it is no number, array or tensor of numbers.
@@ -39,7 +39,7 @@ def as_array(value) -> np.ndarray:
 
 
 def as_outputs(value, names) -> dict[str, np.ndarray]:
-    """The returned value as named arrays; names None: a dictionary, as the driver made it.
+    """Returns the value as named arrays; names None: a dictionary, as the driver made it.
 
     Raises:
         BadValue: another number of values, or no arrays.
@@ -50,21 +50,25 @@ def as_outputs(value, names) -> dict[str, np.ndarray]:
         return {str(name): as_array(one) for name, one in value.items()}
     if len(names) == 1:
         return {names[0]: as_array(value)}
+    if value is None:
+        wanted = f"expected {len(names)} values ({', '.join(names)})"
+        raise BadValue(f"returned None, {wanted}: is there a `return`?")
     if not isinstance(value, tuple | list) or len(value) != len(names):
         count = len(value) if isinstance(value, tuple | list) else 1
-        raise BadValue(f"returned {count} value(s), expected {len(names)}: {', '.join(names)}")
+        returned = f"returned {count} value{'s' * (count != 1)}"
+        raise BadValue(f"{returned}, expected {len(names)}: {', '.join(names)}")
     return {name: as_array(one) for name, one in zip(names, value, strict=True)}
 
 
 def split_inputs(inputs) -> tuple[dict, dict[str, np.ndarray]]:
-    """Inputs as JSON values and arrays, for a message; the order of the names is kept."""
+    """Returns inputs as JSON values and arrays, for a message; the order of the names is kept."""
     arrays = {name: v for name, v in inputs.items() if isinstance(v, np.ndarray)}
     plain = {name: v for name, v in inputs.items() if name not in arrays}
     return {"names": list(inputs), "plain": plain}, arrays
 
 
 def join_inputs(fields, arrays) -> dict:
-    """The inputs of a message; the arrays are copies of the call's own, and writable."""
+    """Returns the inputs of a message; the arrays are copies of the call's own, and writable."""
     return {
         name: np.array(arrays[name]) if name in arrays else fields["plain"][name]
         for name in fields["names"]

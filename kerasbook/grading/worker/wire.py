@@ -28,7 +28,7 @@ class ProtocolError(Exception):
 
 
 def pack(fields: dict, arrays: dict[str, np.ndarray]) -> bytes:
-    """The bytes of a message with the given JSON fields and arrays."""
+    """Returns the bytes of a message with the given JSON fields and arrays."""
     listed = [[name, str(a.dtype), list(a.shape)] for name, a in arrays.items()]
     header = json.dumps({**fields, "arrays": listed}).encode()
     body = b"".join(np.ascontiguousarray(a).tobytes() for a in arrays.values())
@@ -36,7 +36,8 @@ def pack(fields: dict, arrays: dict[str, np.ndarray]) -> bytes:
 
 
 def parse(received: bytes | bytearray) -> tuple[dict, dict[str, np.ndarray], int] | None:
-    """The first message in the received bytes: fields, arrays, bytes used; None: more is needed.
+    """Returns the first message in the received bytes: fields, arrays, bytes used; None: more is
+    needed.
 
     Raises:
         ProtocolError: no message can begin so.
@@ -62,7 +63,7 @@ def parse(received: bytes | bytearray) -> tuple[dict, dict[str, np.ndarray], int
 
 
 def needed(received: bytes | bytearray) -> int:
-    """How many bytes the first message has, as far as the received ones tell.
+    """Returns how many bytes the first message has, as far as the received ones tell.
 
     Raises:
         ProtocolError: no message can begin so.

@@ -1,4 +1,4 @@
-"""A dense layer whose weights have a length of their own."""
+"""Weight normalisation: a dense layer whose weights have a length of their own."""
 
 from kerasbook.exercises import Case, Exercise
 
@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 exercise = Exercise(
-    chapter=2,
+    chapter="chapter2_deep_network",
     minutes=35,
     difficulty=2,
     points=4,
@@ -51,6 +51,8 @@ class WeightNormDense:
     Checked: the outputs for inputs with 2 and 3 axes and given weights, the gradients for V and g
     by a tape (through the norm, too), that a new layer computes x V, and the weights' shapes;
     tolerance 1e-5 + 1e-4 · |expected|.
+
+    Practises: chapter 2, the deep network, "Backpropagation".
     """
 
     def __init__(self, units):

@@ -1,4 +1,4 @@
-"""Backpropagation where two paths meet."""
+"""Backpropagation through a skip connection, where two paths meet."""
 
 from kerasbook.exercises import Case, Exercise
 
@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 exercise = Exercise(
-    chapter=2,
+    chapter="chapter2_deep_network",
     minutes=45,
     difficulty=3,
     points=5,
@@ -45,6 +45,8 @@ def skip_gradients(x, labels, w1, w2, w3):
     loss depends on.
 
     TensorFlow's tape is taken away.
+
+    Practises: chapter 2, the deep network, "Backpropagation".
 
     Args:
         x: (n, d) float array.

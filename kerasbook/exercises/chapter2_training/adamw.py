@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 exercise = Exercise(
-    chapter=2,
+    chapter="chapter2_training",
     minutes=35,
     difficulty=2,
     points=4,
@@ -48,6 +48,8 @@ def adamw_step(model, x, labels, memory, learning_rate, weight_decay):
     logits.
 
     Keras' own Adam and AdamW are taken away.
+
+    Practises: chapter 2, training, "Four ways downhill".
 
     Args:
         model: a Keras model, x (n, d) → logits (n, K).
