@@ -118,10 +118,10 @@ if __name__ == "__main__":
 # %% [markdown]
 # Were you right? The convolution wins, and it need not remember anything: with `Flatten` each place
 # in time has weights of its own, and the answer is always in the first. It pays for that with a
-# fixed length. Among the three that do remember, the simple network is best here, in spite of its
-# reputation; and the LSTM and the GRU, as Keras starts them, are slow to learn it. (With other
-# first weights, or on another processor, single runs end elsewhere: look at the bands, not at the
-# order of two curves.) What keeps the LSTM back is one number, as we shall see.
+# fixed length. Among the three that do remember, the simple network does no worse than the LSTM
+# here, in spite of its reputation; and the GRU, as Keras starts it, is slow to learn the task at
+# all. (With other first weights, or on another processor, single runs end elsewhere: look at the
+# bands, not at the order of two curves.) What keeps the LSTM back is one number, as we shall see.
 #
 # ## The data: who is speaking?
 #
@@ -233,8 +233,9 @@ if __name__ == "__main__":
         start = random.normal(size=(2, 5, 6)).astype(dtype)
         for reverse in (False, True):
             layer = layers.LSTM(6, dtype=dtype, go_backwards=reverse, **given)
-            worst = max(worst, *compare_recurrent(lstm, layer, x, mask, start).values())
-        print(f"masked, from a given state, both ways, {dtype}: largest difference {worst:.0e}")
+            found = compare_recurrent(lstm, layer, x, mask, () if reverse else start)
+            worst = max(worst, *found.values())
+        print(f"masked: from a given state, and backwards, {dtype}: difference {worst:.0e}")
 
 # %% [markdown]
 # There is none, because ours and Keras' layer come down to the same operations of TensorFlow in the
@@ -375,12 +376,12 @@ if __name__ == "__main__":
 #
 # | | accuracy |
 # |---|---|
-# | LSTM, forget bias 0 | ⟦measured/first sign/forget bias 0/mean:.2f⟧ ± ⟦measured/first sign/forget bias 0/error:.2f⟧ |
-# | LSTM, forget bias 1, as Keras has it | ⟦measured/first sign/forget bias 1/mean:.2f⟧ ± ⟦measured/first sign/forget bias 1/error:.2f⟧ |
-# | LSTM, forget bias 3 | ⟦measured/first sign/forget bias 3/mean:.2f⟧ ± ⟦measured/first sign/forget bias 3/error:.2f⟧ |
-# | GRU | ⟦measured/first sign/GRU/mean:.2f⟧ ± ⟦measured/first sign/GRU/error:.2f⟧ |
-# | simple RNN | ⟦measured/first sign/simple RNN/mean:.2f⟧ ± ⟦measured/first sign/simple RNN/error:.2f⟧ |
-# | Conv1D | ⟦measured/first sign/Conv1D/mean:.2f⟧ ± ⟦measured/first sign/Conv1D/error:.2f⟧ |
+# | LSTM, forget bias 0 | 0.68 ± 0.05 |
+# | LSTM, forget bias 1, as Keras has it | 0.84 ± 0.01 |
+# | LSTM, forget bias 3 | 0.96 ± 0.01 |
+# | GRU | 0.71 ± 0.08 |
+# | simple RNN | 0.89 ± 0.04 |
+# | Conv1D | 0.99 ± 0.00 |
 #
 # With a bias of 0 most of the ten epochs pass before anything is learned; with 1 it begins in the
 # first. That is what the advice is worth here. For a memory of twenty steps 1 is still low, and
@@ -526,15 +527,17 @@ def make_convolutional(units=64, dropout=0.3) -> keras.Model:
 #
 # | | validation | test | weights |
 # |---|---|---|---|
-# | simple RNN, both directions | ⟦measured/networks/simple RNN/validation/mean:.3f⟧ | ⟦measured/networks/simple RNN/test/mean:.3f⟧ ± ⟦measured/networks/simple RNN/test/error:.3f⟧ | ⟦measured/networks/simple RNN/weights:,⟧ |
-# | GRU, both directions | ⟦measured/networks/GRU/validation/mean:.3f⟧ | ⟦measured/networks/GRU/test/mean:.3f⟧ ± ⟦measured/networks/GRU/test/error:.3f⟧ | ⟦measured/networks/GRU/weights:,⟧ |
-# | LSTM, both directions | ⟦measured/networks/LSTM/validation/mean:.3f⟧ | ⟦measured/networks/LSTM/test/mean:.3f⟧ ± ⟦measured/networks/LSTM/test/error:.3f⟧ | ⟦measured/networks/LSTM/weights:,⟧ |
-# | Conv1D | ⟦measured/networks/Conv1D/validation/mean:.3f⟧ | ⟦measured/networks/Conv1D/test/mean:.3f⟧ ± ⟦measured/networks/Conv1D/test/error:.3f⟧ | ⟦measured/networks/Conv1D/weights:,⟧ |
+# | simple RNN, both directions | 0.960 | 0.978 ± 0.006 | 11,017 |
+# | GRU, both directions | 0.991 | 0.980 ± 0.001 | 31,113 |
+# | LSTM, both directions | 0.987 | 0.976 ± 0.002 | 40,585 |
+# | Conv1D | 0.973 | 0.975 ± 0.001 | 8,969 |
 #
-# NETWORKVERDICT The validation part decides nothing here: it has 45 recordings, of which one more
-# or less is two hundredths, and the LSTM has all of them right after the third epoch. A larger part
-# would leave fewer for training; with 270 recordings in all one has to live with it, and must not
-# choose by the test part instead.
+# They cannot be told apart: on 370 recordings a standard error of any such share is eight
+# thousandths, more than what lies between these. So take the smallest, the convolution, with less
+# than a quarter of the LSTM's weights. The validation part decides nothing here: it has 45
+# recordings, of which one more or less is two hundredths, and the LSTM has all of them right after
+# the third epoch. A larger part would leave fewer for training; with 270 recordings in all one has
+# to live with it, and must not choose by the test part instead.
 #
 # ## How many weights?
 #
@@ -640,8 +643,8 @@ if __name__ == "__main__":
     print(f"test accuracy {result.scores['test']['accuracy']:.3f}")
 
 # %% [markdown]
-# Over five seeds the test accuracy was ⟦japanese_vowels/test/accuracy/mean:.3f⟧ ±
-# ⟦japanese_vowels/test/accuracy/sd:.3f⟧, mean ± standard deviation.
+# Over five seeds the test accuracy was 0.976 ±
+# 0.004, mean ± standard deviation.
 #
 # Which speakers are mistaken for each other? The test part has from 24 to 88 recordings of a man,
 # so look at the rows too and not at the total alone.

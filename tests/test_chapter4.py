@@ -17,8 +17,45 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
+
 # Sentences with numbers from results.json, which tests/test_prose.py fills in and looks for.
-SENTENCES = []
+def mean_and_error(way: str, digits: int) -> str:
+    return f"{{measured/{way}/mean:.{digits}f}} ± {{measured/{way}/error:.{digits}f}}"
+
+
+ORDER = {"bag of words": "bag", "simple recurrent network": "simple", "GRU": "gru"}
+READERS = {
+    "logistic regression, a weight per word": "linear",
+    "bag of words, two dense layers": "bag",
+    "simple recurrent network": "simple",
+    "GRU": "gru",
+    "GRU in both directions": "bidirectional",
+}
+GRU, BOTH = "measured/readers/gru", "measured/readers/bidirectional"
+SENTENCES = [
+    *(
+        f"| {name} | "
+        + " | ".join(mean_and_error(f"order/{key}/{n} words", 2) for n in (10, 20, 40))
+        for name, key in ORDER.items()
+    ),
+    "the simple network comes to " + mean_and_error("order/simple, 30 epochs", 2),
+    *(
+        f"| {name} | "
+        + " | ".join(mean_and_error(f"readers/{key}/{part}", 3) for part in ("validation", "test"))
+        for name, key in READERS.items()
+    ),
+    "| {measured/tf-idf/validation:.3f} | {measured/tf-idf/test:.3f} |",
+    "tf-idf had from {measured/tf-idf/six splits/lowest:.3f} to "
+    "{measured/tf-idf/six splits/highest:.3f}",
+    f"told apart {{{GRU}/twins right/mean:.2f}} of the twins rightly and "
+    f"{{{GRU}/twins wrong/mean:.2f}} the wrong way round; the one that reads in both directions "
+    f"{{{BOTH}/twins right/mean:.2f}} and {{{BOTH}/twins wrong/mean:.2f}}",
+    f"*not* turned {{{GRU}/not turns praise/mean:.1f}} of ten praises and "
+    f"{{{GRU}/not turns blame/mean:.1f}} of ten blames. What turns most is *too*, "
+    f"{{{GRU}/too turns praise/mean:.1f}} of ten praises",
+    f"{{{GRU}/shuffled/mean:.3f}} of the shuffled sentences were right, and "
+    f"{{{GRU}/test/mean:.3f}} of those in order",
+]
 # Other numbers in the text, and what they are.
 ELSEWHERE = {"0.95": "sigmoid of 3", "0.4": "", "0.6": "on the picture's scale"}
 

@@ -15,8 +15,39 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
+
 # Sentences with numbers from results.json, which tests/test_prose.py fills in and looks for.
-SENTENCES = []
+def mean_and_error(way: str, digits: int) -> str:
+    return f"{{measured/{way}/mean:.{digits}f}} ± {{measured/{way}/error:.{digits}f}}"
+
+
+FIRST_SIGN = {
+    "LSTM, forget bias 0": "forget bias 0",
+    "LSTM, forget bias 1, as Keras has it": "forget bias 1",
+    "LSTM, forget bias 3": "forget bias 3",
+    "GRU": "GRU",
+    "simple RNN": "simple RNN",
+    "Conv1D": "Conv1D",
+}
+NETWORKS = {
+    "simple RNN, both directions": "simple RNN",
+    "GRU, both directions": "GRU",
+    "LSTM, both directions": "LSTM",
+    "Conv1D": "Conv1D",
+}
+SENTENCES = [
+    *(
+        f"| {label} | {mean_and_error(f'first sign/{key}', 2)} |"
+        for label, key in FIRST_SIGN.items()
+    ),
+    *(
+        f"| {label} | {{measured/networks/{key}/validation/mean:.3f}} | "
+        f"{mean_and_error(f'networks/{key}/test', 3)} | {{measured/networks/{key}/weights:,}} |"
+        for label, key in NETWORKS.items()
+    ),
+    "the test accuracy was {japanese_vowels/test/accuracy/mean:.3f} ± "
+    "{japanese_vowels/test/accuracy/sd:.3f}",
+]
 # Other numbers in the text, and what they are.
 ELSEWHERE: dict[str, str] = {}
 

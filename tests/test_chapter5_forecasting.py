@@ -10,8 +10,28 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
+
 # Sentences with numbers from results.json, which tests/test_prose.py fills in and looks for.
-SENTENCES = []
+def mean_and_error(way: str) -> str:
+    return f"{{measured/ladder/{way}/mean:.1f}} ± {{measured/ladder/{way}/error:.1f}}"
+
+
+NAMES = {"dense": "dense", "Conv1D": "conv", "GRU": "gru", "LSTM": "lstm"}
+SIMPLE = {"1h": ("persistence", "same hour yesterday", "ridge", "ridge with calendar")}
+SIMPLE["24h"] = ("same hour yesterday", "ridge with calendar")
+SENTENCES = [
+    *(
+        f"| {name} | | {{bikeshare_{horizon}/{name}/mae/mean:.1f}} |"
+        for horizon, names in SIMPLE.items()
+        for name in names
+    ),
+    *(
+        f"| {label} | {mean_and_error(f'{horizon}/{key}/validation')} | "
+        f"{mean_and_error(f'{horizon}/{key}/test')} |"
+        for horizon in SIMPLE
+        for label, key in NAMES.items()
+    ),
+]
 # Other numbers in the text, and what they are.
 ELSEWHERE = {"3.5": "168 h by 48 h"}
 NETWORKS = ("dense", "conv", "gru", "lstm")

@@ -89,7 +89,7 @@ def check(horizon: int, history: int) -> None:
 
 
 def last_hours(part: str, horizon: int, history: int, known: np.ndarray) -> np.ndarray:
-    """Returns the last input hour of each of a part's windows, after which all targets are known."""
+    """Returns the last input hour of each of a part's windows whose targets are all known."""
     names = list(ENDS)
     begin = ENDS[names[names.index(part) - 1]] if part != "train" else 0
     last = np.arange(begin + history - 1, ENDS[part] - horizon)
