@@ -2,18 +2,21 @@
 """
 # Chapter 4. Gated recurrent units
 
-"Not a good film, but a funny one" and "not a funny film, but a good one" have the same words. The
-networks of the first three chapters could only count them, and they ask for inputs of one size. A
-recurrent network reads: one word after the other, with the same weights at every word, and a
-*state* that carries on what was read so far.
+"It is funny, not dull." "It is dull, not funny." The two have the same words, and one is praise.
+Whoever counts words cannot tell them apart, and the networks so far had no better way to take in a
+sentence. A recurrent network *reads*: one word after the other, with the same weights at every
+word, and a *state* that carries on what was read so far.
+
+Can it tell such twins apart? On made-up sentences, in the next section, a network of some 1,500
+weights does, every time. On 8,049 real ones, at the end, a network that is right about three
+sentences in four does not, and we shall count.
 
 After this chapter you can
 
-- write a simple recurrent network and a gated recurrent unit (GRU), in each of the conventions in
-  which the GRU is printed, and tell which is Keras';
+- write a simple recurrent network and a gated recurrent unit (GRU), and say what each gate does;
 - leave out padding by a mask;
 - send gradients back through time by hand, measure how they vanish or explode, and clip them;
-- train readers of film reviews, beside one that only counts words.
+- train a reader of sentences, and find out whether it reads.
 """
 
 # %% tags=["script"]
@@ -23,17 +26,17 @@ if __name__ == "__main__":
 
     run("kerasbook.chapter4")
 
-# %%
+# %% tags=["hide-input"]
 import inspect
 from typing import Literal
 
 from kerasbook import plotting
 from kerasbook.chapter1 import numerical_gradient
-from kerasbook.chapter2 import double_softmax_floor
 from kerasbook.chapter3 import make_schedule
 from kerasbook.data import load, load_film_sentences
 from kerasbook.runner import Result
 from kerasbook.testing.compare import largest_differences, outputs_and_gradients
+from kerasbook.testing.recurrent import compare_loops, compare_recurrent
 from kerasbook.training import evaluate, fit, make_train_step, predict
 
 # kerasbook comes first: it chooses Keras' backend.
@@ -44,37 +47,114 @@ import tensorflow as tf
 from keras import layers
 
 # %% [markdown]
-# ## The data
+# ## A task in which order decides
 #
-# 10,549 sentences from film reviews. At least 20 people rated each, from −4 to 4; the class is the
-# sign of the mean. The text was cut into words, in lower case. A word's number is its rank in the
-# *vocabulary*: the 10,000 commonest words of the training part, so that nothing of the test part
-# leaks in. Every other word is number 1, *unknown*. Number 0 fills the rows up at the end, for an
-# array must be rectangular: `x` is (n, 40), `y` is (n,) with 1 for positive. Of the few sentences
-# that are longer, one in a hundred, the end is cut off.
+# A made-up language of 24 words. Every sentence is 40 words of chatter, and somewhere in it stand
+# three words that are a verdict: *funny not dull* or *not dull funny* is praise, *dull not funny*
+# or *not funny dull* is blame. All four have the same three words, and all that matters is which
+# one *not* stands before.
+
+# %%
+WORDS = ("[padding]", "[unknown]", "funny", "dull", "not", "the", "a", "film", "story", "actor")
+WORDS += ("scene", "music", "end", "plot", "camera", "with", "and", "in", "of", "to", "this")
+WORDS += ("one", "some", "then")
+VERDICTS = np.array([[2, 4, 3], [4, 3, 2], [3, 4, 2], [4, 2, 3]])  # two of praise, two of blame
+
+
+# %%
+def make_verdicts(count, length, seed):
+    """Returns x (count, length), word numbers, and y (count,), 1 for praise."""
+    random = np.random.default_rng(seed)
+    x = random.integers(5, len(WORDS), (count, length)).astype("int32")  # chatter
+    kind, place = random.integers(0, 4, count), random.integers(0, length - 2, count)
+    x[np.arange(count)[:, None], place[:, None] + np.arange(3)] = VERDICTS[kind]  # three in a row
+    return x, (kind < 2).astype("int32")
+
 
 # %%
 if __name__ == "__main__":
-    splits = load_film_sentences()
-    print(splits)
-    for row, label in zip(splits.train.x[:4], splits.train.y, strict=False):
-        print(f"{splits.classes[label]}: {' '.join(splits.decode(row))}")
-    print(splits.train.x[0])
+    x, y = make_verdicts(4, 12, seed=1)
+    for row, label in zip(x, y, strict=True):
+        print(label, " ".join(WORDS[number] for number in row))
 
 # %% [markdown]
-# How long are they, and how common are words that the training part does not have?
+# Three networks try it. All turn words into vectors first, with an *embedding*, which the next
+# section explains, and end in one logit. What stands between is the mean of all vectors, a *bag of
+# words*; or a simple recurrent network; or a GRU. Guess: which of them can learn it from
+# 2,000 sentences of 10 words? And of 40?
+
+
+# %%
+def make_order_model(reader) -> keras.Model:
+    """Returns a classifier: word numbers (n, time) → logits (n, 1); reader: a layer."""
+    return keras.Sequential(
+        [
+            keras.Input((None,), dtype="int32"),  # (n, time)
+            layers.Embedding(len(WORDS), 8, mask_zero=True, name="embedding"),  # (n, time, 8)
+            reader,  # (n, units)
+            layers.Dense(1),
+        ]
+    )
+
+
+def make_reader(variant, units):
+    """Returns the layer that makes one vector (n, units) of the words' vectors."""
+    kinds = {"bag": layers.GlobalAveragePooling1D, "simple": layers.SimpleRNN, "gru": layers.GRU}
+    return kinds[variant]() if variant == "bag" else kinds[variant](units, name=variant)
+
+
+# %%
+def learn_order(variant, length, epochs=10, seed=0, **fit_options):
+    """Returns the trained model, its History, and the accuracy on 1,000 new sentences."""
+    keras.utils.set_random_seed(seed)
+    model = make_order_model(make_reader(variant, units=16))
+    loss_fn = keras.losses.BinaryCrossentropy(from_logits=True)
+    metrics = [keras.metrics.BinaryAccuracy(threshold=0, name="accuracy")]
+    options = {"epochs": epochs, "batch_size": 50, "seed": seed, "progress": "none"}
+    history = fit(
+        model,
+        make_verdicts(2000, length, seed=100),
+        loss_fn=loss_fn,
+        optimizer=keras.optimizers.Adam(0.01, global_clipnorm=1.0),
+        metrics=metrics,
+        **options | fit_options,
+    )
+    score = evaluate(model, make_verdicts(1000, length, seed=101), loss_fn=loss_fn, metrics=metrics)
+    return model, history, score["accuracy"]
+
 
 # %%
 if __name__ == "__main__":
-    lengths = (splits.train.x > 0).sum(axis=1)
-    print("words per sentence: 1st, 50th, 99th percentile:", np.percentile(lengths, [1, 50, 99]))
-    for name in ("train", "validation", "test"):
-        x = getattr(splits, name).x
-        print(f"unknown words, {name}: {(x == 1).sum() / (x > 0).sum():.3f}")
+    curves = {}
+    for variant in ("bag", "simple", "gru"):
+        _, _, short = learn_order(variant, length=10)
+        order_model, history, long = learn_order(variant, length=40)
+        curves[variant] = history.history["accuracy"]
+        print(f"{variant:6} accuracy at 10 words {short:.2f}, at 40 words {long:.2f}")
+
+# %% alt="Accuracy on the training sentences of 40 words over ten epochs: the bag of words and the simple network stay near one half, the GRU rises to 1 within a few epochs."
+if __name__ == "__main__":
+    plotting.plot_lines(curves, x_label="epoch", y_label="accuracy, 40 words, training part")
 
 # %% [markdown]
-# Most of every row is padding. And one word in thirteen of a new sentence is unknown, twice as many
-# as in training: names, above all, but not only.
+# The bag gets half of them right, and could not do better if it trained for a year, because the
+# words of all four verdicts have the same mean. The simple network learns the short sentences and,
+# in ten epochs, nothing of the long ones. The GRU learns both. On new sentences, mean and standard
+# error of five seeds:
+#
+# | | 10 words | 20 words | 40 words |
+# |---|---|---|---|
+# | bag of words | 0.51 ± 0.00 | 0.53 ± 0.00 | 0.51 ± 0.01 |
+# | simple recurrent network | 1.00 ± 0.00 | 1.00 ± 0.00 | 0.50 ± 0.01 |
+# | GRU | 1.00 ± 0.00 | 1.00 ± 0.00 | 1.00 ± 0.00 |
+#
+# Is it only a matter of patience? With 30 epochs in place of ten the simple network comes to
+# 1.00 ± 0.00 at 40
+# words. So it can hold a verdict that long, but ten epochs are too few to find out how. Two
+# questions lead through the chapter: what makes it so hard for the simple network? And what does
+# the GRU have that it has not?
+#
+# *Exercise: `train_reader` is a task of this kind, with another rule to be found.*
 #
 # ## Words as vectors
 #
@@ -96,7 +176,7 @@ if __name__ == "__main__":
 # A loop: what comes out of a step goes into the next one. Written out in time it is a row of steps,
 # and all of them are one and the same.
 
-# %%
+# %% alt="A recurrent network twice: as one step with an arrow from its output back to its input, and written out in time as four equal steps in a row, each with its input from below and its state to the right and above." tags=["cover"]
 if __name__ == "__main__":
     plotting.plot_unrolled()
 
@@ -107,8 +187,7 @@ if __name__ == "__main__":
 # $$h_t = \tanh(x_t W + h_{t-1} U + b) .$$
 #
 # $W$, (inputs, units), is called the *kernel*, $U$, (units, units), the *recurrent kernel*, and
-# $b$, (units,), is the bias. The articles write it in columns, $f(W x_t + U h_{t-1} + b)$, and say
-# no more of $f$; Keras takes the tanh. For $n$ sentences at once $x_t$ and $h_t$ have $n$ rows.
+# $b$, (units,), is the bias. For $n$ sentences at once $x_t$ and $h_t$ have $n$ rows.
 
 
 # %%
@@ -125,10 +204,10 @@ def simple_rnn_step(x, h, weights, activation=tf.tanh):
 # The network is this step, repeated. Nothing else is new: the weights are the same at every word,
 # so a sentence may be as long as it likes.
 #
-# What about the padding? A network that reads on through thirty zeros has a state that depends on
-# how many there were. The cure is a *mask*, (n, time), which says where there is a word. Where
-# there is none, the state stays as it was. A network that reads backwards needs it most: it meets
-# the padding first.
+# What about sentences of different lengths? In an array all rows are equally long, so the shorter
+# ones are filled up with zeros, the *padding*. A network that reads on through thirty zeros has a
+# state that depends on how many there were. The cure is a *mask*, (n, time), which says where there
+# is a word. Where there is none, the state stays as it was.
 
 
 # %%
@@ -175,15 +254,19 @@ if __name__ == "__main__":
 
 # %% [markdown]
 # Without a mask, what was read is forgotten: after thirty zeros the two sentences have led to the
-# same state. That is one of the mistakes in the articles: their sentences differ in length, and
-# nobody tells the network where they end.
+# same state. A network that reads backwards needs the mask most, because it meets the padding
+# first. In Keras an `Embedding` with `mask_zero=True` sends a mask along with its vectors, and the
+# layers after it use it.
+#
+# *Exercises: `last_state` (five minutes) runs such a network over a batch that is laid out in
+# another order; `join_directions` puts two readers side by side, one forwards and one backwards.*
 #
 # ## Back through time, by hand
 #
 # How does the loss depend on $U$, which was used at every word? The gradient goes the way back: it
 # comes in at every output, $g_t$, and from every step to the one before, $b_t$.
 
-# %%
+# %% alt="The network written out in time, and in red dashed arrows the way of the gradient: it enters at every output and runs from each step to the one before."
 if __name__ == "__main__":
     plotting.plot_unrolled(backward=True)
 
@@ -193,11 +276,12 @@ if __name__ == "__main__":
 # sum over all the places where it was used. That is all there is to *backpropagation through time*.
 #
 # Let $g_t$, (n, units), be the gradient for the output at step $t$, and $b_t$ what arrives from the
-# later steps. With $\delta_t = (g_t + b_t) \odot (1 - h_t^2)$, for $1 - \tanh^2$ is the slope of
-# the tanh,
+# later steps. The slope of the tanh is $1 - \tanh^2$, so with
+# $\delta_t = (g_t + b_t) \odot (1 - h_t^2)$
 #
 # $$\frac{\partial L}{\partial W} = \sum_t x_t^\top \delta_t, \quad
 #   \frac{\partial L}{\partial U} = \sum_t h_{t-1}^\top \delta_t, \quad
+#   \frac{\partial L}{\partial b} = \sum_t \delta_t, \quad
 #   \frac{\partial L}{\partial x_t} = \delta_t W^\top, \quad
 #   b_{t-1} = \delta_t U^\top .$$
 
@@ -222,8 +306,8 @@ def simple_rnn_gradients(x, states, initial_state, weights, g):
 
 
 # %% [markdown]
-# One short sentence, of five words; the loss is half the sum of the squares of all states, so that
-# $g_t = h_t$. The tape judges every gradient, and chapter 1's finite differences that of $U$.
+# Two short sentences, of five words each; the loss is half the sum of the squares of all states, so
+# that $g_t = h_t$. The tape judges every gradient, and chapter 1's finite differences that of $U$.
 
 
 # %%
@@ -249,22 +333,35 @@ def check_back_through_time(x, initial_state, weights) -> dict[str, float]:
     return differences | {"finite differences": float(np.abs(by_hand[2] - slopes).max())}
 
 
+# %%
 if __name__ == "__main__":
     x, start = random.normal(size=(2, 5, 3)), random.normal(size=(2, 4))
-    for name, difference in check_back_through_time(x, start, weights).items():
-        print(f"{name:18} {difference:.0e}")
+    found = check_back_through_time(x, start, weights)
+    slopes = found.pop("finite differences")
+    print(
+        f"{len(found)} gradients: to the tape's {max(found.values()):.0e}, to slopes {slopes:.0e}"
+    )
 
 # %% [markdown]
+# *Exercise: `linear_memory_gradients` is the same way back for a recurrence without a tanh, and
+# with a mask.*
+#
 # ## Gradients that vanish or explode
 #
-# On its way back the gradient is multiplied by $U^\top$, and by a slope of the tanh of at most 1,
-# at every step. Fifty factors of 0.8 are a hundred-thousandth; fifty factors of 1.2 are nine
-# thousand. So either the first words of a sentence have no say in the learning, or they have too
-# much.
-#
-# To measure it we take a direction in the last state, at random and of length 1, and ask how long
-# its gradient is for the state $k$ steps before. A zero added to each state gives the tape
-# something to take the gradient for.
+# What makes remembering hard? On its way back the gradient is multiplied by
+# $U^\top$, and by a slope of the tanh of at most 1, at every step. How much is left of it after
+# fifty steps, if each step is a factor of 0.8? And of 1.2?
+
+# %%
+if __name__ == "__main__":
+    print(f"{0.8**50:.1e} {1.2**50:.0f}")
+
+# %% [markdown]
+# So either the first words of a sentence have no say in the learning, or they have too much. To
+# measure it we take a direction in the last state, at random and of length 1, and ask how long its
+# gradient is for the state $k$ steps before. A zero added to each state gives the tape something to
+# take the gradient for. The network begins with an orthogonal $U$, which changes no length, and we
+# scale it; the inputs are small random vectors, like those of an untrained embedding.
 
 
 # %%
@@ -286,12 +383,7 @@ def gradient_norms(step, x, units, seed=0):
     return np.array([np.linalg.norm(g, axis=1).mean() for g in reversed(gradients)])
 
 
-# %% [markdown]
-# We start with the simple network and an orthogonal $U$, which changes no length, and scale it. The
-# inputs are small random vectors, like those of an untrained embedding.
-
-
-# %%
+# %% tags=["hide-input"]
 def orthogonal(units, seed=0):
     """Returns a random matrix (units, units) that changes the length of no vector."""
     return np.linalg.qr(np.random.default_rng(seed).normal(size=(units, units)))[0]
@@ -311,16 +403,17 @@ def simple_rnn_norms(scales=(0.8, 1.0, 1.2, 1.5), steps=60, units=64) -> dict[st
     return norms
 
 
+# %% alt="Length of the gradient against steps back, on a log scale, for four scales of U: below 1 it falls in a straight line, at 1 it falls slowly, above 1 it rises at first and then more slowly than the scale alone."
 if __name__ == "__main__":
     norms = simple_rnn_norms()
     plotting.plot_gradient_norms(norms)
     for name, values in norms.items():
-        print(f"{name}: {values[59]:.1e} after 59 steps")
+        print(f"{name}: {values[39]:.1e} after 39 steps, {values[59]:.1e} after 59")
 
 # %% [markdown]
 # The axis is logarithmic: a straight line is a constant factor per step. Below 1 the gradient
-# vanishes. Above 1 it explodes, though less than the factor alone would have it, for large states
-# lie where the tanh is flat.
+# vanishes. Above 1 it explodes, though less than the factor alone would have it, because large
+# states lie where the tanh is flat.
 #
 # ## Clipping
 #
@@ -338,8 +431,9 @@ def clip_by_global_norm(gradients, limit):
 
 # %% [markdown]
 # Keras' optimizers do the same when `global_clipnorm` is set. (`clipnorm` is another thing: it
-# clips the gradient of each variable by itself.) We compare one step of descent with a learning
-# rate of 1, which moves the weights by the gradient itself.
+# clips the gradient of each variable by itself.) The first section used it already. We compare one
+# step of descent with a learning rate of 1, which moves the weights by the gradient itself, with a
+# limit that shortens it and one that does not.
 
 
 # %%
@@ -354,64 +448,63 @@ def compare_clipping(gradients, limit) -> float:
 
 if __name__ == "__main__":
     gradients = [random.normal(size=shape) for shape in ((3, 4), (4, 4), (4,))]
-    length = np.sqrt(sum((gradient**2).sum() for gradient in gradients))
-    for limit in (1.0, 100.0):
-        print(f"length {length:.2f}, limit {limit}: {compare_clipping(gradients, limit):.0e}")
+    worst = max(compare_clipping(gradients, limit) for limit in (1.0, 100.0))
+    print(f"our clipping and that of Keras' SGD: largest difference {worst:.0e}")
 
 # %% [markdown]
 # Against vanishing there is no such remedy: what has become nothing cannot be made longer. The
 # network itself must be another.
 #
-# ## The gated recurrent unit
+# *Exercise: `clipped_step` clips by hand, and leaves out a step whose gradient is not finite.*
+#
+# ## Gates, one at a time
 #
 # The simple network makes its whole state anew at every word. To keep something, it must compute it
-# again and again. A *gated* one decides, unit by unit, whether to keep or to renew. A *gate* is a
-# number between 0 and 1, and like everything else it is computed from the word and the state.
+# again and again, and each time the gradient pays for it. Here it is once more, drawn as a cell.
+# What it makes we now call the *candidate*, $\tilde h$.
 
-# %%
+# %% alt="The simple network as a cell: the old state and the word go into a box with a tanh, and what comes out is the new state."
 if __name__ == "__main__":
-    plotting.plot_gru_cell()
+    plotting.plot_gru_cell(gates=0)
 
 # %% [markdown]
-# In the words of the article, with $[h, x]$ for the two put side by side:
+# $$\tilde h_t = \tanh(x_t W_h + h_{t-1} U_h + b_h), \qquad h_t = \tilde h_t .$$
 #
-# $$z_t = \sigma([h_{t-1}, x_t]\, W_z + b_z), \qquad r_t = \sigma([h_{t-1}, x_t]\, W_r + b_r),$$
-# $$\tilde h_t = \tanh([r_t \odot h_{t-1},\, x_t]\, W_h + b_h), \qquad
-#   h_t = (1 - z_t) \odot h_{t-1} + z_t \odot \tilde h_t .$$
+# **The update gate.** Let the network decide, unit by unit, whether to keep the old state or to
+# take the candidate. A *gate* is a number between 0 and 1, and like everything else it is computed
+# from the word and the state:
 #
-# All of $z$, $r$, $\tilde h$ and $h$ are (n, units); each $W$ is (units + inputs, units). The
-# *update gate* $z$ mixes the old state and a *candidate*, $\tilde h$. The *reset gate* $r$ says how
-# much of the old state the candidate may see.
+# $$z_t = \sigma(x_t W_z + h_{t-1} U_z + b_z), \qquad
+#   h_t = z_t \odot h_{t-1} + (1 - z_t) \odot \tilde h_t .$$
 
-
-# %%
-def article_gru_step(x, h, weights):
-    """Returns the article's next state (n, units); weights: W_z, W_r, W_h, b_z, b_r, b_h."""
-    w_z, w_r, w_h, b_z, b_r, b_h = weights
-    both = tf.concat([h, x], axis=-1)  # (n, units + inputs)
-    z = tf.sigmoid(both @ w_z + b_z)
-    r = tf.sigmoid(both @ w_r + b_r)
-    candidate = tf.tanh(tf.concat([r * h, x], axis=-1) @ w_h + b_h)
-    return (1 - z) * h + z * candidate
-
+# %% alt="The cell with an update gate: the old state runs along the top into a mixture, z times the old state plus one minus z times the candidate; z comes from a sigmoid of the word and the old state."
+if __name__ == "__main__":
+    plotting.plot_gru_cell(gates=1)
 
 # %% [markdown]
-# ## Which GRU?
+# - Where $z \to 1$, the state stays as it is: the unit *remembers*, and on this way the
+#   gradient comes back with a factor of 1.
+# - Where $z \to 0$, the state is the candidate: the unit *reads*, as the simple network does.
 #
-# Whoever writes this down and compares it with `layers.GRU` finds other numbers, and looks for a
-# mistake in vain. There is none. Three things are a matter of convention:
+# **The reset gate.** Sometimes the old state should be kept out of the candidate, so that a unit
+# can begin anew. A second gate stands on the way from the old state to the candidate:
 #
-# - **What $z$ means.** The article's $h_t = (1-z) h_{t-1} + z \tilde h$ is also printed the other
-#   way round, $h_t = z\, h_{t-1} + (1-z) \tilde h$: in one, $z$ renews, in the other it keeps.
-#   Keras (and PyTorch) take the second.
-# - **Where the reset stands.** Before the product, $(r \odot h)\, U$, as in the article, or after
-#   it, $r \odot (h\, U + b)$. The second lets all three products with $h$ be one, and it is Keras'
-#   default, `reset_after=True`. Then the recurrent product has a bias of its own, so there are two.
-# - **How the weights are laid out.** One matrix for $[h, x]$ per gate; or one kernel for $x$ and
-#   one recurrent kernel for $h$, each with the three thirds side by side, in the order $z$, $r$,
-#   $\tilde h$. Keras does the latter.
+# $$r_t = \sigma(x_t W_r + h_{t-1} U_r + b_r), \qquad
+#   \tilde h_t = \tanh(x_t W_h + b_h + r_t \odot (h_{t-1} U_h + b'_h)) .$$
+
+# %% alt="The whole GRU: as before, and a reset gate, another sigmoid of the word and the old state, multiplies what goes from the old state into the candidate."
+if __name__ == "__main__":
+    plotting.plot_gru_cell(gates=2)
+
+# %% [markdown]
+# - Where $r \to 0$, the candidate sees the word alone: the unit *forgets* what it was about to mix
+#   in.
+# - Where $r \to 1$, the candidate is that of the simple network.
 #
-# One function for all four of the first two, with Keras' layout:
+# This is the GRU as Keras computes it. All of $z$, $r$, $\tilde h$ and $h$ are (n, units). Keras
+# keeps the three kernels side by side, in thirds for $z$, $r$ and $\tilde h$: one kernel (inputs,
+# 3 · units), one recurrent kernel (units, 3 · units), and two biases, (2, 3 · units), one of which
+# belongs to the product with $h$.
 
 
 # %%
@@ -428,6 +521,7 @@ def gru_gates(x, h, weights, reset_after=True):
     return z, r, tf.tanh(x_c + reset)
 
 
+# %%
 def gru_step(x, h, weights, reset_after=True, z_keeps=True):
     """Returns the next state (n, units), for x (n, inputs) and the state h (n, units).
 
@@ -441,9 +535,84 @@ def gru_step(x, h, weights, reset_after=True, z_keeps=True):
 
 
 # %% [markdown]
-# Two of the three can be converted. Since $1 - \sigma(a) = \sigma(-a)$, changing the sign of all
-# that goes into $z$ turns one meaning into the other. And the layout is a matter of cutting and
-# gluing.
+# Are the extremes what we said? A bias of ±20 opens or closes a gate, whatever word comes.
+
+
+# %%
+def with_bias(weights, third, value):
+    """Returns Keras' GRU weights with one third of the first bias, 0 z, 1 r, set to value."""
+    kernel, recurrent_kernel, bias = weights
+    units = len(recurrent_kernel)
+    bias = np.array(bias)
+    bias[0, third * units : (third + 1) * units] = value
+    return kernel, recurrent_kernel, bias
+
+
+# %%
+if __name__ == "__main__":
+    gru_weights = [random.normal(size=shape) for shape in ((3, 12), (4, 12), (2, 12))]
+    word, h = random.normal(size=(1, 3)), random.normal(size=(1, 4))
+    kept = gru_step(word, h, with_bias(gru_weights, 0, 20))
+    read = gru_step(word, h, with_bias(gru_weights, 0, -20))
+    _, _, candidate = gru_gates(word, h, gru_weights)
+    print(f"z → 1: the state moves by {np.abs(kept - h).max():.0e}")
+    print(f"z → 0: state and candidate differ by {np.abs(read - candidate).max():.0e}")
+    closed = with_bias(gru_weights, 1, -20)
+    _, _, other = gru_gates(word, 5 * h, closed)
+    difference = np.abs(gru_gates(word, h, closed)[2] - other).max()
+    print(f"r → 0: another old state moves the candidate by {difference:.0e}")
+
+# %% [markdown]
+# Is it Keras' layer? All states and every gradient are compared, for both cells, forwards and
+# backwards, with a mask that has holes.
+
+
+# %% tags=["hide-input"]
+def compare_with_keras(cell, x, mask=None, reverse=False, reset_after=True, units=4):
+    """Returns the largest differences between `scan` and the Keras layer, "simple" or "gru"."""
+    options = {"reset_after": reset_after} if cell == "gru" else {}
+    kind, step = {"simple": (layers.SimpleRNN, simple_rnn_step), "gru": (layers.GRU, gru_step)}[
+        cell
+    ]
+    returned = {"return_sequences": True, "return_state": True, "go_backwards": reverse}
+
+    def ours(x, weights, _, mask, reverse):
+        start = tf.zeros((len(x), units), x.dtype)
+        return scan(lambda x, h: step(x, h, weights, **options), x, start, mask, reverse)
+
+    return compare_recurrent(ours, kind(units, dtype=x.dtype, **returned, **options), x, mask)
+
+
+if __name__ == "__main__":
+    x, mask = random.normal(size=(3, 7, 5)), random.random((3, 7)) < 0.6
+    worst = 0.0
+    for cell, reset_after in (("simple", True), ("gru", True), ("gru", False)):
+        for reverse in (False, True):
+            found = compare_with_keras(cell, x, mask, reverse, reset_after)
+            worst = max(worst, *found.values())
+    print(f"states and gradients of six readers: largest difference to Keras {worst:.0e}")
+
+# %% [markdown]
+# *Exercises: `renewing_step` (five minutes) mixes old and new in the other convention;
+# `count_weights` (five minutes) counts the numbers in a reader; `minimal_gated_unit` makes do with
+# one gate.*
+#
+# ## Other conventions
+#
+# Your GRU and somebody else's differ although both are right? Three things are a matter of
+# convention. What $z$ means: here it *keeps*, elsewhere it *renews*. Where the reset stands: after
+# the product, $r \odot (h U + b')$, or before it, $(r \odot h)\, U$. And how the weights are laid
+# out.
+#
+# | | $z$ | the reset stands | weights |
+# |---|---|---|---|
+# | Keras, the default, `reset_after=True` | keeps | after | thirds $z, r, \tilde h$; 2 biases |
+# | Keras, `reset_after=False`; Cho and others 2014 | keeps | before | one bias |
+# | Chung and others 2014 | renews: $(1 - z)\, h + z\, \tilde h$ | before | |
+# | PyTorch | keeps | after | thirds $r, z, \tilde h$, transposed; 2 biases |
+#
+# Since $1 - \sigma(a) = \sigma(-a)$, changing the sign of all that goes into $z$ turns one meaning
+# into the other:
 
 
 # %%
@@ -454,114 +623,22 @@ def flip_update_gate(weights):
     return [np.asarray(weight) * signs.astype(weight.dtype) for weight in weights]
 
 
-def article_to_keras(weights):
-    """Returns kernel, recurrent kernel and bias for `layers.GRU(reset_after=False)`."""
-    units = weights[0].shape[1]
-    rows, bias = np.concatenate(weights[:3], axis=1), np.concatenate(weights[3:])
-    return flip_update_gate([rows[units:], rows[:units], bias])  # [h, x]: the state's rows first
-
-
-def keras_to_article(weights):
-    """Returns W_z, W_r, W_h, b_z, b_r, b_h, from the weights of `GRU(reset_after=False)`."""
-    kernel, recurrent_kernel, bias = flip_update_gate(weights)
-    rows = np.concatenate([recurrent_kernel, kernel])
-    return [*np.split(rows, 3, axis=1), *np.split(bias, 3)]
-
-
-# %%
-if __name__ == "__main__":
-    shapes = (7, 4), (7, 4), (7, 4), (4,), (4,), (4,)
-    article = [random.normal(size=shape) for shape in shapes]
-    ours = article_gru_step(x[:, 0], start, article)
-    layer = layers.GRU(4, reset_after=False, dtype="float64")
-    layer.build((None, None, 3))
-    layer.set_weights(article_to_keras(article))
-    theirs = layer(x[:, :1], initial_state=tf.constant(start))
-    print("the article's step, and Keras' layer with its weights converted:")
-    print(f"largest difference {np.abs(ours - theirs).max():.0e}")
-
 # %% [markdown]
-# The place of the reset cannot be converted. In $(r \odot h)\,U$ every entry of $h$ is scaled
-# before they are mixed, in $r \odot (hU)$ after; unless all entries of $r$ are equal, no other
-# weights make the one out of the other. With the same weights, and the second bias zero:
-
-# %%
-if __name__ == "__main__":
-    kernel, recurrent_kernel, bias = article_to_keras(article)
-    two_biases = np.stack([bias, np.zeros_like(bias)])
-    before = gru_step(x[:, 0], start, (kernel, recurrent_kernel, bias), reset_after=False)
-    after = gru_step(x[:, 0], start, (kernel, recurrent_kernel, two_biases))
-    print(f"reset before against after: largest difference {np.abs(before - after).max():.2f}")
-
-# %% [markdown]
-# Neither is better by a rule. But weights trained in one convention are worthless in the other, and
-# nothing complains.
+# The place of the reset cannot be converted. Before the product every entry of $h$ is scaled and
+# then mixed, after it the other way round; unless all entries of $r$ are equal, no other weights
+# make the one out of the other. So weights that were trained in one convention mean something else
+# in the other, and nothing complains.
 #
-# ## Is it what Keras computes?
+# *Exercise: `gru_from_pytorch` carries a trained GRU from one library into the other.*
 #
-# States, the last state and every gradient, for both cells, both places of the reset, forwards and
-# backwards, with a mask that has holes. Keras' `go_backwards` gives the states in the order in
-# which they were made; ours stand at their words, so one of them is turned round.
-
-
-# %%
-def keras_cell(cell, units, dtype="float64", **options):
-    """Returns a Keras layer that gives all its states and the last one."""
-    kind = {"simple": layers.SimpleRNN, "gru": layers.GRU}[cell]
-    return kind(units, return_sequences=True, return_state=True, dtype=dtype, **options)
-
-
-def compare_with_keras(cell, x, mask=None, reverse=False, reset_after=True, units=4, seed=0):
-    """Returns the largest differences between `scan` and the Keras layer, by name.
-
-    cell: "simple" or "gru".  x: (n, time, inputs); its dtype is that of the comparison.
-    """
-    options = {"reset_after": reset_after} if cell == "gru" else {}
-    layer = keras_cell(cell, units, x.dtype, go_backwards=reverse, **options)
-    layer.build(x.shape)
-    random = np.random.default_rng(seed)
-    weights = [random.normal(size=weight.shape).astype(x.dtype) for weight in layer.weights]
-    keras_mask = None if mask is None else tf.constant(mask)
-
-    def theirs(x, *weights):  # the layer as a function of its weights
-        (states, last), _ = layer.stateless_call(
-            list(weights), [v.value for v in layer.non_trainable_variables], x, mask=keras_mask
-        )
-        return tf.concat([states[:, ::-1] if reverse else states, last[:, tf.newaxis]], axis=1)
-
-    def ours(x, *weights):
-        step = gru_step if cell == "gru" else simple_rnn_step
-        start = tf.zeros((len(x), units), x.dtype)
-        states, last = scan(
-            lambda x, h: step(x, h, weights, **options), x, start, mask=mask, reverse=reverse
-        )
-        return tf.concat([states, last[:, tf.newaxis]], axis=1)
-
-    expected = outputs_and_gradients(theirs, x, *weights)
-    found = outputs_and_gradients(ours, x, *weights)
-    names = "states", "x", "kernel", "recurrent kernel", "bias"
-    return largest_differences(names, found, expected)
-
-
-if __name__ == "__main__":
-    x, mask = random.normal(size=(3, 7, 5)), random.random((3, 7)) < 0.6
-    for cell, reset_after in (("simple", True), ("gru", True), ("gru", False)):
-        for reverse in (False, True):
-            differences = compare_with_keras(cell, x, mask, reverse, reset_after)
-            where = {"gru": f", reset_after={reset_after}"}.get(cell, "")
-            print(f"{cell}{where}, reverse={reverse}: {max(differences.values()):.0e}", differences)
-
-# %% [markdown]
-# Apart from rounding, they are the same. So a mask in Keras does what `choose` does, and it need
-# not be passed by hand: an `Embedding` with `mask_zero=True` sends one along with its vectors, and
-# the layers after it use it.
+# ## What do the gates buy?
 #
-# Do gates help against vanishing? The same measurement as above, for cells as Keras initialises
-# them, and for a GRU whose update gate has a bias of 3, so that at first it keeps 95 % of its
-# state.
+# The same measurement as above, now for whole cells as Keras initialises them, on the same small
+# random vectors. Which gradient reaches back further, that of the simple network or that of the
+# GRU?
 
 
-# %%
+# %% tags=["hide-input"]
 def gru_norms(steps=60, units=64) -> dict[str, np.ndarray]:
     """Returns `gradient_norms` of untrained Keras cells, and of a GRU that keeps its state."""
     x = 0.05 * np.random.default_rng(0).normal(size=(8, steps, units))
@@ -572,7 +649,7 @@ def gru_norms(steps=60, units=64) -> dict[str, np.ndarray]:
         ("GRU", "gru", 0),
         ("GRU, update bias 3", "gru", 3),
     ):
-        layer = keras_cell(cell, units)
+        layer = {"simple": layers.SimpleRNN, "gru": layers.GRU}[cell](units, dtype="float64")
         layer.build(x.shape)
         weights = layer.get_weights()
         if update_bias:
@@ -582,330 +659,52 @@ def gru_norms(steps=60, units=64) -> dict[str, np.ndarray]:
     return norms
 
 
+def states_and_norms(model, variant, steps=60):
+    """Returns a network's states on chatter (n, steps, units), and its `gradient_norms`."""
+    numbers = np.random.default_rng(0).integers(5, len(WORDS), (64, steps))
+    vectors = tf.gather(model.get_layer("embedding").embeddings, numbers)
+    weights = [tf.constant(weight) for weight in model.get_layer(variant).get_weights()]
+    cell = {"gru": gru_step, "simple": simple_rnn_step}[variant]
+    states, _ = scan(lambda x, h: cell(x, h, weights), vectors, tf.zeros((64, 16)))
+    return states, gradient_norms(lambda x, h: cell(x, h, weights), vectors, units=16)
+
+
+# %% alt="Length of the gradient against steps back, on a log scale: that of the fresh GRU falls fastest, those of the simple network and of a GRU with an update bias of 3 fall slowly."
 if __name__ == "__main__":
     norms = gru_norms()
     plotting.plot_gradient_norms(norms)
     for name, values in norms.items():
-        print(f"{name}: {values[59]:.1e} after 59 steps")
+        print(f"{name}: {values[39]:.1e} after 39 steps")
 
 # %% [markdown]
-# A gate does not help by itself. At the start $z$ is about a half, so about half of the state is
-# forgotten at each word, and the gradient shrinks by a third. Keras' simple network begins with an
-# orthogonal $U$ and does better here. But $z$ can be learned, and where it is near 1 the path from
-# $h_{t-1}$ to $h_t$ is a factor near 1, with no $U$ and no tanh on it. The third curve is what a
-# GRU can make of itself, unit by unit.
+# A surprise: the fresh GRU is the worst of them. At the start $z$ is about a half, so about half of
+# the state is forgotten at each word, and the gradient shrinks by a third. Keras' simple network
+# begins with an orthogonal $U$ and does better. So gates do not help by themselves. The third curve
+# shows what a GRU *can* make of itself: with a bias of 3, $z$ begins at 0.95, and the path from
+# $h_{t-1}$ to $h_t$ is a factor near 1, with no $U$ and no tanh on it.
 #
-# ## The article's network
-#
-# An embedding of 10,000 words × 64, a GRU of 64 units with dropout 0.1, a dense layer of 64, a
-# softmax of 10. It does not train.
+# Then look at what training makes of them. Here are two that learned the verdicts of 40 words, the
+# simple network in its 30 epochs, and the GRU in ten.
 
-
-# %%
-def make_article_model(return_sequences=True) -> keras.Model:
-    """Returns the article's network; it gives one answer per word, or with False one in all."""
-    return keras.Sequential(
-        [
-            keras.Input((None,), dtype="int32"),  # (n, time)
-            layers.Embedding(10_000, 64),  # (n, time, 64)
-            layers.GRU(64, dropout=0.1, return_sequences=return_sequences),
-            layers.Dense(64, activation="relu"),
-            layers.Dense(10, activation="softmax"),
-        ],
-        name="article",
-    )
-
-
+# %% alt="Length of the gradient against steps back, on a log scale, after training: that of the simple network falls steeply, by many decades; that of the GRU falls by two or three."
 if __name__ == "__main__":
-    x, y = splits.train.x[:4], splits.train.y[:4]
-    loss_fn = keras.losses.SparseCategoricalCrossentropy()
-    probabilities = make_article_model()(x)
-    print("answers", probabilities.shape, "labels", y.shape)
-    try:
-        loss_fn(y, probabilities)
-    except ValueError as error:
-        print(f"ValueError: {error}")
+    simple_model, *_ = learn_order("simple", length=40, epochs=30)
+    states, norms_of_simple = states_and_norms(simple_model, "simple")
+    _, norms_of_gru = states_and_norms(order_model, "gru")
+    plotting.plot_gradient_norms({"simple RNN": norms_of_simple, "GRU": norms_of_gru})
+    print(f"after 39 steps: {norms_of_simple[39]:.0e} and {norms_of_gru[39]:.0e}")
+    print(f"mean slope of the simple network's tanh: {np.mean(1 - states**2):.2f}")
 
 # %% [markdown]
-# Its GRU returns the state after every word, so there are 40 answers per sentence, and one label.
-# For one answer, take the last state; `return_sequences=False` is Keras' default. Then it trains,
-# but four things are still odd. There is no mask, so the last state is that after the padding. Ten
-# classes are eight too many. The softmax belongs into the loss, as in chapter 2. And 10,000 × 64
-# numbers in the embedding are many for 8,049 sentences.
-
-# %%
-if __name__ == "__main__":
-    print(loss_fn(y, make_article_model(return_sequences=False)(x)).numpy())
-    make_article_model(False).summary()
-
-# %% [markdown]
-# Another article squashes the output twice: $o_t = \sigma(V h_t + c)$, and then a softmax. After a
-# sigmoid all scores lie between 0 and 1, so with ten classes no probability can exceed
-# $e / (e + 9)$, and the loss cannot fall below 1.46. It is the floor that chapter 2 found for a
-# softmax of a softmax.
-
-# %%
-if __name__ == "__main__":
-    print(
-        f"{double_softmax_floor(10):.3f} with ten classes, {double_softmax_floor(2):.3f} with two"
-    )
-
-# %% [markdown]
-# ## The models that we train
+# They have changed places. To hold a verdict against the chatter, the simple network has driven its
+# units towards the flat ends of the tanh, where chatter moves them little; at the start the mean
+# slope was nearly 1. But where nothing moves a unit, no gradient comes back through it either.
+# Bengio, Simard and Frasconi showed in 1994 that the two go together: where a network of this kind
+# holds a memory so firmly that noise cannot move it, its gradient vanishes. A gate makes two things
+# of it. Where $z$ is near 1 chatter does not move the unit *and* the gradient comes through.
 #
-# With two classes one logit is enough, and the binary cross-entropy of chapter 2. Before a network
-# may read, let us see how far counting goes. We train four models, and all in one:
-#
-# - `linear`: a weight for each word, and their sum. This is logistic regression. A second table has
-#   weights for pairs of neighbours, so that "not funny" can differ from "funny".
-# - `bag`: mean and maximum of the words' vectors, and two dense layers: the order plays no part.
-# - `gru`: the GRU's last state, and two dense layers: the article's network, put right.
-# - `bidirectional`: one GRU reads forwards and another backwards; mean and maximum over all their
-#   states go into the dense layers, so that no word is far away from the answer.
-# - `ensemble`: `linear`, `bag` and `bidirectional` side by side, each with weights of its own. Each
-#   gives a logit, and the mean of their probabilities decides. Models that err in different ways
-#   correct each other.
-#
-# Three layers are our own. The first: there are far too many pairs for a table, so their two
-# numbers are mixed to one of 50,000: different pairs may share a weight, by bad luck. This is the
-# *hashing trick*.
-
-
-# %%
-@keras.saving.register_keras_serializable(package="kerasbook")
-class WordWeights(layers.Layer):
-    """A linear model of words: the sum of their weights, divided by the root of their number.
-
-    Adam moves every weight by about the learning rate at most, whatever it is for. Here a weight is
-    all that a word has, so its steps are made larger: each weight counts 24 times.
-    """
-
-    scale = 24.0
-
-    def __init__(self, size, pairs=False, **options):
-        """Takes the size of the table, and whether it is for pairs of neighbours."""
-        super().__init__(**options)
-        self.size, self.pairs = size, pairs
-
-    def build(self, shape):
-        """Makes the table: all weights begin at zero."""
-        self.table = self.add_weight(shape=(self.size,), initializer="zeros", name="table")
-
-    def call(self, x):
-        """Returns (n, 1), for x (n, time) of word numbers."""
-        if self.pairs:
-            first, second = x[:, :-1], x[:, 1:]
-            mixed = 1 + (7919 * first + 104729 * second) % (self.size - 1)
-            x = tf.where(second > 0, mixed, 0)
-        known = tf.cast(x > 0, self.compute_dtype)
-        total = tf.reduce_sum(tf.gather(self.table, x) * known, axis=1, keepdims=True)
-        return self.scale * total / tf.sqrt(1 + tf.reduce_sum(known, axis=1, keepdims=True))
-
-    def get_config(self):
-        """Returns what `__init__` needs, so that the model can be saved and loaded."""
-        return super().get_config() | {"size": self.size, "pairs": self.pairs}
-
-
-# %% [markdown]
-# The second is against learning rare words by heart, for which 8,049 sentences are few enough.
-# *Word dropout* puts the unknown word in the place of some words, others every time, so that
-# nothing can rest on one word alone. And the unknown word, which is twice as common in new
-# sentences, is met often enough to get a vector that says just that.
-
-
-# %%
-@keras.saving.register_keras_serializable(package="kerasbook")
-class WordDropout(layers.Layer):
-    """In training, replaces a share of the words by 1, the unknown word; never the padding."""
-
-    def __init__(self, rate, seed=None, **options):
-        """Takes the share of the words."""
-        super().__init__(**options)
-        self.rate, self.seed = rate, seed
-        self.random = keras.random.SeedGenerator(seed)
-
-    def call(self, x, training=False):
-        """Returns x (n, time), changed in training only."""
-        if not training or not self.rate:
-            return x
-        dropped = keras.random.uniform(tf.shape(x), seed=self.random) < self.rate
-        return tf.where(dropped & (x > 0), 1, x)
-
-    def get_config(self):
-        """Returns what `__init__` needs, so that the model can be saved and loaded."""
-        return super().get_config() | {"rate": self.rate, "seed": self.seed}
-
-
-if __name__ == "__main__":
-    dropped = WordDropout(0.3, seed=0)(splits.train.x[:3], training=True).numpy()
-    for row in dropped:
-        print(" ".join(splits.decode(row)))
-
-# %% [markdown]
-# The third takes the mean and the maximum over the words of each sentence. The padding must count
-# in neither. (Keras' `GlobalAveragePooling1D` knows of masks, but divides by zero where there is no
-# word at all; its `GlobalMaxPooling1D` does not know of them.)
-
-
-# %%
-@keras.saving.register_keras_serializable(package="kerasbook")
-class MeanAndMax(layers.Layer):
-    """Mean and maximum over time, side by side, of what the mask does not hide; 0 of nothing."""
-
-    def call(self, x, mask=None):
-        """Returns (n, 2 · units), for x (n, time, units) and the mask (n, time)."""
-        shown = tf.ones_like(x[:, :, :1], bool) if mask is None else mask[:, :, tf.newaxis]
-        words = tf.reduce_sum(tf.cast(shown, x.dtype), axis=1)  # (n, 1)
-        mean = tf.reduce_sum(tf.where(shown, x, 0), axis=1) / tf.maximum(words, 1)
-        largest = tf.reduce_max(tf.where(shown, x, x.dtype.min), axis=1)
-        return tf.concat([mean, tf.where(words > 0, largest, 0)], axis=-1)
-
-    def compute_mask(self, x, mask=None):
-        """Returns no mask: there is no time any more."""
-        return None
-
-
-# %% [markdown]
-# Every model is built from the same few parts. It gives one logit for each of its members.
-
-# %%
-Variant = Literal["linear", "bag", "gru", "bidirectional", "ensemble"]
-
-
-def make_model(words, variant: Variant = "ensemble", width=32, units=32, dropout=0.5):
-    """Returns a classifier: word numbers (n, time) → logits (n, members)."""
-    x = keras.Input((None,), dtype="int32", name="numbers")
-    kinds = ("linear", "bag", "bidirectional") if variant == "ensemble" else (variant,)
-    logits = [make_logit(x, kind, words, width, units, dropout) for kind in kinds]
-    logits = layers.Concatenate()(logits) if len(logits) > 1 else logits[0]
-    return keras.Model(x, logits, name=variant)
-
-
-def make_logit(x, kind, words, width, units, dropout):
-    """Returns the logit (n, 1) of one member."""
-    if kind == "linear":
-        return layers.Add()([WordWeights(words)(x), WordWeights(50_000, pairs=True)(x)])
-    name = "bag_embedding" if kind == "bag" else "embedding"
-    vectors = layers.Embedding(words, width, mask_zero=True, name=name)(WordDropout(0.2)(x))
-    if kind == "bag":
-        features = MeanAndMax()(vectors)  # (n, 2 · width)
-    elif kind == "gru":
-        features = layers.GRU(units, name="gru")(vectors)  # (n, units)
-    else:
-        gru = layers.GRU(units, return_sequences=True)
-        states = layers.Bidirectional(gru, name="gru")(vectors)  # (n, time, 2 · units)
-        features = MeanAndMax()(states)  # (n, 4 · units)
-    hidden = layers.Dense(64, activation="relu")(features)
-    return layers.Dense(1)(layers.Dropout(dropout)(hidden))
-
-
-if __name__ == "__main__":
-    for variant in ("linear", "bag", "gru", "bidirectional", "ensemble"):
-        print(f"{variant:14} {make_model(10_000, variant).count_params():9,} weights")
-
-# %% [markdown]
-# The loss is the mean of the members' cross-entropies, so that each learns as if it were alone.
-# (The cross-entropy of the mean logit would be another thing: the fastest learner would leave the
-# others nothing to do.) The accuracy is that of the mean of their probabilities: a mean of
-# logits would let a member that exaggerates decide alone.
-
-
-# %%
-@keras.saving.register_keras_serializable(package="kerasbook")
-class EachCrossEntropy(keras.losses.Loss):
-    """The binary cross-entropy of each member's logit, averaged."""
-
-    def call(self, y_true, y_pred):
-        """Returns (n,), for y_true (n,) or (n, 1) and the logits y_pred (n, members)."""
-        y = tf.reshape(tf.cast(y_true, y_pred.dtype), (-1, 1)) * tf.ones_like(y_pred)
-        return tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(y, y_pred), axis=-1)
-
-
-def mean_probability(logits):
-    """Returns the members' mean probability of praise (n, 1), from their logits (n, members)."""
-    return tf.reduce_mean(tf.sigmoid(logits), axis=-1, keepdims=True)
-
-
-@keras.saving.register_keras_serializable(package="kerasbook")
-class EnsembleAccuracy(keras.metrics.BinaryAccuracy):
-    """How often the members' mean probability lies on the right side of one half."""
-
-    def update_state(self, y_true, y_pred, sample_weight=None):
-        """Adds a batch: y_true (n,) or (n, 1), logits y_pred (n, members)."""
-        y_true = tf.reshape(y_true, (-1, 1))
-        return super().update_state(y_true, mean_probability(y_pred), sample_weight)
-
-
-# %% [markdown]
-# ## Loss and loop
-#
-# The step is the one of all chapters. Nothing in it asks whether there is time in the model.
-
-# %%
-if __name__ == "__main__":
-    print(inspect.getsource(make_train_step))
-
-# %% [markdown]
-# Masks, dropout, gates: our loop and `model.fit` still end with the same weights, when both use the
-# same seed.
-
-
-# %%
-def compare_loops(variant: Variant = "ensemble", examples=192, epochs=2) -> dict[str, float]:
-    """Returns the largest differences between our loop and `model.fit`: losses and weights."""
-    data = load_film_sentences(words=500, length=20).take(examples).train
-    losses, weights = [], []
-    for loop in ("tape", "fit"):
-        keras.utils.set_random_seed(0)
-        model = make_model(500, variant, width=8, units=6)
-        loss_fn = EachCrossEntropy()
-        options = {"epochs": epochs, "batch_size": 60, "jit": "off", "progress": "none"}
-        history = fit(
-            model, data, loss_fn=loss_fn, optimizer=keras.optimizers.Adam(), loop=loop, **options
-        )
-        losses.append(history.history["loss"])
-        weights.append(model.get_weights())
-    difference = max(np.abs(a - b).max() for a, b in zip(*weights, strict=True))
-    return {"loss": float(np.abs(np.subtract(*losses)).max()), "weights": float(difference)}
-
-
-if __name__ == "__main__":
-    print(compare_loops())
-
-# %% [markdown]
-# A recurrent network is slow for its size: step $t$ must wait for step $t-1$, and each is a small
-# product with much around it. What makes it quicker? We measured a training step of an embedding
-# 10,000 × 64, a GRU of 64 units, 100 words and 64 sentences, in turns, on two cores, in processor
-# time (other programs were running):
-#
-# | | milliseconds a step |
-# |---|---|
-# | `model.fit` | 97 to 103 |
-# | our loop, `--jit off` | 89 |
-# | our loop, compiled with XLA | 50 to 56 |
-# | the same, input products of all words at once and gradients by hand | 52 |
-#
-# XLA helps: it makes one piece of code of the many small operations around each product. It costs
-# about five seconds once. To compute $x_t W$ for all words in one product before the loop, and the
-# gradients of $W$ and $U$ in one product after it, saves a hundred small products and did not save
-# time: what is saved there goes into moving the numbers of all steps to memory and back. So the
-# chapter stays with Keras' layer. The surest gain is the plainest, to read
-# less padding: the time grows with the length of the rows. That is why they end after 40 words.
-#
-# Two more tries, with a GRU of 32 units and 128 sentences a step, again in turns. Keras can write
-# all 40 steps out one behind the other (`unroll=True`). Without XLA a step then takes 0.8 to 0.9 of
-# its time, but XLA with the loop takes less, 0.6 to 0.7; and to compile the 40 steps with XLA took
-# 25 times as long as the loop. The other try is *bucketing*, batches of sentences of like length: a
-# step with rows of 20 words takes 0.6 of one with 40, one with 12 words 0.5, and half of the
-# sentences have at most 18. With four lengths an epoch would need about two thirds of its time. But
-# each length is compiled by itself, for some seconds, and that is more than our five epochs of 63
-# steps would save. It pays where training is long.
-#
-# ## Result
-#
-# `main` is the chapter as a program. Its pictures show one test sentence on its way through the
-# trained network. To look inside, we take the weights of the forward GRU out of the Keras model and
-# read the sentence with our own step, which is the same, as we know.
+# Can we see the GRU do it? These are the update gates of its 16 units on a sentence of 24 words: a
+# column is a word, a row a unit. Where would you expect dark columns?
 
 
 # %%
@@ -924,6 +723,122 @@ def watch(model, row):
     return tf.concat(gates, axis=0).numpy(), states[0].numpy()
 
 
+# %% alt="Update gates of 16 units over 24 words: at the words not and dull nearly all units are dark, that is, they read; from then on four units stay bright to the end: they keep."
+if __name__ == "__main__":
+    row, _ = make_verdicts(1, 24, seed=5)
+    gates, _ = watch(order_model, row[0])
+    order = np.argsort(gates.mean(axis=0))
+    words = [WORDS[number] for number in row[0]]
+    plotting.plot_gates(gates[:, order], words, "update gate z: 1 keeps, 0 reads")
+
+# %% [markdown]
+# At *not* and the word after it nearly all units read. Then four of them close, with $z$ near 1,
+# and carry the verdict to the end of the sentence, while others go on reading. Before the verdict
+# some units keep something, too; they are free to, because there is nothing to remember yet.
+#
+# ## Real sentences
+#
+# Now 10,549 sentences from film reviews. At least 20 people rated each, from −4 to 4; the class is
+# the sign of the mean. The text was cut into words, in lower case. A word's number is its rank in
+# the *vocabulary*: the 10,000 commonest words of the training part, so that nothing of the test
+# part leaks in. Every other word is number 1, *unknown*, and 0 is the padding: `x` is (n, 40), `y`
+# is (n,) with 1 for positive. Of the few sentences that are longer, one in a hundred, the end is
+# cut off.
+
+# %%
+if __name__ == "__main__":
+    splits = load_film_sentences()
+    print(splits)
+    for row, label in zip(splits.train.x[:4], splits.train.y, strict=False):
+        print(f"{splits.classes[label]}: {' '.join(splits.decode(row)[:14])} …")
+
+# %% [markdown]
+# How long are they, and how common are words that the training part does not have?
+
+# %%
+if __name__ == "__main__":
+    lengths = (splits.train.x > 0).sum(axis=1)
+    print("words per sentence: 1st, 50th, 99th percentile:", np.percentile(lengths, [1, 50, 99]))
+    for name in ("train", "validation", "test"):
+        x = getattr(splits, name).x
+        print(f"unknown words, {name}: {(x == 1).sum() / (x > 0).sum():.3f}")
+
+# %% [markdown]
+# Most of every row is padding. And one word in thirteen of a new sentence is unknown, twice as many
+# as in training: names, above all, but not only.
+#
+# ## A network that reads
+#
+# An embedding with a mask, a GRU, a dense layer, and one logit, as in chapter 2's two classes. Two
+# kinds of dropout hold it back from memorising 8,049 sentences: the first leaves out whole words
+# (`noise_shape` makes one decision for all numbers of a word), so that nothing can rest on one word
+# alone.
+
+# %%
+Variant = Literal["gru", "bidirectional", "simple", "bag"]
+
+
+def make_model(words, variant: Variant = "gru", width=32, units=32, dropout=0.5) -> keras.Model:
+    """Returns a classifier: word numbers (n, time) → logits (n, 1)."""
+    reader = make_reader("gru" if variant == "bidirectional" else variant, units)
+    if variant == "bidirectional":
+        reader = layers.Bidirectional(reader, name="gru")  # (n, 2 · units), the two last states
+    return keras.Sequential(
+        [
+            keras.Input((None,), dtype="int32"),  # (n, time)
+            layers.Embedding(words, width, mask_zero=True, name="embedding"),  # (n, time, width)
+            layers.Dropout(0.4, noise_shape=(None, None, 1)),  # whole words
+            reader,  # (n, units)
+            layers.Dense(64, activation="relu"),
+            layers.Dropout(dropout),
+            layers.Dense(1),
+        ],
+        name=variant,
+    )
+
+
+# %% [markdown]
+# What should it be compared with? The readers without gates, `simple` and `bag`. A reader in both
+# directions, `bidirectional`, whose two last states stand side by side. And a model that is no
+# network at all, but logistic regression: one weight for each word, averaged over the sentence.
+
+
+# %%
+def make_linear(words) -> keras.Model:
+    """Returns logistic regression on words: word numbers (n, time) → logits (n, 1)."""
+    weights = layers.Embedding(words, 1, mask_zero=True)  # (n, time, 1)
+    parts = [weights, layers.GlobalAveragePooling1D(), layers.Dense(1)]
+    return keras.Sequential([keras.Input((None,), dtype="int32"), *parts], name="linear")
+
+
+# %% [markdown]
+# The step is the one of all chapters. Nothing in it asks whether there is time in the model.
+
+# %%
+if __name__ == "__main__":
+    print(inspect.getsource(make_train_step))
+
+# %% [markdown]
+# Masks, dropout, gates: our loop and `model.fit` still end with the same weights, when both use the
+# same seed.
+
+
+# %%
+if __name__ == "__main__":
+    few, cross_entropy = splits.take(192).train, keras.losses.BinaryCrossentropy(from_logits=True)
+    difference = compare_loops(lambda: make_model(10_000, width=8, units=6), few, cross_entropy)
+    print(f"after two epochs losses and weights differ by {difference:.0e} at most")
+
+# %% [markdown]
+# `main` is the chapter as a program.
+
+
+# %% tags=["hide-input"]
+def probabilities(model, x):
+    """Returns the probability of praise (n,) for rows of word numbers x (n, time)."""
+    return tf.sigmoid(predict(model, x)[:, 0]).numpy()
+
+
 def changes_of_state(states):
     """Returns (words,): the length of the change of the state (words, units) at each word."""
     before = np.concatenate([np.zeros_like(states[:1]), states[:-1]])
@@ -934,31 +849,32 @@ def changes_of_probability(model, row):
     """Returns (words,): how the probability of praise changes as each word of a row is added."""
     words = np.count_nonzero(row)
     beginnings = np.stack([np.where(np.arange(len(row)) < k, row, 0) for k in range(words + 1)])
-    return np.diff(mean_probability(predict(model, beginnings))[:, 0])
+    return np.diff(probabilities(model, beginnings))
 
 
-def plot_sentence(model, splits, row) -> dict:
-    """Returns pictures of one row of x: its gates, changes of the state and of the answer."""
+def plot_sentence(model, splits, sentence) -> dict:
+    """Returns pictures of a sentence on its way through a model that has a GRU."""
+    row = splits.encode([sentence])[0]
     words = splits.decode(row)
+    gates, states = watch(model, row)
+    order = np.argsort(gates.mean(axis=0))
+    reach = np.abs(gates - 0.5).max()
     changes, label = changes_of_probability(model, row), "change of the probability"
-    figures = {"changes": plotting.plot_state_changes(changes, words, label)}
-    if "gru" in [layer.name for layer in model.layers]:
-        gates, states = watch(model, row)
-        order = np.argsort(gates.mean(axis=0))
-        reach = np.abs(gates - 0.5).max()
-        figures["gates"] = plotting.plot_gates(
+    return {
+        "gates": plotting.plot_gates(
             gates[:, order], words, "update gate z", limits=(0.5 - reach, 0.5 + reach)
-        )
-        figures["state_changes"] = plotting.plot_state_changes(changes_of_state(states), words)
-    return figures
+        ),
+        "state_changes": plotting.plot_state_changes(changes_of_state(states), words),
+        "changes": plotting.plot_state_changes(changes, words, label),
+    }
 
 
-# %%
+SENTENCE = "It is not a funny film, and it is never clever, but it is not dull."
 ABOUT = {
     "datasets": ["film_sentences", "imdb_reviews"],
     "headline": ["test", "accuracy"],
     "bounds": {"dropout": [0, 0.999]},
-    "minutes": 2,
+    "minutes": 1,
 }
 
 
@@ -966,7 +882,7 @@ def main(
     epochs: int = 5,
     batch_size: int = 128,
     learning_rate: float = 0.002,
-    variant: Variant = "ensemble",
+    variant: Variant = "gru",
     units: int = 32,
     dropout: float = 0.5,
     seed: int = 0,
@@ -980,9 +896,9 @@ def main(
         epochs: passes over the training part
         batch_size: sentences per step
         learning_rate: of Adam at the first step; it falls to zero along half a cosine
-        variant: linear and bag count words, gru and bidirectional read, ensemble asks three
-        units: of the GRU, in each direction
-        dropout: share of the units that are dropped before the dense layer
+        variant: gru and bidirectional have gates, simple has none, bag takes the words' mean
+        units: of the recurrent layer, in each direction
+        dropout: share of the units that are dropped before the last layer
         seed: of the first weights, the shuffling and the dropout
         dataset: film_sentences, or from TensorFlow Datasets imdb_reviews
         examples: use the first so many sentences of each part
@@ -994,8 +910,8 @@ def main(
 
     model = make_model(len(splits.vocabulary), variant, units=units, dropout=dropout)
     model.summary()
-    loss_fn = EachCrossEntropy()
-    metrics = [EnsembleAccuracy(name="accuracy")]
+    loss_fn = keras.losses.BinaryCrossentropy(from_logits=True)
+    metrics = [keras.metrics.BinaryAccuracy(threshold=0, name="accuracy")]
     schedule = make_schedule(learning_rate, len(splits.train.x), batch_size, epochs)
     history = fit(
         model,
@@ -1013,12 +929,13 @@ def main(
         "validation": evaluate(model, splits.validation, loss_fn=loss_fn, metrics=metrics),
         "test": evaluate(model, splits.test, loss_fn=loss_fn, metrics=metrics),
     }
-    predicted = mean_probability(predict(model, splits.test.x))[:, 0] > 0.5
+    predicted = probabilities(model, splits.test.x) > 0.5
     figures = {
         "history": plotting.plot_history(history),
         "confusion": plotting.plot_confusion(splits.test.y, predicted, splits.classes),
-        **plot_sentence(model, splits, splits.test.x[0, :60]),
     }
+    if variant in ("gru", "bidirectional"):
+        figures |= plot_sentence(model, splits, SENTENCE)
     return Result(splits, model, history, scores, figures)
 
 
@@ -1026,119 +943,222 @@ def main(
 if __name__ == "__main__":
     result = main()
     plt.close("all")  # the pictures follow one by one
-    print(result.scores["test"])
+    print(f"test accuracy {result.scores['test']['accuracy']:.3f}")
 
-# %%
+# %% alt="Loss and accuracy over five epochs: the training loss falls all the way, the validation loss stops falling after two or three epochs."
 if __name__ == "__main__":
     result.figures["history"][0].figure
 
 # %% [markdown]
-# Over five seeds the test accuracy was 0.779 ± 0.006, mean ± standard deviation.
+# After three epochs the validation loss hardly falls while the training loss goes on: so few
+# sentences are soon memorised. The learning rate, which ends at zero after five epochs, stops it
+# there.
 #
-# After two or three epochs the validation loss no longer falls while the training loss goes on: so
-# few sentences are soon known by heart. The learning rate, which ends at zero after five epochs,
-# stops it there.
-#
-# How good are the members, each for itself? The shares of sentences that they get right, in runs
-# with seed 0:
+# Is this good? Here is the ladder: mean and standard error of five seeds.
 #
 # | | validation | test |
 # |---|---|---|
-# | `bidirectional` | 0.782 | 0.775 |
-# | `gru`, six epochs, trained alone | 0.776 | 0.764 |
-# | `bag` | 0.773 | 0.775 |
-# | `linear` | 0.772 | 0.767 |
+# | logistic regression, a weight per word | 0.778 ± 0.002 | 0.773 ± 0.001 |
+# | bag of words, two dense layers | 0.785 ± 0.001 | 0.768 ± 0.002 |
+# | simple recurrent network | 0.735 ± 0.006 | 0.738 ± 0.006 |
+# | GRU | 0.784 ± 0.002 | 0.765 ± 0.004 |
+# | GRU in both directions | 0.775 ± 0.004 | 0.765 ± 0.004 |
 # | tf-idf and logistic regression, scikit-learn | 0.788 | 0.779 |
 #
 # The last row is no network at all: words and pairs that occur at least twice, weighted by how rare
-# they are. On 8,049 sentences it does as well as a GRU, in a few seconds. And the digits mean
-# little: with 1,500 test sentences the standard error is one in a hundred. Over six random splits,
-# tf-idf and logistic regression had 0.787 on average, and from 0.781 to 0.795.
+# they are. The ± says how much a score depends on the seed. On which 1,500 sentences happened to be
+# drawn for the test it depends more: the standard error of that is one in a hundred, and over six
+# other splits tf-idf had from 0.781 to 0.795. By that measure only the simple network falls behind.
+# The GRU, which can read, is no better than logistic regression, which cannot: what reading is
+# worth on 8,049 sentences is too little to be seen.
 #
-# What narrows the gap is not a better reader but several. The ensemble with seed 0 has 0.801 on the
-# validation part, better than each of its members, and 0.778 on the test part. That is level with
-# tf-idf, not above it. What a network gains by reading has to be learned, and for that these
-# sentences are few. Chapter 7 brings knowledge from elsewhere.
+# ## Does it read?
 #
-# ## What the network does with a sentence
-#
-# One test sentence, word by word. First the update gate: a column is a word, a row one of the
-# units, sorted by how much they keep on average. Light is *keep*, dark is *renew*.
+# Three quarters are more than counting by chance, but are they more than counting? The sharpest
+# question is the one of the first line: sentences with the same words. From ten words of praise and
+# ten of blame come a hundred pairs of twins.
 
 # %%
+PRAISE = ["funny", "moving", "brilliant", "charming", "beautiful"]
+PRAISE += ["clever", "touching", "fresh", "powerful", "good"]
+BLAME = ["dull", "boring", "bad", "flat", "stupid"]
+BLAME += ["predictable", "silly", "lifeless", "tedious", "worst"]
+
+
+def twins() -> list[tuple[str, str]]:
+    """Returns pairs of sentences with the same words: the first praises, the second blames."""
+    return [(f"it is {a}, not {b}", f"it is {b}, not {a}") for a in PRAISE for b in BLAME]
+
+
+# %%
+def told_apart(model, splits) -> dict[str, float]:
+    """Returns the shares of the twins that are told apart rightly, wrongly, or not at all."""
+    first, second = (
+        probabilities(model, splits.encode(side)) > 0.5 for side in zip(*twins(), strict=True)
+    )
+    right, wrong = np.mean(first & ~second), np.mean(~first & second)
+    return {"right": float(right), "wrong": float(wrong), "the same": float(1 - right - wrong)}
+
+
+if __name__ == "__main__":
+    print(
+        {name: round(share, 2) for name, share in told_apart(result.model, result.splits).items()}
+    )
+
+# %% [markdown]
+# Hardly any. Over five seeds the GRU told apart 0.00 of
+# the twins rightly and 0.03 the wrong way round; the one
+# that reads in both directions 0.03 and
+# 0.00. For the rest the answer was the same for
+# both. So much for the question of the first line: this network cannot answer it.
+#
+# And plain negations? We put a word before each of the twenty, and ask how many of ten answers
+# change to the other class.
+
+
+# %%
+def turned(model, splits, words, negation) -> int:
+    """Returns how many of the answers change when the negation stands before the word."""
+    plain, negated = (
+        probabilities(model, splits.encode([f"it is {before}{word}" for word in words])) > 0.5
+        for before in ("", f"{negation} ")
+    )
+    return int(np.sum(plain != negated))
+
+
+if __name__ == "__main__":
+    for negation in ("not", "never", "hardly", "too", "very"):
+        praise, blame = (turned(result.model, result.splits, w, negation) for w in (PRAISE, BLAME))
+        print(f"{negation:7} turns {praise} of 10 praises, and {blame} of 10 blames")
+
+# %% [markdown]
+# A reader would turn praise and blame alike by *not* and *never*, and neither by *very*. Over five
+# seeds *not* turned 0.0 of ten praises and
+# 0.0 of ten blames. What turns most is *too*,
+# 5.6 of ten praises; critics use it to complain. To
+# the network these are no negations but words of blame, weak ones like *not* and a strong one like
+# *too*, which count against the film wherever they stand.
+#
+# What would order be worth at most? Shuffle the words of each test sentence, and ask again.
+
+
+# %%
+def shuffled(x, seed=0):
+    """Returns x (n, time) with the words of each row in random order, the padding at the end."""
+    order = np.random.default_rng(seed).random(x.shape) + (x == 0)
+    return np.take_along_axis(x, order.argsort(axis=1), axis=1)
+
+
+if __name__ == "__main__":
+    x, y = result.splits.test
+    for name, rows in (("in order", x), ("shuffled", shuffled(x))):
+        print(name, round(np.mean((probabilities(result.model, rows) > 0.5) == y), 3))
+
+# %% [markdown]
+# Over five seeds 0.764 of the shuffled sentences were right, and
+# 0.765 of those in order. The network of the first section has shown
+# that a GRU can read. These sentences did not make this one do so: counting goes far with them, and
+# 8,049 examples are few to learn from what the order adds.
+#
+# ## What has it learned about words?
+#
+# The embedding began with random vectors. Which words have come to lie near each other? The measure
+# is the cosine of the angle between two vectors.
+
+
+# %%
+def neighbours(table, vocabulary, word, count=6) -> list[str]:
+    """Returns the words whose vectors, rows of table, point most in the direction of the word's."""
+    directions = table / np.linalg.norm(table, axis=1, keepdims=True)
+    nearest = np.argsort(-directions @ directions[vocabulary.index(word)])
+    return [vocabulary[number] for number in nearest[1 : count + 1]]
+
+
+if __name__ == "__main__":
+    table = result.model.get_layer("embedding").get_weights()[0][:2000]  # the commoner words
+    for word in ("funny", "dull", "not", "film"):
+        print(f"{word}: {', '.join(neighbours(table, result.splits.vocabulary, word))}")
+
+# %% [markdown]
+# Words of one opinion have become neighbours, whether or not they mean the same: that is all the
+# task asks of them. A plane shows it. Of the 32 numbers of a vector we keep the two directions in
+# which these words differ most (the first two principal components).
+
+
+# %%
+def on_a_plane(vectors):
+    """Returns (n, 2): the vectors (n, width) along their two directions of most spread."""
+    centred = vectors - vectors.mean(axis=0)
+    return centred @ np.linalg.svd(centred, full_matrices=False)[2][:2].T
+
+
+# %% alt="24 words on a plane, coloured by the answer to the word alone: words of praise lie on one side of the first direction, words of blame, too among them, on the other; the and film lie between."
+if __name__ == "__main__":
+    shown = [*PRAISE, *BLAME, "not", "film", "the", "too"]
+    rows = [result.splits.vocabulary.index(word) for word in shown]
+    alone = probabilities(result.model, np.array(rows, "int32")[:, np.newaxis])
+    plane = on_a_plane(table[rows])
+    plotting.plot_words(plane, shown, alone, label="probability of praise, alone")
+    correlation = np.corrcoef(plane[:, 0], np.log(alone / (1 - alone)))[0, 1]
+    print(f"correlation of the first direction with the word's own logit: {abs(correlation):.2f}")
+
+# %% [markdown]
+# The first direction is the opinion; the words that say nothing of it lie in the middle. What the
+# second one is, the picture does not say.
+#
+# ## A sentence on its way through the network
+#
+# To look inside, `watch` takes the weights of the GRU out of the Keras model and reads the sentence
+# with our own step, which is the same, as we know. First the update gate on a sentence with three
+# negations. Light is *keep*, dark is *read*.
+
+# %% alt="Update gates of 32 units over the 16 words of the sentence: all values lie between 0.4 and 0.6, and differ more from unit to unit than from word to word."
 if __name__ == "__main__":
     result.figures["gates"].figure
 
 # %% [markdown]
-# After so little training no unit keeps everything or renews everything: mind the scale beside the
-# picture. Which words move the state most? The bars are the length of
-# $h_t - h_{t-1}$.
+# Mind the scale beside the picture. No unit holds, as four did in the picture of the verdict, and
+# no word makes all of them read. From word to word little changes, which is what one expects of a
+# network that counts.
+#
+# Now let the sentence end after each word: how does the probability of praise change when the next
+# one comes? Blue is towards praise, orange towards blame.
 
-# %%
-if __name__ == "__main__":
-    result.figures["state_changes"].figure
-
-# %% [markdown]
-# A large change is not yet an opinion. For that, let the sentence end after each word, and see how
-# the model's probability of praise changes when the next one comes. Blue is towards praise, orange
-# towards blame. This picture exists for the models that only count, too.
-
-# %%
+# %% alt="A bar for each word: funny raises the probability, every not and never lowers it, also the not before dull, and dull lowers it most."
 if __name__ == "__main__":
     result.figures["changes"].figure
 
 # %% [markdown]
-# And your own sentences. The second pair has the same words in another order.
+# Every *not* counts against the film, also the one before *dull*, which should have spoken for it.
+# And your own sentences?
 
 # %%
 if __name__ == "__main__":
-    sentences = [
-        "A warm and funny film.",
-        "A dull and pointless film.",
-        "Not a good film, but a funny one.",
-        "Not a funny film, but a good one.",
-    ]
-    logits = predict(result.model, result.splits.encode(sentences))
-    for sentence, probability in zip(sentences, mean_probability(logits)[:, 0], strict=True):
-        print(f"{probability:.2f} {sentence}")
+    sentences = ["A warm and funny film.", "It is funny, not dull.", "It is dull, not funny."]
+    answers = probabilities(result.model, result.splits.encode(sentences))
+    for sentence, answer in zip(sentences, answers, strict=True):
+        print(f"{answer:.2f} {sentence}")
 
 # %% [markdown]
 # ## What to try
 #
-# - `--variant linear`, `bag`, `gru`, `bidirectional`: how much does each know, and how long does it
-#   take? Do they make the same mistakes?
-# - Train `gru` for 20 epochs and watch the two loss curves. Then set the rate of `WordDropout` to
-#   0.
-# - Set `mask_zero=False` in the embedding of `gru`, and see what the last state is worth.
-# - Give the update gate a bias of 3 before training (`weights[2][0, :units]`). Does it help with
-#   sentences? With the reviews of `--dataset imdb_reviews`, which are ten times as long?
-# - Write `scan` with `tf.while_loop`, so that the graph does not grow with the sentence.
+# - Your own sentences in the last cell. Can you find twins that it tells apart?
+# - Train the network of the first section on sentences of 40 words, and ask it about 100. How far
+#   does what it has learned reach?
+# - `learn_order("simple", 40, epochs=30)`: is it only a matter of patience?
+# - Set `mask_zero=False` in the embedding, and see what the last state is worth.
+# - Give the update gate a bias of 3 before training (`with_bias`). Does it help with sentences?
+#   With the reviews of `--dataset imdb_reviews`, which are ten times as long?
 # - Write the gradients of `gru_step` by hand, as we did for the simple step, and check them.
 #
-# ## What the articles got wrong here
-#
-# - The GRU returns its state at every word, a dense softmax follows at every word, and there is one
-#   label: a ValueError about the rank. Take the last state.
-# - The formula $h_t = (1-z) h_{t-1} + z \tilde h$ stands beside code that computes
-#   $z h_{t-1} + (1-z) \tilde h$, and resets after the product. Both are GRUs; a reader's own never
-#   matches the layer until $z$ is turned into $1 - z$ and `reset_after` is set.
-# - No padding mask, though sentences differ in length: the last state is that after the padding.
-# - An RNN whose output passes a sigmoid and then a softmax with the same bias: one output layer and
-#   one activation is enough, and two put a floor under the loss.
-# - "The core of the RNN is GRU and LSTM": they are two cells among others; the core is the step
-#   that is repeated. And reinforcement learning is no trait of every large model: none of the
-#   networks of this book uses it.
-# - "IMDB has 25,000 reviews": it has 50,000 with a label, half of them for training and half for
-#   testing, and 50,000 more without one. The Penn Treebank, named beside it, does not hold "50,000
-#   news and 20,000 novels"; its usual part for language models is about a million words from the
-#   Wall Street Journal.
-
-# %% [markdown]
 # ## Exercises
 #
-# Six exercises go with this chapter. `kerasbook start DIR` copies their stubs, and the notebooks,
-# into a folder; `kerasbook check` says which of your answers are right, and what to look at in the
-# others.
+# `kerasbook start DIR` copies the stubs of all exercises, and the notebooks, into a folder;
+# `kerasbook check` says which of your answers are right, and what to look at in the others. Begin
+# with the three of five minutes: `last_state`, `renewing_step` and `count_weights`. Then
+# `join_directions`, `gru_from_pytorch`, `minimal_gated_unit`, `clipped_step`,
+# `linear_memory_gradients` and `train_reader`. (What goes wrong with recurrent networks in the
+# articles that this book answers stands in [*The articles' mistakes*](errata.ipynb).)
 #
 # ## Where to go next
 #

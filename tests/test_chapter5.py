@@ -1,11 +1,11 @@
-"""Chapter 5: the LSTM by hand against Keras', its gradient path, masks, the ladder, `main`."""
-
-import inspect
+"""Chapter 5: the LSTM by hand against Keras', its gradient path, masks, `main`."""
 
 from kerasbook import chapter5
 from kerasbook.data import Part, Splits
-from kerasbook.data.bikes import FEATURES
+from kerasbook.ledger.chapter5 import deep_functions, weights_after_training
+from kerasbook.pages import articles
 from kerasbook.testing.compare import as_function, compare_functions, random_weights
+from kerasbook.testing.recurrent import compare_loops, compare_recurrent
 from kerasbook.training import compiling
 
 import keras
@@ -15,27 +15,41 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
+
 # Sentences with numbers from results.json, which tests/test_prose.py fills in and looks for.
-FIRST_SIGN = {"simple RNN": "simple RNN"}
-FIRST_SIGN |= {f"LSTM, forget bias {bias}": f"forget bias {bias}" for bias in (0, 1, 3)}
+def mean_and_error(way: str, digits: int) -> str:
+    return f"{{measured/{way}/mean:.{digits}f}} ± {{measured/{way}/error:.{digits}f}}"
+
+
+FIRST_SIGN = {
+    "LSTM, forget bias 0": "forget bias 0",
+    "LSTM, forget bias 1, as Keras has it": "forget bias 1",
+    "LSTM, forget bias 3": "forget bias 3",
+    "GRU": "GRU",
+    "simple RNN": "simple RNN",
+    "Conv1D": "Conv1D",
+}
+NETWORKS = {
+    "simple RNN, both directions": "simple RNN",
+    "GRU, both directions": "GRU",
+    "LSTM, both directions": "LSTM",
+    "Conv1D": "Conv1D",
+}
 SENTENCES = [
+    *(
+        f"| {label} | {mean_and_error(f'first sign/{key}', 2)} |"
+        for label, key in FIRST_SIGN.items()
+    ),
+    *(
+        f"| {label} | {{measured/networks/{key}/validation/mean:.3f}} | "
+        f"{mean_and_error(f'networks/{key}/test', 3)} | {{measured/networks/{key}/weights:,}} |"
+        for label, key in NETWORKS.items()
+    ),
     "the test accuracy was {japanese_vowels/test/accuracy/mean:.3f} ± "
     "{japanese_vowels/test/accuracy/sd:.3f}",
-    *(
-        f"| {label} | {{measured/first sign/{name}/mean:.2f}} | "
-        f"{{measured/first sign/{name}/lowest:.2f}} | "
-        f"{{measured/first sign/{name}/highest:.2f}} |"
-        for label, name in FIRST_SIGN.items()
-    ),
-    "Its gradient 49 steps back was {measured/reach/1 per step:.3f} with 64 units; with 12 "
-    "numbers per step, as in the picture before, it was {measured/reach/12 per step:.7f}.",
-    "the error is {bikeshare_1h/test/mae/mean:.1f} bikes, the mean of five seeds",
-    "The error is {bikeshare_24h/test/mae/mean:.0f} bikes, against "
-    '{bikeshare_24h/same hour yesterday/mae/mean:.0f} of "same hour yesterday" and '
-    "{bikeshare_24h/ridge with calendar/mae/mean:.0f} of the ridge with calendar.",
 ]
 # Other numbers in the text, and what they are.
-ELSEWHERE = {"0.95": "sigmoid of 3", "9.5": "ms, in the profile", "3.5": "168 h by 48 h"}
+ELSEWHERE: dict[str, str] = {}
 
 LIMIT = {"float32": 1e-5, "float64": 1e-10}
 RIGHT_PADDED = np.arange(7) < np.array([[7], [4], [1], [6], [2]])
@@ -68,18 +82,10 @@ def made_up_speakers(examples=48):
     return Splits(part(), part(), part(), "japanese_vowels", "Made up", "who", "embedded", classes)
 
 
-def made_up_bikes(examples=96, history=30):
-    """Windows in which the next rentals are those of the last hour and 10 more."""
-    random = np.random.default_rng(0)
-
-    def part():
-        x = random.normal(size=(examples, history, len(FEATURES))).astype("float32")
-        return Part(x, 50 * x[:, -1, :1] + 110)
-
-    mean, std = np.zeros(len(FEATURES), "float32"), np.ones(len(FEATURES), "float32")
-    mean[0], std[0] = 100, 50
-    options = {"features": FEATURES, "mean": mean, "std": std}
-    return Splits(part(), part(), part(), "bikeshare_1h", "Made up", "b", "embedded", **options)
+def compare_with_keras(x, units, mask=None, initial_state=(), reverse=False):
+    options = {"return_sequences": True, "return_state": True, "go_backwards": reverse}
+    layer = layers.LSTM(units, dtype=x.dtype, **options)
+    return compare_recurrent(chapter5.lstm, layer, x, mask, initial_state)
 
 
 # --- by hand ------------------------------------------------------------------------------
@@ -90,7 +96,7 @@ def made_up_bikes(examples=96, history=30):
 @pytest.mark.parametrize("mask", [None, RIGHT_PADDED, WITH_HOLES], ids=["whole", "padded", "holes"])
 def test_lstm_equals_keras(mask, reverse, dtype):
     x = noise(5, 7, 3, dtype=dtype)
-    assert max(chapter5.compare_with_keras(x, 4, mask, reverse=reverse).values()) < LIMIT[dtype]
+    assert max(compare_with_keras(x, 4, mask, reverse=reverse).values()) < LIMIT[dtype]
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -98,43 +104,27 @@ def test_lstm_equals_keras(mask, reverse, dtype):
 def test_lstm_equals_keras_from_a_given_state(mask, dtype):
     start = noise(2, 5, 4, dtype=dtype)
     x = noise(5, 7, 3, dtype=dtype)
-    assert max(chapter5.compare_with_keras(x, 4, mask, start).values()) < LIMIT[dtype]
+    assert max(compare_with_keras(x, 4, mask, start).values()) < LIMIT[dtype]
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (2, 1, 5), (3, 13, 2)])
 def test_lstm_equals_keras_for_odd_sizes(shape):
-    assert max(chapter5.compare_with_keras(noise(*shape), 3).values()) < LIMIT["float64"]
+    assert max(compare_with_keras(noise(*shape), 3).values()) < LIMIT["float64"]
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("mask", [None, RIGHT_PADDED], ids=["whole", "padded"])
 def test_bidirectional_and_stacked_equals_keras(mask, dtype):
-    assert (
-        max(chapter5.compare_deep_with_keras(noise(5, 7, 3, dtype=dtype), 4, mask).values())
-        < LIMIT[dtype]
-    )
-
-
-@pytest.mark.parametrize(
-    ("functions", "dtype"),
-    [
-        ("one_layer_functions", "float64"),
-        ("deep_functions", "float32"),
-        pytest.param("one_layer_functions", "float32", marks=pytest.mark.slow),
-        pytest.param("deep_functions", "float64", marks=pytest.mark.slow),
-    ],
-)
-def test_weights_after_50_steps_of_adam_equal_keras(functions, dtype):
-    x, mask = noise(5, 4, 3, dtype=dtype), RIGHT_PADDED[:, :4]
-    functions = getattr(chapter5, functions)
-    assert chapter5.compare_training(functions, x, 2, mask) < LIMIT[dtype]
+    x = noise(5, 7, 3, dtype=dtype)
+    ours, theirs, weights = deep_functions(x, 4, mask)
+    assert max(compare_functions(ours, theirs, x, *weights).values()) < LIMIT[dtype]
 
 
 def test_training_moves_the_weights():
     layer = layers.LSTM(2, return_sequences=True)
     layer.build((3, 4, 2))
     start, x = random_weights(layer), noise(3, 4, 2, dtype="float32")
-    after = chapter5.weights_after_training(as_function(layer), start, x, x, steps=3)
+    after = weights_after_training(as_function(layer), start, x, x, steps=3)
     assert all(np.abs(a - b).max() > 0.01 for a, b in zip(after, start, strict=True))
 
 
@@ -150,9 +140,7 @@ def test_comparisons_see_a_wrong_order_of_the_gates(monkeypatch):
 
     monkeypatch.setattr(chapter5, "lstm_step", swapped)
     x = noise(5, 7, 3)
-    assert max(chapter5.compare_with_keras(x, 4).values()) > 1e-3
-    assert max(chapter5.compare_deep_with_keras(x, 4).values()) > 1e-3
-    assert chapter5.compare_training(chapter5.one_layer_functions, x[:, :2], 4, steps=2) > 1e-3
+    assert max(compare_with_keras(x, 4).values()) > 1e-3
 
 
 def test_step_is_the_formula():
@@ -182,18 +170,6 @@ def test_padding_changes_nothing_and_the_last_output_is_the_last_state():
     np.testing.assert_array_equal(h_again, h)
     last = RIGHT_PADDED.sum(axis=1) - 1
     np.testing.assert_array_equal(h, outputs.numpy()[np.arange(5), last])
-
-
-@pytest.mark.parametrize(("dtype", "jit"), [("float64", False), ("float32", True)])
-def test_the_way_back_by_hand_equals_the_tape(dtype, jit):
-    layer = layers.LSTM(4, dtype=dtype)
-    layer.build((5, 7, 3))
-    ours = tf.function(
-        lambda x, *weights: chapter5.fast_lstm(x, weights), jit_compile=jit, autograph=False
-    )
-    inputs = noise(5, 7, 3, dtype=dtype), *random_weights(layer)
-    differences = compare_functions(ours, lambda x, *weights: chapter5.lstm(x, weights)[0], *inputs)
-    assert max(differences.values()) < LIMIT[dtype]
 
 
 # --- the gradient path --------------------------------------------------------------------
@@ -240,7 +216,7 @@ def test_first_sign_task_asks_for_the_first_number_alone():
 
 
 def test_learn_first_sign_learns_a_short_one():
-    history = chapter5.learn_first_sign(layers.LSTM, 1, epochs=4, steps=2, jit="off")
+    history = chapter5.learn_first_sign("LSTM", 1, epochs=6, steps=2)
     assert history.history["accuracy"][-1] > 0.95
 
 
@@ -252,10 +228,30 @@ def test_mask_makes_a_model_blind_to_padding():
     longer = chapter5.with_more_padding(x, 5)
     assert longer.shape == (48, 15, 12)
     keras.utils.set_random_seed(0)
-    model = chapter5.make_speaker_model(units=4)
+    model = chapter5.make_model(units=4)
     np.testing.assert_allclose(model(longer), model(x), rtol=0, atol=1e-6)
-    without = chapter5.make_speaker_model(units=4, masked=False)
+    without = chapter5.make_model(units=4, masked=False)
     assert np.abs(without(longer) - without(x)).max() > 1e-3
+
+
+def test_the_convolution_is_blind_to_padding_too():
+    x = made_up_speakers().test.x
+    model = chapter5.make_convolutional(units=3)
+    np.testing.assert_allclose(model(chapter5.with_more_padding(x, 5)), model(x), atol=1e-5)
+
+
+@pytest.mark.parametrize("network", ["simple RNN", "GRU", "LSTM", "Conv1D"])
+def test_every_reader_makes_one_vector_of_a_sequence(network):
+    vectors = chapter5.make_reader(network, units=3)(noise(4, 6, 2, dtype="float32"))
+    assert vectors.shape == (4, 12 if network == "Conv1D" else 3)
+
+
+def test_forget_bias_reaches_the_layer_that_is_trained(monkeypatch):
+    models = []
+    monkeypatch.setattr(chapter5, "fit", lambda model, *_, **__: models.append(model))
+    chapter5.learn_first_sign("LSTM", 3)
+    _, _, bias = models[0].layers[0].layers[-1].get_weights()
+    np.testing.assert_array_equal(np.split(bias, 4)[1], 3)
 
 
 def test_accuracy_by_length_uses_the_length_alone():
@@ -270,7 +266,7 @@ def test_accuracy_by_length_uses_the_length_alone():
 
 
 def test_answers_with_more_padding():
-    model, splits = chapter5.make_speaker_model(units=4), made_up_speakers()
+    model, splits = chapter5.make_model(units=4), made_up_speakers()
     found = chapter5.answers_with_more_padding(model, splits, extra=(0, 3))
     assert set(found) == {0, 3}
     assert found[0] == found[3]
@@ -281,94 +277,25 @@ def test_answers_with_more_padding():
     assert found[0]["length"] == pytest.approx(np.mean([talks[answer] for answer in answers]))
 
 
-# --- the article's network ----------------------------------------------------------------
-
-
-def test_article_lstm_with_and_without_zeros_by_hand():
-    model = chapter5.make_article_lstm()
-    x = noise(2, 5, 100, dtype="float32")
-    np.testing.assert_array_equal(chapter5.call_with_zero_states(model, x), model(x))
-    assert model(x).shape == (2, 10)
-    expected = chapter5.lstm_parameters(100, 128) + chapter5.lstm_parameters(128, 128) + 129 * 10
-    assert model.count_params() == expected
-
-
-# --- forecasts ----------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("horizon", [1, 24])
-def test_yesterday_is_24_hours_before_the_target(horizon):
-    splits = made_up_bikes(examples=4)
-    x = np.zeros((4, 30, len(FEATURES)))
-    x[..., 0] = (np.arange(30) - 100) / 50  # step k holds k bikes
-    target = 29 + horizon
-    np.testing.assert_allclose(chapter5.persistence(splits, x), np.full((4, 1), 29))
-    found = chapter5.same_hour_yesterday(splits, x, horizon)
-    np.testing.assert_allclose(found, np.full((4, 1), target - 24), atol=1e-9)
-
-
-def test_ridge_without_penalty_is_least_squares():
-    x, y = noise(40, 3), noise(40, 1, seed=1)
-    expected, *_ = np.linalg.lstsq(np.c_[x, np.ones(40)], y, rcond=None)
-    np.testing.assert_allclose(chapter5.fit_ridge(x, y, strength=0), expected, atol=1e-10)
-
-
-def test_ridge_is_the_minimum_and_leaves_the_bias_free():
-    x, y = noise(40, 3), noise(40, 1, seed=1) + 1000
-
-    def loss(w):
-        return np.sum((chapter5.with_ones(x) @ w - y) ** 2) + 5 * np.sum(w[:-1] ** 2)
-
-    w = chapter5.fit_ridge(x, y, strength=5)
-    for nudge in np.eye(4).reshape(4, 4, 1) * 1e-3:
-        assert loss(w) < min(loss(w + nudge), loss(w - nudge))
-    strong = chapter5.fit_ridge(x, y, strength=1e12)
-    np.testing.assert_allclose(strong[:-1], 0, atol=1e-6)
-    assert strong[-1] == pytest.approx(y.mean())
-
-
-def test_simple_forecasts_of_a_series_that_they_can_and_cannot_know():
-    splits = made_up_bikes()
-    forecasts = chapter5.simple_forecasts(splits, horizon=1)
-    errors = {
-        name: chapter5.mean_absolute_error(splits.test.y, each) for name, each in forecasts.items()
-    }
-    assert errors["persistence"] == pytest.approx(10, abs=1e-3)
-    assert errors["same hour yesterday"] > 20
-    assert errors["ridge"] < 2  # it learns the ten more
-    assert all(each.shape == (96, 1) for each in forecasts.values())
-
-
-def test_bike_model_begins_at_the_mean_of_the_training_targets():
-    keras.utils.set_random_seed(0)
-    splits = made_up_bikes()
-    model = chapter5.make_bike_model(splits.train, units=4)
-    forecast = model(np.zeros((1, 30, len(FEATURES)), "float32")).numpy().item()
-    assert forecast == pytest.approx(splits.train.y.mean(), abs=1)
-
-
-def test_bike_model_survives_saving(tmp_path):
-    splits = made_up_bikes()
-    model = chapter5.make_bike_model(splits.train, units=4)
-    model.save(tmp_path / "model.keras")
-    loaded = keras.models.load_model(tmp_path / "model.keras")
-    x = splits.test.x[:3]
-    np.testing.assert_array_equal(loaded(x), model(x))
+def test_the_number_of_weights_is_that_of_keras():
+    layer = layers.LSTM(7)
+    layer.build((None, None, 5))
+    assert chapter5.lstm_parameters(5, 7) == layer.count_params()
 
 
 # --- main ---------------------------------------------------------------------------------
 
 
-def test_loop_equals_model_fit(monkeypatch):
-    monkeypatch.setattr(chapter5, "load_japanese_vowels", made_up_speakers)
-    differences = chapter5.compare_loops(examples=45, epochs=1)
-    assert max(differences.values()) < 1e-5, differences
+def test_loop_equals_model_fit():
+    loss_fn = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    data = made_up_speakers().take(45).train
+    assert compare_loops(lambda: chapter5.make_model(units=8), data, loss_fn, epochs=1) < 1e-5
 
 
 @pytest.mark.skipif(bool(tf.config.list_physical_devices("GPU")), reason="the rule is for CPUs")
 def test_keras_lstms_are_compiled_with_xla_only_when_asked():
     """Measured: XLA makes their step slower on a CPU, or saves less than compiling costs."""
-    for model in (chapter5.make_speaker_model(4), chapter5.make_article_lstm()):
+    for model in (chapter5.make_model(4), articles.make_article_lstm()):
         assert not compiling.use_jit("auto", model)
         assert compiling.use_jit("on", model)
     gru = keras.Sequential([keras.Input((5, 2)), layers.GRU(3)])
@@ -399,32 +326,6 @@ def test_main_tells_speakers_apart(monkeypatch):
     assert set(result.figures) == {"history", "confusion"}
 
 
-def test_main_forecasts_bikes(monkeypatch):
-    asked = []
-
-    def load(name):
-        asked.append(name)
-        return made_up_bikes()
-
-    hours = np.datetime64("2011-10-22T00") + np.arange(200)
-    monkeypatch.setattr(chapter5, "load", load)
-    monkeypatch.setattr(chapter5, "target_times", lambda part, horizon: hours[:96])
-    result = chapter5.main(
-        "bikes", horizon=1, epochs=8, learning_rate=0.02, units=4, jit="off", progress="none"
-    )
-    assert asked == ["bikeshare_1h"]
-    assert set(result.scores) == {
-        *("validation", "test", "persistence", "same hour yesterday"),
-        *("ridge", "ridge with calendar"),
-    }
-    assert result.scores["persistence"]["mae"] == pytest.approx(10, abs=1e-3)
-    assert result.scores["test"]["mae"] < 35  # the mean of all would err by about 40
-    predicted = result.model(result.splits.test.x).numpy()
-    error = np.abs(predicted - result.splits.test.y).mean()
-    assert result.scores["test"]["mae"] == pytest.approx(error, rel=1e-4)
-    assert set(result.figures) == {"history", "week", "ladder", "predictions"}
-
-
 def test_main_starts_from_its_seed(monkeypatch):
     class Started(Exception):
         pass
@@ -444,22 +345,6 @@ def test_main_starts_from_its_seed(monkeypatch):
     assert np.abs(first - other).max() > 0.01
 
 
-def test_epochs_and_batch_sizes_in_the_help_are_those_used():
-    words = inspect.getdoc(chapter5.main)
-    for name, values in (("epochs", chapter5.EPOCHS), ("batch_size", chapter5.BATCH_SIZE)):
-        (line,) = [line for line in words.splitlines() if line.strip().startswith(f"{name}:")]
-        for task, value in values.items():
-            assert f"{value} for {task}" in line
-
-
 @pytest.mark.slow
 def test_accuracy_of_the_speakers_at_the_defaults():
     assert chapter5.main(progress="none").scores["test"]["accuracy"] >= 0.96
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("horizon", "limit"), [(1, 27), (24, 46)])
-def test_error_of_the_bikes_at_the_defaults(horizon, limit):
-    scores = chapter5.main("bikes", horizon=horizon, progress="none").scores
-    assert scores["test"]["mae"] <= limit
-    assert scores["test"]["mae"] < scores["ridge with calendar"]["mae"]

@@ -30,20 +30,21 @@ def raw(request):
 
 
 def target_hours(part, horizon, history=48):
-    times = bikes.target_times(part, horizon, history)
+    """Returns the last target hour of each window."""
+    times = bikes.target_times(part, horizon, history)[:, -1]
     return (times - np.datetime64("2011-01-01T00")) // np.timedelta64(1, "h")
 
 
 def test_shapes_and_names(raw):
     horizon, splits = raw
-    counts = {1: (6131, 671, 1700), 24: (6110, 648, 1677)}[horizon]
+    counts = {1: (6131, 671, 1700), 24: (4954, 628, 1586)}[horizon]
     for name, count in zip(PARTS, counts, strict=True):
         part = getattr(splits, name)
         assert part.x.shape == (count, 48, 39)
-        assert part.y.shape == (count, 1)
+        assert part.y.shape == (count, horizon)
         assert {part.x.dtype, part.y.dtype} == {np.dtype("f4")}
         assert np.isfinite(part.x).all()
-        assert len(bikes.target_times(name, horizon)) == count
+        assert bikes.target_times(name, horizon).shape == part.y.shape
     assert splits.name == f"bikeshare_{horizon}h"
     assert data.load(splits.name).name == splits.name
     assert splits.features == bikes.FEATURES
@@ -57,7 +58,8 @@ def test_every_number_stands_at_its_hour(raw, file_rows):
         hours = target_hours(name, horizon)
         for window in range(0, len(x), 97):
             target = hours[window]
-            assert y[window, 0] == float(file_rows[target]["bikers"])
+            for earlier in range(horizon):
+                assert y[window, -1 - earlier] == float(file_rows[target - earlier]["bikers"])
             for step in (0, 20, 47):
                 values, hour = x[window, step], target - horizon - (47 - step)
                 row, later = file_rows.get(hour), file_rows.get(hour + horizon)
@@ -80,7 +82,8 @@ def test_targets_are_known_hours_and_parts_do_not_overlap(raw, file_rows):
     spans = {}
     for name in PARTS:
         hours = target_hours(name, horizon)
-        assert set(hours.tolist()) <= set(file_rows)
+        targets = {hour - earlier for hour in hours.tolist() for earlier in range(horizon)}
+        assert targets <= set(file_rows)
         assert len(set(hours.tolist())) == len(hours)
         first_input = hours.min() - horizon - 47
         spans[name] = (first_input, hours.max())
@@ -106,7 +109,7 @@ def test_inputs_do_not_depend_on_the_target_or_anything_later(horizon, monkeypat
     monkeypatch.setattr(bikes, "read_bike_rentals", changed)
     after = data.load_bike_rentals(horizon, standardise=False)
     np.testing.assert_array_equal(after.test.x[window], before.test.x[window])
-    assert after.test.y[window] == before.test.y[window] + 7
+    np.testing.assert_array_equal(after.test.y[window], before.test.y[window] + 7)
     assert not np.array_equal(after.test.x[window + 1], before.test.x[window + 1])
 
 

@@ -12,6 +12,7 @@ matplotlib.use("Agg")
 
 from kerasbook import plotting
 from kerasbook.plotting import (
+    plot_bands,
     plot_calibration,
     plot_confusion,
     plot_feature_maps,
@@ -220,6 +221,23 @@ def test_history_refuses_labels_metrics_and_axes_that_do_not_match():
         plot_history(history(), axes=ax)
     with pytest.raises(ValueError, match="Matplotlib Axes"):
         plot_history(history(), axes=[1, 2])
+
+
+# --- plot_bands ---------------------------------------------------------------------------
+
+
+def test_bands_are_means_with_the_range_around_them():
+    runs = {"a": [[0.0, 2.0], [1.0, 4.0]], "b": [[5.0, 5.0], [5.0, 5.0]]}
+    ax = plot_bands(runs, x_label="epoch", y_label="accuracy")
+    curves = {line.get_label(): line.get_ydata().tolist() for line in ax.lines}
+    assert curves == {"a": [0.5, 3.0], "b": [5.0, 5.0]}
+    heights = ax.collections[0].get_paths()[0].vertices[:, 1]
+    assert (heights.min(), heights.max()) == (0, 4)
+
+
+def test_a_band_needs_runs():
+    with pytest.raises(ValueError, match="a row per run"):
+        plot_bands({"a": [1.0, 2.0]}, x_label="x", y_label="y")
 
 
 # --- plot_lines ---------------------------------------------------------------------------

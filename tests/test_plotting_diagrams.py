@@ -21,6 +21,8 @@ DIAGRAMS = {
     "unrolled": plotting.plot_unrolled,
     "back through time": lambda ax=None: plotting.plot_unrolled(backward=True, ax=ax),
     "GRU": plotting.plot_gru_cell,
+    "GRU without reset": lambda ax=None: plotting.plot_gru_cell(1, ax),
+    "simple cell": lambda ax=None: plotting.plot_gru_cell(0, ax),
     "LSTM": plotting.plot_lstm_cell,
     "attention": lambda ax=None: plotting.plot_attention_steps(*EXAMPLE, mask=np.tri(4), ax=ax),
     "heads": plotting.plot_heads,

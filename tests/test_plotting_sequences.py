@@ -71,3 +71,23 @@ def test_many_words_can_be_drawn(count):
 def test_bad_input_is_refused_with_the_remedy(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_words_stand_at_their_points_in_the_colour_of_their_value():
+    ax = plotting.plot_words([[0, 1], [2, 3]], ["funny", "$dull"], [1.0, 0.0], label="praise")
+    assert [text.get_text() for text in ax.texts] == ["funny", "$dull"]
+    assert ax.collections[0].get_offsets().tolist() == [[0, 1], [2, 3]]
+    assert ax.collections[0].get_array().tolist() == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("points", "values", "message"),
+    [
+        ([[0, 1]], [0.5, 0.5], "each word has a point"),
+        ([[0, 1], [1, 1]], [0.5], "each word has a point"),
+        ([[0, 1], [1, 1]], [0.5, 1.5], "between 0 and 1"),
+    ],
+)
+def test_words_without_points_or_values_are_refused(points, values, message):
+    with pytest.raises(ValueError, match=message):
+        plotting.plot_words(points, ["a", "b"], values, label="p")

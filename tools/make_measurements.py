@@ -8,8 +8,10 @@ text with them. What needs scikit-learn is left as it was where scikit-learn is 
 """
 
 import argparse
+import contextlib
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -18,6 +20,7 @@ from pathlib import Path
 from kerasbook import contents
 from kerasbook.files import atomic_path
 
+import matplotlib.pyplot as plt
 import numpy as np
 
 RESULTS = Path(__file__).resolve().parent.parent / "kerasbook" / "results.json"
@@ -31,13 +34,71 @@ def run(key: str, flags: str = "") -> dict:
         return json.loads((Path(folder) / "report.json").read_text())["scores"]
 
 
-def members() -> dict:
-    """Chapter 4: the accuracy of each member of the ensemble, trained alone with seed 0."""
+def spread(values: list[float]) -> dict:
+    """Returns the runs' values, their mean, and its standard error."""
+    error = float(np.std(values, ddof=1) / len(values) ** 0.5)
+    return {"values": values, "mean": float(np.mean(values)), "error": error}
+
+
+def silently(function, *arguments, **options):
+    """Returns function(…) without what it prints."""
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+        return function(*arguments, **options)
+
+
+def order(seeds: int = 5) -> dict:
+    """Chapter 4: the accuracy on made-up sentences where order decides, by reader and length."""
+    from kerasbook.chapter4 import learn_order
+
+    def accuracies(variant, length, **options):
+        runs = (learn_order(variant, length, seed=seed, **options) for seed in range(seeds))
+        return spread([float(accuracy) for _, _, accuracy in runs])
+
+    found = {
+        variant: {f"{length} words": accuracies(variant, length) for length in (10, 20, 40)}
+        for variant in ("bag", "simple", "gru")
+    }
+    return found | {"simple, 30 epochs": accuracies("simple", 40, epochs=30)}
+
+
+def ladder_of_readers(seeds: int = 5) -> dict:
+    """Chapter 4: each reader's accuracy, and what the two with gates make of order."""
+    from kerasbook import chapter4
+
     found = {}
-    for name in ("bidirectional", "gru --epochs 6", "bag", "linear"):
-        scores = run("chapter4", f"--variant {name}")
-        found[name.split()[0]] = {part: values["accuracy"] for part, values in scores.items()}
+    for variant in ("linear", "bag", "simple", "gru", "bidirectional"):
+        runs = [reader_run(chapter4, variant, seed) for seed in range(seeds)]
+        found[variant] = {name: spread([run[name] for run in runs]) for name in runs[0]}
+        print(variant, {name: each["mean"] for name, each in found[variant].items()}, flush=True)
     return found
+
+
+def reader_run(chapter4, variant: str, seed: int) -> dict[str, float]:
+    """Returns the scores of one reader, and shares of twins, negations, shuffled sentences."""
+    import keras
+
+    make_model = chapter4.make_model
+    if variant == "linear":  # `main` with the other model, and larger steps for it
+        chapter4.make_model = lambda words, *_, **__: chapter4.make_linear(words)
+    rate = {"learning_rate": 0.05} if variant == "linear" else {}
+    try:
+        name = "bag" if variant == "linear" else variant
+        result = silently(chapter4.main, variant=name, seed=seed, progress="none", **rate)
+    finally:
+        chapter4.make_model = make_model
+        plt.close("all")
+    scores = {part: result.scores[part]["accuracy"] for part in ("validation", "test")}
+    if variant not in ("gru", "bidirectional"):
+        return scores
+    model, splits = result.model, result.splits
+    scores |= {f"twins {k}": v for k, v in chapter4.told_apart(model, splits).items()}
+    for negation in ("not", "never", "hardly", "too"):
+        for name, words in (("praise", chapter4.PRAISE), ("blame", chapter4.BLAME)):
+            scores[f"{negation} turns {name}"] = chapter4.turned(model, splits, words, negation)
+    x, y = splits.test
+    right = (chapter4.probabilities(model, chapter4.shuffled(x)) > 0.5) == y
+    keras.backend.clear_session()
+    return scores | {"shuffled": float(right.mean())}
 
 
 def tf_idf() -> dict:
@@ -69,38 +130,57 @@ def tf_idf() -> dict:
     return {"validation": validation, "test": test, "six splits": spread}
 
 
-def first_sign(seeds: int = 5) -> dict:
-    """Chapter 5: the accuracy after eight epochs on the first number's sign, over the seeds."""
-    from kerasbook.chapter5 import learn_first_sign
+def first_sign() -> dict:
+    """Chapter 5: the accuracy after ten epochs on the first number's sign, over five seeds."""
+    from kerasbook.chapter5 import accuracies
 
+    found = {name: accuracies(name) for name in ("simple RNN", "GRU", "LSTM", "Conv1D")}
+    found |= {f"forget bias {bias}": accuracies("LSTM", bias) for bias in (0, 1, 3)}
+    return {name: spread(runs[:, -1].tolist()) for name, runs in found.items()}
+
+
+def networks_on_recordings(seeds: int = 5) -> dict:
+    """Chapter 5: the accuracy of four kinds of network on the recordings."""
+    from kerasbook import chapter5
+    from kerasbook.data import load_japanese_vowels
+    from kerasbook.training import predict
+
+    import keras
     from keras import layers
 
-    kinds = {"simple RNN": (layers.SimpleRNN, None)}
-    kinds |= {f"forget bias {bias}": (layers.LSTM, bias) for bias in (0, 1, 3)}
-    found = {}
-    for name, (layer, bias) in kinds.items():
-        histories = [learn_first_sign(layer, bias, seed=seed).history for seed in range(seeds)]
-        last = [history["accuracy"][-1] for history in histories]
-        found[name] = {"mean": float(np.mean(last)), "lowest": min(last), "highest": max(last)}
+    splits, found = load_japanese_vowels(), {}
+    cells = {"LSTM": layers.LSTM, "GRU": layers.GRU, "simple RNN": layers.SimpleRNN}
+    for name in (*cells, "Conv1D"):
+        runs: dict = {"validation": [], "test": []}
+        for seed in range(seeds):
+            keras.utils.set_random_seed(seed)
+            make = chapter5.make_convolutional
+            model = make() if name == "Conv1D" else chapter5.make_model(cell=cells[name])
+            chapter5.train(model, splits, seed=seed, progress="none")
+            for part, values in runs.items():
+                x, y = getattr(splits, part)
+                values.append(float(np.mean(predict(model, x).argmax(axis=-1) == y)))
+        found[name] = {part: spread(values) for part, values in runs.items()}
+        found[name]["weights"] = model.count_params()
     return found
 
 
-def reach_of_the_simple_rnn(units: int = 64, steps: int = 100) -> dict:
-    """Chapter 5: the size of a fresh simple RNN's gradient 49 steps back, by numbers per step."""
-    from kerasbook.chapter5 import gradient_path, simple_rnn_step, zero_state
+def ladder_of_forecasts(seeds: int = 5) -> dict:
+    """Forecasting: the error of each network, one hour ahead and over the next 24 hours."""
+    from kerasbook import chapter5_forecasting
 
-    import keras
-    import tensorflow as tf
-
-    found = {}
-    for inputs in (1, 12):
-        keras.utils.set_random_seed(0)
-        x = tf.random.stateless_normal((16, steps, inputs), seed=(1, 1))
-        layer = keras.layers.SimpleRNN(units)
-        layer.build(x.shape)
-        weights, (h, _) = layer.get_weights(), zero_state(x, units)
-        path = gradient_path(lambda x, s, w=weights: (simple_rnn_step(x, *s, w),), x, (h,))
-        found[f"{inputs} per step"] = float(path[49])
+    found: dict = {}
+    for horizon in (1, 24):
+        for network in ("dense", "conv", "gru", "lstm"):
+            runs = []
+            for seed in range(seeds):
+                options = {"horizon": horizon, "network": network, "seed": seed}
+                runs.append(silently(chapter5_forecasting.main, **options, progress="none").scores)
+                plt.close("all")
+            entry = found.setdefault(f"{horizon}h", {})
+            for part in ("validation", "test"):
+                entry.setdefault(network, {})[part] = spread([run[part]["mae"] for run in runs])
+            print(horizon, network, entry[network]["test"], flush=True)
     return found
 
 
@@ -174,8 +254,9 @@ def lengths_of_words() -> dict:
 
 
 CHAPTERS = {
-    "chapter4": {"members": members, "tf-idf": tf_idf},
-    "chapter5": {"first sign": first_sign, "reach": reach_of_the_simple_rnn},
+    "chapter4": {"order": order, "readers": ladder_of_readers, "tf-idf": tf_idf},
+    "chapter5": {"first sign": first_sign, "networks": networks_on_recordings},
+    "chapter5_forecasting": {"ladder": ladder_of_forecasts},
     "chapter6": {"small writers": small_writers},
     "chapter6_encoder_decoder": {"lengths": lengths_of_words, "shortly": short_training},
 }

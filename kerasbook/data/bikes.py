@@ -25,19 +25,19 @@ SEED = 0
 
 
 def load_bike_rentals(horizon: int = 1, history: int = 48, standardise: bool = True) -> Splits:
-    """Returns windows: x (n, history, 39) float32, y (n, 1) float32, rentals in the target hour.
+    """Returns windows: x (n, history, 39) float32, y (n, horizon) float32, rentals by the hour.
 
-    A forecast is made at the end of an hour t, for the hour t + horizon (1 … 24). The window ends
-    with hour t. A step holds what is known then of its own hour: rentals, whether they are known
-    (1 or 0), the weather measured; and of the hour `horizon` later what the calendar says of it:
-    working day, day of the week, hour, each as columns of 0 and 1 (FEATURES). Neither the rentals
-    nor the weather of the target hour, nor anything after t, is in x.
+    A forecast is made at the end of an hour t, for the hours t + 1 … t + horizon (1 … 24), the
+    targets. The window ends with hour t. A step holds what is known then of its own hour: rentals,
+    whether they are known (1 or 0), the weather measured; and of the hour `horizon` later what the
+    calendar says of it: working day, day of the week, hour, each as columns of 0 and 1 (FEATURES).
+    Neither the rentals nor the weather of a target hour, nor anything after t, is in x.
 
     Missing hours: 115 of the 8,760 are not in the file. In them rentals and weather repeat those
     of the same hour of the day before, with 0 in the column "known"; that uses the past only. They
-    are never a target: such windows are left out.
+    are never a target: windows that would have one among theirs are left out.
     The split is by time: train to 19 September, validation to 19 October, test to 31 December.
-    All hours of a window, target included, lie in one part. Train and validation are shuffled
+    All hours of a window, targets included, lie in one part. Train and validation are shuffled
     with a fixed seed; test is in order of time (`target_times` dates it).
     standardise: rentals, temperature, humidity and wind speed become (value - mean) / std,
     measured on the training part's windows. The columns of 0 and 1 stay, with mean 0 and std 1.
@@ -63,11 +63,11 @@ def load_bike_rentals(horizon: int = 1, history: int = 48, standardise: bool = T
     parts = {}
     for name, last in lasts.items():
         inputs = steps[last[:, np.newaxis] + np.arange(1 - history, 1)]  # (n, history, features)
-        parts[name] = Part(inputs, rentals[last + horizon, np.newaxis].astype(np.float32))
+        parts[name] = Part(inputs, rentals[targets_of(last, horizon)].astype(np.float32))
     return Splits(
         **parts,
         name=f"bikeshare_{horizon}h",
-        title=f"Bike rentals, {horizon} h ahead",
+        title=f"Bike rentals, the next {horizon} h" if horizon > 1 else "Bike rentals, 1 h ahead",
         target="rentals in the hour (bikes)",
         source="embedded",
         features=FEATURES,
@@ -89,12 +89,17 @@ def check(horizon: int, history: int) -> None:
 
 
 def last_hours(part: str, horizon: int, history: int, known: np.ndarray) -> np.ndarray:
-    """Returns the last input hour of each of a part's windows; its target is `horizon` later."""
+    """Returns the last input hour of each of a part's windows whose targets are all known."""
     names = list(ENDS)
     begin = ENDS[names[names.index(part) - 1]] if part != "train" else 0
     last = np.arange(begin + history - 1, ENDS[part] - horizon)
-    last = last[known[last + horizon]]
+    last = last[known[targets_of(last, horizon)].all(axis=1)]
     return last if part == "test" else np.random.default_rng(SEED).permutation(last)
+
+
+def targets_of(last: np.ndarray, horizon: int) -> np.ndarray:
+    """Returns (n, horizon): the hours after each of the hours `last`."""
+    return last[:, np.newaxis] + np.arange(1, horizon + 1)
 
 
 def used_hours(last: np.ndarray, history: int) -> np.ndarray:
@@ -103,10 +108,10 @@ def used_hours(last: np.ndarray, history: int) -> np.ndarray:
 
 
 def target_times(part: str = "test", horizon: int = 1, history: int = 48) -> np.ndarray:
-    """Returns the date and hour of each target of a part, in the order of its y: datetime64[h]."""
+    """Returns the date and hour of each target of a part, in the shape of its y: datetime64[h]."""
     check(horizon, history)
     _, known = read_bike_rentals()
-    hours = last_hours(part, horizon, history, known) + horizon
+    hours = targets_of(last_hours(part, horizon, history, known), horizon)
     return FIRST_HOUR + hours.astype("timedelta64[h]")
 
 

@@ -7,9 +7,13 @@ from kerasbook.ledger import by_hand
 from kerasbook.ledger.core import (
     as_pairs,
     claim,
+    model_pairs,
     mutant,
+    precision,
     values_and_gradients,
 )
+from kerasbook.ledger.models import dense
+from kerasbook.pages import articles
 from kerasbook.testing.compare import as_function, outputs_and_gradients
 
 import numpy as np
@@ -71,10 +75,10 @@ def _(draw):
     x, h = draw(3, inputs), draw(3, units)
     layer = layers.GRU(units, reset_after=False, dtype=draw.dtype)
     layer.build((3, 1, inputs))
-    layer.set_weights(chapter4.article_to_keras(weights))
+    layer.set_weights(articles.article_to_keras(weights))
     theirs = layer(x[:, np.newaxis], initial_state=tf.constant(h))
-    pairs = {"values": (chapter4.article_gru_step(x, h, weights), theirs)}
-    back = chapter4.keras_to_article(chapter4.article_to_keras(weights))
+    pairs = {"values": (articles.article_gru_step(x, h, weights), theirs)}
+    back = articles.keras_to_article(articles.article_to_keras(weights))
     return pairs | as_pairs("values there and back", back, weights)
 
 
@@ -138,6 +142,69 @@ def _(draw):
     return {"values": (chapter4.gru_step(x, h, weights, z_keeps=False), theirs)}
 
 
+# --- whole models -----------------------------------------------------------------------------
+
+
+def reads(x, weights, vectors, reverse=False):
+    """Returns the last state (n, units) of a GRU that reads words (n, time)."""
+    start = tf.zeros((len(x), weights[1].shape[0]), vectors.dtype)
+    return chapter4.scan(
+        lambda x, h: chapter4.gru_step(x, h, weights), vectors, start, tf.constant(x > 0), reverse
+    )[1]
+
+
+def mean_of_words(x, vectors):
+    """Returns, sentence by sentence, the mean of the vectors of its words."""
+    ends = (x > 0).sum(axis=1)
+    return tf.stack([tf.reduce_mean(v[:n], axis=0) for v, n in zip(vectors, ends, strict=True)])
+
+
+def gru_reader(x, weights):
+    """Returns the logits of chapter 4's `gru`."""
+    return dense(reads(x, weights[1:4], tf.gather(weights[0], x)), weights[4:])
+
+
+def bag_reader(x, weights):
+    """Returns the logits of chapter 4's `bag`."""
+    return dense(mean_of_words(x, tf.gather(weights[0], x)), weights[1:])
+
+
+def two_way_reader(x, weights):
+    """Returns the logits of chapter 4's `bidirectional`."""
+    vectors = tf.gather(weights[0], x)
+    onward, back = reads(x, weights[1:4], vectors), reads(x, weights[4:7], vectors, reverse=True)
+    return dense(tf.concat([onward, back], axis=-1), weights[7:])
+
+
+def linear_reader(x, weights):
+    """Returns the logits of chapter 4's logistic regression."""
+    return mean_of_words(x, tf.gather(weights[0], x)) @ weights[1] + weights[2]
+
+
+def _sentences(draw, words):
+    x = draw.random.integers(1, words, (3, 6))
+    return np.where(draw.mask(3, 6), x, 0).astype("int32")
+
+
+def _reader_claim(variant, function, make):
+    @claim(4, f"whole model: `{variant}`")
+    def pairs(draw):
+        with precision(draw.dtype):
+            model = make()
+        by_hand = globals()[function]
+        return model_pairs(draw, model, by_hand, _sentences(draw, 11))
+
+
+def _make(variant):
+    return lambda: chapter4.make_model(11, variant, width=4, units=3)
+
+
+_reader_claim("gru", "gru_reader", _make("gru"))
+_reader_claim("bag", "bag_reader", _make("bag"))
+_reader_claim("bidirectional", "two_way_reader", _make("bidirectional"))
+_reader_claim("linear", "linear_reader", lambda: chapter4.make_linear(11))
+
+
 # --- mistakes to be seen --------------------------------------------------------------------
 
 mutant(4, chapter4.simple_rnn_step, " + bias", "", "bias forgotten")
@@ -196,11 +263,11 @@ mutant(
 mutant(
     4, chapter4.scan, "if reverse else", "if not reverse else", "wrong direction", by="backwards"
 )
-mutant(4, chapter4.article_gru_step, "r * h", "h", "reset forgotten", by="article")
+mutant(4, articles.article_gru_step, "r * h", "h", "reset forgotten", by="article")
 mutant(4, chapter4.flip_update_gate, "-1, 1", "1, 1", "meaning of z not turned", by="article")
 mutant(
     4,
-    chapter4.article_to_keras,
+    articles.article_to_keras,
     "rows[units:], rows[:units]",
     "rows[:-units], rows[-units:]",
     "rows of state and input mixed up",
@@ -273,3 +340,6 @@ mutant(
 mutant(
     4, by_hand.simple_rnn_step, "recurrent_kernel.T @ h", "recurrent_kernel @ h", "not transposed"
 )
+mutant(4, chapter4.make_model, "mask_zero=True", "mask_zero=False", "no mask", by="`gru`")
+mutant(4, chapter4.make_linear, "mask_zero=True", "mask_zero=False", "no mask", by="`linear`")
+mutant(4, mean_of_words, "v[:n]", "v", "padding counts in the mean", by="`bag`")

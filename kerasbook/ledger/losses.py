@@ -4,7 +4,7 @@ The functions return the mean loss, a scalar, and its gradient for the predictio
 y and prediction p or z are (n, k). Chapter 2 explains the cross-entropies.
 """
 
-from kerasbook import chapter2, chapter4, chapter6_encoder_decoder
+from kerasbook import chapter2, chapter6_encoder_decoder
 from kerasbook.ledger.core import as_pairs, claim, mutant, slopes
 
 import keras
@@ -78,13 +78,6 @@ def squared_hinge(y, p):
 def poisson(y, p):
     """Returns p − y log p, for counts y; Keras adds a little to p, against the logarithm of 0."""
     return np.mean(p - y * np.log(p + 1e-7)), (1 - y / (p + 1e-7)) / p.size
-
-
-def each_cross_entropy(y, z):
-    """Returns chapter 4's loss: one truth for all columns of logits."""
-    y = np.tile(y[:, :1], z.shape[1])
-    losses = chapter2.cross_entropy_from_logits(y, z)
-    return np.mean(losses), (chapter2.sigmoid(z) - y) / z.size
 
 
 # --- claims -------------------------------------------------------------------------------
@@ -263,12 +256,6 @@ def _poisson(**options):
 
 
 _loss_claim("Poisson", lambda y, p: poisson(y, p), _poisson, _counts)
-_loss_claim(
-    "each member's cross-entropy (chapter 4)",
-    lambda y, z: each_cross_entropy(y, z),
-    lambda **options: lambda y, z: chapter4.EachCrossEntropy(**options)(y[:, 0], z),
-    _logits,
-)
 
 
 @claim(2, "loss: smoothed cross-entropy (chapter 6)", sources="NK")
@@ -280,14 +267,14 @@ def _(draw):
     return {"values": (value, loss_fn(*rows))}
 
 
-@claim(2, "mean absolute error of chapter 5, double softmax of chapter 2", sources="NK")
+@claim(2, "mean absolute error of the forecasts, double softmax of chapter 2", sources="NK")
 def _(draw):
-    from kerasbook.chapter5 import mean_absolute_error as of_chapter5
+    from kerasbook.chapter5_forecasting import mean_absolute_error as of_forecasts
 
     y, p = _numbers(draw)
     classes, z = _logits(draw)
     twice = cross_entropy_from_logits(classes, chapter2.softmax(z))[0]
-    found = of_chapter5(y, p), twice
+    found = of_forecasts(y, p), twice
     expected = (
         keras.losses.MeanAbsoluteError(dtype=draw.dtype)(y, p),
         chapter2.double_softmax_loss(classes.argmax(axis=1), tf.constant(z)),
@@ -337,7 +324,6 @@ mutant(2, kl_divergence, "np.log(y / p)", "-np.log(p)", "cross-entropy in its pl
 mutant(2, hinge, "1 - y * p", "0 - y * p", "margin forgotten", by="loss")
 mutant(2, squared_hinge, "short**2", "short", "square forgotten", by="loss")
 mutant(2, poisson, "p - y", "p + y", "sign of the logarithm", by="loss")
-mutant(2, each_cross_entropy, "y[:, :1]", "y[:1, :1]", "one label for all examples", by="loss")
 mutant(
     2,
     chapter2.double_softmax_loss,

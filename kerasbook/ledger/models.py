@@ -4,17 +4,12 @@ The functions take the inputs and the list of weights in Keras' order, and call 
 parts, or plain TensorFlow where a chapter's part is a layer.
 """
 
-import itertools
-from types import SimpleNamespace
-
 from kerasbook import (
     chapter1,
     chapter2,
     chapter2_deep_network,
     chapter2_training,
     chapter3,
-    chapter4,
-    chapter5,
     chapter6,
     chapter6_encoder_decoder,
 )
@@ -100,131 +95,6 @@ _convolutional_claim(
 _convolutional_claim(
     "the article's, for grey pictures", lambda: chapter3.make_grey_cnn(), (1, 28, 28, 1), "valid"
 )
-
-
-def reads(x, weights, vectors, reverse=False):
-    """Returns the states (n, time, units) and the last one of a GRU that reads words (n, time)."""
-    start = tf.zeros((len(x), weights[1].shape[0]), vectors.dtype)
-    return chapter4.scan(
-        lambda x, h: chapter4.gru_step(x, h, weights), vectors, start, tf.constant(x > 0), reverse
-    )
-
-
-def mean_and_max(x, states):
-    """Returns mean and maximum of the states at the words of each sentence."""
-    return tf.stack(
-        [
-            tf.concat([tf.reduce_mean(s[:n], axis=0), tf.reduce_max(s[:n], axis=0)], axis=0)
-            for s, n in zip(states, (x > 0).sum(axis=1), strict=True)
-        ]
-    )
-
-
-def gru_reader(x, weights):
-    """Returns chapter 4's `gru`."""
-    vectors = tf.gather(weights[0], x)
-    return dense(reads(x, weights[1:4], vectors)[1], weights[4:])
-
-
-def word_sum(x, table):
-    """Returns the weights of a sentence's words, summed, over the root of their number plus one."""
-    sums = [tf.reduce_sum(tf.gather(table, row[row > 0])) for row in x]
-    return 24 * tf.stack([s / (1 + (row > 0).sum()) ** 0.5 for s, row in zip(sums, x, strict=True)])
-
-
-def pairs_of(x):
-    """Returns the numbers of neighbouring words' weights; 0 behind the last."""
-    mixed = [
-        [1 + (7919 * a + 104729 * b) % 49_999 if b else 0 for a, b in itertools.pairwise(row)]
-        for row in x.astype(int).tolist()
-    ]
-    return np.array(mixed)
-
-
-def linear_reader(x, weights):
-    """Returns chapter 4's `linear`: (n, 1)."""
-    words, neighbours = sorted(weights, key=len)
-    return (word_sum(x, words) + word_sum(pairs_of(x), neighbours))[:, tf.newaxis]
-
-
-def bag_reader(x, weights):
-    """Returns chapter 4's `bag`."""
-    return dense(mean_and_max(x, tf.gather(weights[0], x)), weights[1:])
-
-
-def two_way_reader(x, weights):
-    """Returns chapter 4's `bidirectional`."""
-    vectors = tf.gather(weights[0], x)
-    onward, _ = reads(x, weights[1:4], vectors)
-    back, _ = reads(x, weights[4:7], vectors, reverse=True)
-    return dense(mean_and_max(x, tf.concat([onward, back], axis=-1)), weights[7:])
-
-
-def _sentences(draw, words):
-    x = draw.random.integers(1, words, (3, 6))
-    return np.where(draw.mask(3, 6), x, 0).astype("int32")
-
-
-def _reader_claim(variant, function):
-    @claim(4, f"whole model: `{variant}`")
-    def pairs(draw):
-        with precision(draw.dtype):
-            model = chapter4.make_model(11, variant, width=4, units=3)
-        by_hand = globals()[function]
-        return model_pairs(draw, model, by_hand, _sentences(draw, 11))
-
-
-_reader_claim("linear", "linear_reader")
-_reader_claim("bag", "bag_reader")
-_reader_claim("gru", "gru_reader")
-_reader_claim("bidirectional", "two_way_reader")
-
-
-def speaker(x, weights):
-    """Returns chapter 5's: the last states of an LSTM in both directions, and a dense layer."""
-    mask = tf.reduce_any(x != 0, axis=-1)
-    _, (onward, _) = chapter5.lstm(x, weights[:3], mask=mask)
-    _, (back, _) = chapter5.lstm(x, weights[3:6], mask=mask, reverse=True)
-    return tf.concat([onward, back], axis=-1) @ weights[6] + weights[7]
-
-
-def bikes(x, weights, std, mean):
-    """Returns chapter 5's: the last state and the last step, two dense layers, and the scale of
-    bikes.
-    """
-    _, (last, _) = chapter5.lstm(x, weights[:3])
-    return dense(tf.concat([last, x[:, -1]], axis=-1), weights[3:]) * std + mean
-
-
-def stacked(x, weights):
-    """Returns the article's: an LSTM on an LSTM, and a dense layer on the last step."""
-    states, _ = chapter5.lstm(x, weights[:3])
-    _, (last, _) = chapter5.lstm(states, weights[3:6])
-    return last @ weights[6] + weights[7]
-
-
-@claim(5, "whole model: who speaks? Recordings of several lengths")
-def _(draw):
-    with precision(draw.dtype):
-        model = chapter5.make_speaker_model(units=4)
-    x = np.where(draw.mask(3, 5)[..., np.newaxis], draw(3, 5, 12), 0)
-    return model_pairs(draw, model, speaker, tf.constant(x))
-
-
-@claim(5, "whole model: how many bikes?")
-def _(draw):
-    x = draw(3, 5, draw.size())
-    train = SimpleNamespace(x=x, y=np.array([[2.0], [6.0]]))
-    with precision(draw.dtype):
-        model = chapter5.make_bike_model(train, units=4)
-    return model_pairs(draw, model, lambda x, w: bikes(x, w, 2, 4), x, of_x=True)
-
-
-@claim(5, "whole model: the article's two LSTMs")
-def _(draw):
-    with precision(draw.dtype):
-        model = chapter5.make_article_lstm()
-    return model_pairs(draw, model, stacked, draw(2, 4, 100), of_x=True)
 
 
 def look(x, memory, weights, heads, mask):
@@ -360,40 +230,6 @@ mutant(
     "(x @ kernel + bias)",
     "no bend between the layers",
     by="whole model",
-)
-mutant(4, chapter4.make_logit, "mask_zero=True", "mask_zero=False", "no mask", by="`gru`")
-mutant(
-    4,
-    chapter4.WordWeights,
-    "tf.sqrt(1 + ",
-    "(1 + ",
-    "divided by the number of words",
-    by="`linear`",
-)
-mutant(
-    4,
-    chapter4.MeanAndMax,
-    "tf.maximum(words, 1)",
-    "x.shape[1]",
-    "padding counts in the mean",
-    by="`bag`",
-)
-mutant(5, chapter5.make_speaker_model, "if masked", "if not masked", "no mask", by="who speaks")
-mutant(
-    5,
-    chapter5.make_bike_model,
-    "(history - 1, 0)",
-    "(0, history - 1)",
-    "the first step, not the last",
-    by="bikes",
-)
-mutant(
-    5,
-    chapter5.make_article_lstm,
-    "layers.LSTM(128),",
-    "layers.LSTM(128, go_backwards=True),",
-    "read backwards",
-    by="two LSTMs",
 )
 mutant(
     6,

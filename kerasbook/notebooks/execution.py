@@ -35,9 +35,8 @@ def execute(notebook: Any, quick: About | None = None) -> Any:
         client.execute()
     except nbclient.exceptions.CellExecutionError as error:
         last = str(error).strip().splitlines()[-1]
-        raise NotebookError(
-            f"a cell of {notebook.metadata.kerasbook.source} fails: {last}"
-        ) from error
+        source = notebook.metadata["kerasbook"]["source"]
+        raise NotebookError(f"a cell of {source} fails: {last}") from error
     if quick:
         notebook.cells.pop(0)
     clean(notebook)

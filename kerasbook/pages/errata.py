@@ -28,9 +28,14 @@ from kerasbook.chapter3 import (
     dense_parameters,
     flatten_wrongly,
 )
-from kerasbook.chapter4 import article_gru_step, article_to_keras, make_article_model
-from kerasbook.chapter5 import call_with_zero_states, make_article_lstm
 from kerasbook.chapter6 import Attention, Stack, causal_mask
+from kerasbook.pages.articles import (
+    article_gru_step,
+    article_to_keras,
+    call_with_zero_states,
+    make_article_lstm,
+    make_article_model,
+)
 from kerasbook.testing import probes
 
 import keras

@@ -16,9 +16,8 @@ PyTorch is not needed here. The weights come as NumPy arrays by name:
 from kerasbook.chapter1 import make_model as make_linear
 from kerasbook.chapter2_deep_network import make_model as make_deep
 from kerasbook.chapter3 import make_colour_cnn
-from kerasbook.chapter4 import make_article_model
-from kerasbook.chapter5 import make_article_lstm
 from kerasbook.chapter6_encoder_decoder import make_pronouncer
+from kerasbook.pages.articles import make_article_lstm, make_article_model
 
 import keras
 import numpy as np
@@ -191,7 +190,7 @@ def gru(state, name, inputs, units, layer=0):
 
 
 def port_weights_gru(model, arrays, names=("embedding", "gru", "fc1", "fc2")):
-    """Carries an embedding, a GRU and two dense layers into `chapter4.make_article_model(False)`.
+    """Carries an embedding, a GRU and two dense layers into `articles.make_article_model(False)`.
 
     names: of the four modules.
     """
@@ -255,7 +254,7 @@ def lstm(state, name, inputs, units, layer=0):
 
 
 def port_weights_lstm(model, arrays, names=("lstm", "fc")):
-    """Carries the first article's LSTM of several layers into `chapter5.make_article_lstm()`.
+    """Carries the first article's LSTM of several layers into `articles.make_article_lstm()`.
 
     names: of the `nn.LSTM` and of the `nn.Linear` after it.
     """
@@ -433,8 +432,8 @@ if __name__ == "__main__":
 # | linear regression | `port_weights_dense(…, names=("linear",))` | chapter 1's `make_model` |
 # | deep network 784-128-64-10 | `port_weights_dense` | chapter 2's `make_model` |
 # | CNN for colour pictures | `port_weights_cnn` | chapter 3's `make_colour_cnn` |
-# | GRU classifier | `port_weights_gru` | chapter 4's `make_article_model(False)` |
-# | two LSTM layers | `port_weights_lstm` | chapter 5's `make_article_lstm` |
+# | GRU classifier | `port_weights_gru` | the article's `make_article_model(False)` |
+# | two LSTM layers | `port_weights_lstm` | the article's `make_article_lstm` |
 # | Transformer | `port_weights_transformer` | chapter 6's `make_pronouncer`, `pre_norm=False` |
 
 

@@ -22,11 +22,16 @@ from kerasbook.plotting.diagrams import (
     plot_unrolled,
 )
 from kerasbook.plotting.files import save
-from kerasbook.plotting.history import plot_history, plot_lines
+from kerasbook.plotting.history import plot_bands, plot_history, plot_lines
 from kerasbook.plotting.images import plot_feature_maps, plot_images, plot_weights
 from kerasbook.plotting.lines import plot_first_lines, plot_fit
 from kerasbook.plotting.predictions import plot_calibration, plot_confusion, plot_predictions
-from kerasbook.plotting.sequences import plot_gates, plot_gradient_norms, plot_state_changes
+from kerasbook.plotting.sequences import (
+    plot_gates,
+    plot_gradient_norms,
+    plot_state_changes,
+    plot_words,
+)
 from kerasbook.plotting.series import plot_ladder, plot_series
 from kerasbook.plotting.surface import plot_loss_surface
 
@@ -34,6 +39,7 @@ __all__ = [
     "plot_attention",
     "plot_attention_steps",
     "plot_backpropagation",
+    "plot_bands",
     "plot_calibration",
     "plot_confusion",
     "plot_encoder_decoder",
@@ -59,5 +65,6 @@ __all__ = [
     "plot_towers",
     "plot_unrolled",
     "plot_weights",
+    "plot_words",
     "save",
 ]

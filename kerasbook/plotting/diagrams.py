@@ -23,7 +23,7 @@ ON_TINT = "#000001"  # black under every style: boxes are pale under a dark one 
 
 
 def _canvas(height: float, ax: Axes | None, width: float = PAGE_WIDTH) -> Axes:
-    """Return Axes of width by height inches, in inches, without anything on it."""
+    """Returns Axes of width by height inches, in inches, without anything on it."""
     ax = page.one_axes(ax, width, height)
     ax.set(xlim=(0, width), ylim=(0, height), aspect="equal")
     ax.set_axis_off()
@@ -31,7 +31,7 @@ def _canvas(height: float, ax: Axes | None, width: float = PAGE_WIDTH) -> Axes:
 
 
 def _tint(colour: str, share: float = 0.18) -> tuple:
-    """Return a paler colour: white with a share of this one."""
+    """Returns a paler colour: white with a share of this one."""
     return tuple(1 - share * (1 - part) for part in to_rgb(colour))
 
 
@@ -41,7 +41,7 @@ def _text(ax: Axes, x: float, y: float, words: str, colour: str = "black", **opt
 
 
 def _box(ax, x, y, words, colour=BLUE, width=0.8, height=0.4, **options) -> None:
-    """Draw a box around x, y; options are of its text."""
+    """Draws a box around x, y; options are of its text."""
     shape = FancyBboxPatch(
         (x - width / 2, y - height / 2),
         width,
@@ -57,7 +57,7 @@ def _box(ax, x, y, words, colour=BLUE, width=0.8, height=0.4, **options) -> None
 
 
 def _circle(ax, x, y, sign, colour=GREY, size=0.28) -> None:
-    """Draw an operation: a sign in a circle."""
+    """Draws an operation: a sign in a circle."""
     shape = Ellipse(
         (x, y), size, size, facecolor=_tint(colour), edgecolor=colour, linewidth=1.3, zorder=3
     )
@@ -66,7 +66,7 @@ def _circle(ax, x, y, sign, colour=GREY, size=0.28) -> None:
 
 
 def _arrow(ax, *points, colour="black", head=True, style="-", over=None) -> None:
-    """Draw a line through points (x, y), its head at the last; at height `over` it is a bridge."""
+    """Draws a line through points (x, y), its head at the last; at height `over` it is a bridge."""
     colour = page.ink(ax) if colour == "black" else colour
     if over is not None:
         x, ground = points[0][0], ax.figure.get_facecolor()
@@ -129,34 +129,63 @@ def plot_unrolled(backward: bool = False, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def plot_gru_cell(ax: Axes | None = None) -> Axes:
-    """Returns the Axes: one step of a gated recurrent unit, from the old state to the new."""
+def plot_gru_cell(gates: int = 2, ax: Axes | None = None) -> Axes:
+    """Returns the Axes: one step of a gated recurrent unit, from the old state to the new.
+
+    gates: 2 is the whole; 1 leaves the reset gate out, 0 the update gate too.
+    """
     ax = _canvas(3.0, ax)
     top, row, bridge = 2.65, 1.1, 1.85
     _text(ax, 0.25, top, "$h_{t-1}$")
-    _arrow(ax, (0.48, top), (3.7, top))
-    _box(ax, 4.75, top, r"mix:  $(1-z)\odot h_{t-1} + z\odot\tilde{h}$", ORANGE, 2.1, 0.42)
-    _arrow(ax, (5.8, top), (6.2, top))
     _text(ax, 6.38, top, "$h_t$")
+    _box(ax, 5.25, row, "candidate\ntanh", width=0.96, height=0.5)
+    _from_word(ax, 5.25, row)
+    if gates == 0:
+        _arrow(ax, (0.48, top), (0.6, top), (0.6, row), (4.77, row))
+        _text(ax, 2.7, row + 0.16, "$h_{t-1}U_h$")
+        _arrow(ax, (5.25, row + 0.25), (5.25, top), (6.2, top))
+        _text(ax, 5.4, bridge + 0.15, r"$\tilde{h}$")
+        return ax
+    _draw_update_gate(ax, top, row, bridge)
+    if gates == 1:
+        _arrow(ax, (3.6, top), (3.6, row), (4.77, row), over=bridge)
+        _text(ax, 4.15, row + 0.16, "$h_{t-1}U_h$")
+    else:
+        _draw_reset_gate(ax, top, row, bridge)
+    return ax
+
+
+def _from_word(ax: Axes, x: float, row: float) -> None:
+    """Draws the word's arrow into the box at x."""
+    _arrow(ax, (x, 0.42), (x, row - 0.25))
+    _text(ax, x, 0.27, "$x_t$")
+
+
+def _draw_update_gate(ax: Axes, top: float, row: float, bridge: float) -> None:
+    """Draws the update gate, and the mixture of the old state and the candidate."""
+    _arrow(ax, (0.48, top), (3.7, top))
+    _box(ax, 4.75, top, r"mix:  $z\odot h_{t-1} + (1-z)\odot\tilde{h}$", ORANGE, 2.1, 0.42)
+    _arrow(ax, (5.8, top), (6.2, top))
     _arrow(ax, (1.3, row + 0.25), (1.3, bridge), (4.4, bridge), (4.4, top - 0.21))
     _text(ax, 1.45, bridge + 0.15, "$z$")
     _arrow(ax, (0.6, top), (0.6, row), (0.82, row))
+    _box(ax, 1.3, row, "update gate\nsigmoid", width=0.96, height=0.5)
+    _from_word(ax, 1.3, row)
+    _arrow(ax, (5.25, row + 0.25), (5.25, top - 0.21))
+    _text(ax, 5.4, bridge + 0.15, r"$\tilde{h}$")
+
+
+def _draw_reset_gate(ax: Axes, top: float, row: float, bridge: float) -> None:
+    """Draws the reset gate on the way from the old state to the candidate."""
     _arrow(ax, (1.98, top), (1.98, row), (2.22, row), over=bridge)
     _arrow(ax, (3.6, top), (3.6, row + 0.14), over=bridge)
-    _box(ax, 1.3, row, "update gate\nsigmoid", width=0.96, height=0.5)
+    _text(ax, 3.95, 0.5 * (row + bridge), "$h_{t-1}U_h$")
     _box(ax, 2.7, row, "reset gate\nsigmoid", width=0.96, height=0.5)
+    _from_word(ax, 2.7, row)
     _arrow(ax, (3.18, row), (3.46, row))
     _text(ax, 3.3, row + 0.16, "$r$")
     _circle(ax, 3.6, row, "×")
     _arrow(ax, (3.74, row), (4.77, row))
-    _text(ax, 4.25, row + 0.16, r"$r\odot h_{t-1}$")
-    _box(ax, 5.25, row, "candidate\ntanh", width=0.96, height=0.5)
-    _arrow(ax, (5.25, row + 0.25), (5.25, top - 0.21))
-    _text(ax, 5.4, bridge + 0.15, r"$\tilde{h}$")
-    for x in (1.3, 2.7, 5.25):
-        _arrow(ax, (x, 0.42), (x, row - 0.25))
-        _text(ax, x, 0.27, "$x_t$")
-    return ax
 
 
 def plot_lstm_cell(ax: Axes | None = None) -> Axes:
@@ -200,7 +229,7 @@ def plot_lstm_cell(ax: Axes | None = None) -> Axes:
 
 
 def _matrix(ax, left, middle, values, cell=0.2, colour=BLUE, crossed=None) -> float:
-    """Draw a matrix (rows, columns), its values from 0 to 1 as tints; return its right edge."""
+    """Draws a matrix (rows, columns), its values from 0 to 1 as tints; return its right edge."""
     rows, columns = values.shape
     upper = middle + cell * rows / 2
     for (i, j), value in np.ndenumerate(values):
@@ -344,7 +373,7 @@ def plot_encoder_decoder(blocks: int = 2, ax: Axes | None = None) -> Axes:
 
 
 def _numbers(values: ArrayLike) -> str:
-    """Return a matrix of few numbers in lines of text."""
+    """Returns a matrix of few numbers in lines of text."""
     rows = np.atleast_2d(np.asarray(values, float))
     rows = rows.round(2) + 0.0  # no −0.00
     return "\n".join(" ".join(f"{value:5.2f}".replace("-", "−") for value in row) for row in rows)

@@ -90,7 +90,7 @@ def _curves(history: Any) -> Mapping[str, Any]:
 
 
 def _panels(runs: Sequence[Mapping[str, Any]], metric: str | Sequence[str] | None) -> list[str]:
-    """Return the names of the panels: the loss first, then as the runs list them."""
+    """Returns the names of the panels: the loss first, then as the runs list them."""
     known = list(dict.fromkeys(name.removeprefix("val_") for run in runs for name in run))
     known.sort(key=lambda name: name != "loss")
     if metric is None:
@@ -105,7 +105,7 @@ def _panels(runs: Sequence[Mapping[str, Any]], metric: str | Sequence[str] | Non
 
 
 def _drawn_curves(run: Mapping[str, Any], panels: Sequence[str]) -> dict[str, np.ndarray]:
-    """Return the curves of one run that the panels show, all of one length."""
+    """Returns the curves of one run that the panels show, all of one length."""
     curves = {}
     for name, values in run.items():
         if name.removeprefix("val_") not in panels:
@@ -129,7 +129,7 @@ def _drawn_curves(run: Mapping[str, Any], panels: Sequence[str]) -> dict[str, np
 
 
 def _epochs(history: Any, curves: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Return the epochs counted from 1; Keras keeps them from 0 and lets a run begin later."""
+    """Returns the epochs counted from 1; Keras keeps them from 0 and lets a run begin later."""
     count = max((len(values) for values in curves.values()), default=0)
     numbers = getattr(history, "epoch", None)
     if (
@@ -142,14 +142,14 @@ def _epochs(history: Any, curves: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 def _higher_is_better(name: str) -> bool | None:
-    """Return whether high values of the metric are good; None when the name does not tell."""
+    """Returns whether high values of the metric are good; None when the name does not tell."""
     if LOWER_IS_BETTER.search(name.lower()):
         return False
     return True if HIGHER_IS_BETTER.search(name.lower()) else None
 
 
 def _best_epoch(name: str, values: np.ndarray | None) -> int | None:
-    """Return the index of the first best value, or None."""
+    """Returns the index of the first best value, or None."""
     higher = _higher_is_better(name)
     if values is None or higher is None or not np.any(np.isfinite(values)):
         return None
@@ -164,7 +164,7 @@ def _draw_panel(
     labels: Sequence[str],
     unit: str | None,
 ) -> None:
-    """Draw one metric of every run."""
+    """Draws one metric of every run."""
     kinds: dict[str, Line2D] = {}
     rows: list[Line2D] = []
     star = None
@@ -286,4 +286,34 @@ def plot_lines(
     if curves and places is None:
         page.count_from_1(ax)
     page.legend_below(ax, lines)
+    return ax
+
+
+def plot_bands(
+    series: Mapping[str, ArrayLike],
+    *,
+    x: ArrayLike | None = None,
+    x_label: str,
+    y_label: str,
+    ax: Axes | None = None,
+) -> Axes:
+    """Returns the Axes with one curve per entry of series (runs, n): the mean over the runs.
+
+    The tint around a curve reaches from the lowest to the highest run. `x` (n,) belongs to every
+    curve; without it values are numbered from 1.
+
+    Raises:
+        ValueError: an entry is not (runs, n), or `plot_lines` refuses it.
+    """
+    runs = {name: np.asarray(values, float) for name, values in series.items()}
+    for name, values in runs.items():
+        if values.ndim != 2:
+            raise ValueError(
+                f"series[{name!r}] has shape {values.shape}; it must be (runs, n), a row per run"
+            )
+    means = {name: values.mean(axis=0) for name, values in runs.items()}
+    ax = plot_lines(means, x=x, x_label=x_label, y_label=y_label, ax=ax)
+    for line, values in zip(ax.lines, runs.values(), strict=True):
+        low, high = values.min(axis=0), values.max(axis=0)
+        ax.fill_between(line.get_xdata(), low, high, color=line.get_color(), alpha=0.15, lw=0)
     return ax

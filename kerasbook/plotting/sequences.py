@@ -8,6 +8,7 @@ from kerasbook.plotting.page import BLUE, ORANGE, TEXT_SIZE
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
@@ -68,6 +69,41 @@ def plot_state_changes(
     ax.axhline(0, color=page.ink(ax), linewidth=0.8)
     page.label(ax, "word", y_label)
     _write_words(ax, words)
+    return ax
+
+
+def plot_words(
+    points: ArrayLike,
+    words: Sequence[str],
+    values: ArrayLike,
+    *,
+    label: str,
+    ax: Axes | None = None,
+) -> Axes:
+    """Returns the Axes with a word at each of the points (words, 2), its colour a value in 0 … 1.
+
+    Orange is 0 and blue is 1; `label` names the value at the colour bar.
+
+    Raises:
+        ValueError: points, words and values do not belong together, or values are not in 0 … 1.
+    """
+    places, shares = arguments.numbers(points, "points"), arguments.vector(values, "values")
+    if places.shape != (len(words), 2) or len(shares) != len(words):
+        raise ValueError(
+            f"points {places.shape} and {len(shares)} values for {len(words)} words: each word has "
+            "a point (x, y) and a value"
+        )
+    if not ((shares >= 0) & (shares <= 1)).all():
+        raise ValueError("values must lie between 0 and 1")
+    ax = page.one_axes(ax, height=4.6)
+    colours = LinearSegmentedColormap.from_list("words", [ORANGE, "0.85", BLUE])
+    dots = ax.scatter(*places.T, c=shares, cmap=colours, vmin=0, vmax=1, s=28, zorder=3)
+    for (x, y), word in zip(places, words, strict=True):
+        place = {"xytext": (4, 4), "textcoords": "offset points", "parse_math": False}
+        ax.annotate(str(word), (x, y), fontsize=TEXT_SIZE, **place)
+    ax.margins(0.12)
+    page.label(ax, "first direction", "second direction")
+    page.colour_bar(dots, ax, label)
     return ax
 
 

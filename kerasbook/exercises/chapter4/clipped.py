@@ -1,4 +1,4 @@
-"""A training step that clips, and leaves out what cannot be clipped."""
+"""Gradient clipping by hand: a training step that leaves out what cannot be clipped."""
 
 from kerasbook.exercises import Case, Exercise
 
@@ -42,6 +42,8 @@ def clipped_step(model, optimizer, loss_fn, x, y, limit):
     embedding's gradient comes as tf.IndexedSlices, with one row for each *occurrence* of a word;
     what counts is the sum of a word's rows. If the norm is above the limit, all gradients are
     multiplied by limit / norm; otherwise they stay as they are.
+
+    Practises: chapter 4, "Clipping".
 
     Args:
         model: a keras.Model with an embedding, word numbers (n, time) → (n, 1).

@@ -1,4 +1,4 @@
-"""Two readers side by side: one forwards, one backwards."""
+"""A bidirectional network: two readers side by side."""
 
 from kerasbook.exercises import Case, Exercise
 
@@ -40,6 +40,8 @@ def join_directions(forward, backward, lengths):
 
     Wanted are, for each word, what the two know when they have just read it; and for the whole
     sentence, what each knows when it has read everything.
+
+    Practises: chapter 4, "A simple recurrent network, by hand".
 
     Args:
         forward, backward: (n, time, units) float arrays.

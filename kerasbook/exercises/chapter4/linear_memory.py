@@ -1,4 +1,4 @@
-"""Back through time, in a linear recurrence with a mask."""
+"""Backpropagation through time, in a linear recurrence with a mask."""
 
 from kerasbook.exercises import Case, Exercise
 
@@ -41,6 +41,8 @@ def linear_memory_gradients(x, mask, decay, kernel, start, g):
     holds its gradient ∂L/∂h_t for each of them as an output, as if the later states did not
     depend on it. Give the gradients of L for everything that made the states, on the way back
     through time.
+
+    Practises: chapter 4, "Back through time, by hand".
 
     Args:
         x: (n, time, inputs) float array.

@@ -25,7 +25,7 @@ exercise = Exercise(
     ),
     hints=[
         "First one step for n rows, without a mask: two products for f, two for the candidate, and "
-        "the mixture. Chapter 4's article_gru_step is its relative.",
+        "the mixture. Chapter 4's gru_step is its relative, with one gate more.",
         "Compute the new state for every row, and then choose row by row: the new one where the "
         "mask is true, the old one where it is false. The state after step t goes into states.",
         "f = σ(x_t W_f + h U_f + b_f); c = tanh(x_t W_c + (f · h) U_c + b_c); new = (1 − f) · h + "
@@ -48,6 +48,8 @@ def minimal_gated_unit(x, mask, kernel, recurrent_kernel, bias, initial_state):
 
     Where the mask is false nothing is read: h_t = h_{t−1}. A mask may have its false places
     anywhere, at the beginning, between two words, or in the whole row.
+
+    Practises: chapter 4, "Gates, one at a time".
 
     Args:
         x: (n, time, inputs) float array.

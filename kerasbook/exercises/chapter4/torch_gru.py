@@ -40,6 +40,8 @@ def gru_from_pytorch(weight_ih, weight_hh, bias_ih, bias_hh):
     kernel and bias, each with three thirds side by side. Read there what z means and in which
     order the thirds stand.
 
+    Practises: chapter 4, "Other conventions".
+
     Args:
         weight_ih: (3 · units, inputs) float array: W_ir, W_iz, W_in one below the other.
         weight_hh: (3 · units, units) float array: W_hr, W_hz, W_hn.

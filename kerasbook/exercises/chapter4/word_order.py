@@ -68,6 +68,8 @@ def train_reader(x, y):
     one certain of the two comes after the other ("not good but funny"), 0 if before. Which two
     they are is not told, and differs from case to case: the data must say it.
 
+    Practises: chapter 4, "A task in which order decides".
+
     Args:
         x: (n, 10) int32 array of word numbers, n = 300; 0 is padding, at the end only.
         y: (n,) int64 array of labels 0 and 1.

@@ -41,6 +41,8 @@ def cell_gradient(forget_sums, candidates, first_cell, mask, upstream):
     Where the mask is False, the step is skipped: c_t = c_{t−1}. The loss is L = Σ ū ⊙ c, the sum
     over all steps (those that are skipped too), examples and units; ū is `upstream`.
 
+    Practises: chapter 5, "How far back do gradients reach?".
+
     Args:
         forget_sums: (n, time, units) float array, a.
         candidates: (n, time, units) float array, g.

@@ -40,6 +40,8 @@ def keras_weights(input_weights, recurrent_weights, biases):
       (4 · units,), one behind the other in one row. Both are added before the gates, so one
       bias, their sum, does the same.
 
+    Practises: chapter 5, "A cell with three gates".
+
     Args:
         input_weights: (directions, 4 · units, inputs) float array.
         recurrent_weights: (directions, 4 · units, units) float array.

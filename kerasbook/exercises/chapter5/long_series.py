@@ -1,4 +1,4 @@
-"""A training step on a long series, in pieces."""
+"""Truncated backpropagation: a training step on a long series, in pieces."""
 
 from kerasbook.exercises import Case, Exercise
 
@@ -39,6 +39,8 @@ def train_in_pieces(model, optimizer, x, y, piece, state):
     borders: the state with which a piece begins is taken as a constant. The loss is the mean of
     (output − y)² over all examples and all steps of the part. There is one update of the weights
     for the whole part, after all pieces.
+
+    Practises: chapter 5, "How far back do gradients reach?".
 
     Args:
         model: an LSTM with a dense layer. outputs, state = model(x, state) with x (n, steps,

@@ -44,6 +44,8 @@ class NormalisedLSTM(keras.layers.Layer):
     The norm of the sums goes over all 4 · units numbers together. The cell that is carried on is
     not normalised. State and cell begin with zeros.
 
+    Practises: chapter 5, "A cell with three gates".
+
     Args:
         units: size of state and cell.
         return_sequences: whether `call` returns the states of all steps or only the last one.

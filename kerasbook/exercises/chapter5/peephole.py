@@ -1,4 +1,4 @@
-"""An LSTM whose gates look at the cell."""
+"""An LSTM with peepholes: gates that look at the cell."""
 
 from kerasbook.exercises import Case, Exercise
 
@@ -41,6 +41,8 @@ def peephole_lstm(x, h, c, mask, kernel, recurrent_kernel, bias, peepholes):
         h_new = o ⊙ tanh(c_new)
 
     Where the mask is False, h and c stay as they were, and the output of that step is h.
+
+    Practises: chapter 5, "A cell with three gates".
 
     Args:
         x: (n, time, inputs) float array.

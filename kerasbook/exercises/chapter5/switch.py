@@ -1,4 +1,4 @@
-"""A network that remembers how a switch was last set."""
+"""Train an LSTM, masked, that remembers how a switch was last set."""
 
 from kerasbook.exercises import Case, Exercise
 
@@ -69,6 +69,8 @@ def train_switch(x, answers):
 
     Sequences have different lengths. Behind its end each is padded with zeros; a step in which
     all three numbers are exactly 0 is padding. How far a sequence is padded must not matter.
+
+    Practises: chapter 5, "Recordings of different lengths".
 
     Args:
         x: (n, time, 3) float32 array; 800 sequences or more for training.

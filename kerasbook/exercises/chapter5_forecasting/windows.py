@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 exercise = Exercise(
-    chapter=5,
+    chapter="chapter5_forecasting",
     minutes=40,
     difficulty=2,
     points=4,
@@ -42,6 +42,8 @@ def windows(times, values, history, horizon, split):
     - the columns of the windows are scaled, (x − mean) / deviation, with the mean and the standard
       deviation (population, divided by the count) of all rows with an hour before `split`. A
       column that is constant there is divided by 1. Targets are not scaled.
+
+    Practises: chapter 5, continued: forecasting, "What is known at the moment of the forecast".
 
     Args:
         times: (m,) int array, the hours, rising.

@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 exercise = Exercise(
-    chapter=5,
+    chapter="chapter5_forecasting",
     minutes=15,
     difficulty=1,
     points=2,
@@ -36,6 +36,8 @@ def seasonal_score(history, targets, predictions, season):
     The mean absolute scaled error (MASE) of a forecast is its mean absolute error, divided by the
     scale of its series. The scale is the mean of |y_t − y_{t − season}| over the steps t of the
     history for which t − season is in the history too. Each series has its own scale and score.
+
+    Practises: chapter 5, continued: forecasting, "Two forecasts that cost nothing".
 
     Args:
         history: (series, n) float array, n > season; what was known.
