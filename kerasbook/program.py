@@ -79,7 +79,7 @@ class Patient:
     def __init__(self, stream):
         self.stream = stream or open(os.devnull, "w")  # noqa: SIM115
         self.error: OSError | None = None
-        if hasattr(self.stream, "reconfigure"):
+        with contextlib.suppress(AttributeError, OSError):  # no text stream, or a pipe that fails
             self.stream.reconfigure(errors="replace")
 
     def __getattr__(self, name):
