@@ -374,7 +374,8 @@ if __name__ == "__main__":
 
 # %%
 if __name__ == "__main__":
-    times, true = target_times("test")[:, 0], one_hour.splits.test.y
+    true = one_hour.splits.test.y
+    times = target_times("test")[: len(true), 0]
     off = np.abs(true - predict(one_hour.model, one_hour.splits.test.x))[:, 0]
     for hour in (4, 8, 12, 17, 22):
         print(f"{hour:2} o'clock: {off[times.astype(int) % 24 == hour].mean():.0f} bikes")
