@@ -262,7 +262,7 @@ def _difference(theirs, mine, name: str = "") -> str:
             _difference(theirs.get(each), mine.get(each), name if each == "config" else each)
             for each in names
         ]
-        if name == "learning_rate" and any("decay_steps" in part for part in parts):
+        if name == "learning_rate" and "decay_steps" in names:
             parts.append("which --epochs sets: a schedule is made for a number of epochs")
         return ", ".join(parts)
     there, here = (textwrap.shorten(str(each), 60, placeholder=" …") for each in (theirs, mine))
