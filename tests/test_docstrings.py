@@ -21,7 +21,7 @@ import pytest
 
 VERBS = """
 Acts Adds Allows Answers Appends Asks Becomes Calls Carries Checks Chooses Compares Copies
-Counts Downloads Ends Executes Forks Gives Grades Handles Hides Holds Imports Installs Keeps
+Counts Downloads Draws Ends Executes Forks Gives Grades Handles Hides Holds Imports Installs Keeps
 Kills Labels Leaves Lets Limits Locks Makes Measures Mounts Moves Prepares Prints Probes Puts
 Refuses Registers Removes Runs Saves Sends Sets Shows Stops Takes Tells Trains Tries Visits
 Waits Works Writes

@@ -7,7 +7,7 @@ matplotlib.use("Agg")
 from itertools import combinations
 
 from kerasbook import plotting
-from kerasbook.plotting import diagrams
+from kerasbook.plotting.diagrams import boxes
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -61,7 +61,7 @@ def test_the_words_in_a_box_fit_into_it(name):
     ax.figure.canvas.draw()
     shapes = [patch.get_window_extent() for patch in ax.patches]
     for text in ax.texts:
-        if text.get_color() == diagrams.ON_TINT:
+        if text.get_color() == boxes.ON_TINT:
             words = text.get_window_extent()
             around = [shape for shape in shapes if shape.contains(words.x0 + 1, words.y0 + 1)]
             assert any(shape.contains(words.x1, words.y1) for shape in around), text.get_text()

@@ -1,0 +1,25 @@
+"""Diagrams of networks, a file for each chapter; every function returns the Axes."""
+
+from kerasbook.plotting.diagrams.chapter2 import plot_backpropagation
+from kerasbook.plotting.diagrams.chapter4 import plot_gru_cell, plot_unrolled
+from kerasbook.plotting.diagrams.chapter5 import plot_lstm_cell
+from kerasbook.plotting.diagrams.chapter6 import (
+    plot_attention_steps,
+    plot_encoder_decoder,
+    plot_heads,
+    plot_residual_stream,
+)
+from kerasbook.plotting.diagrams.chapter9 import plot_ring, plot_towers
+
+__all__ = [
+    "plot_attention_steps",
+    "plot_backpropagation",
+    "plot_encoder_decoder",
+    "plot_gru_cell",
+    "plot_heads",
+    "plot_lstm_cell",
+    "plot_residual_stream",
+    "plot_ring",
+    "plot_towers",
+    "plot_unrolled",
+]
