@@ -33,7 +33,10 @@ An exercise is one Python file, which any teacher can write:
     @exercise.wrong("Is the ½ before the square?")
     def half_forgotten(targets, predictions, threshold): …
 
-The functions of a file stand alone: each is graded with the file's imports and nothing else.
+    exercise.mistake("sign_lost", "Which way does it go?", old="y_pred - y", new="y - y_pred")
+
+The functions of a file stand alone: each is graded with the file's imports and nothing else. The
+last line is a wrong solution, too: the reference with `new` where it has `old`.
 """
 
 from __future__ import annotations
@@ -42,11 +45,13 @@ import ast
 import importlib.util
 import inspect
 import json
+import linecache
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from kerasbook.contents import key_of, name_of, place_of
@@ -153,16 +158,15 @@ class Exercise:
     generators: dict[str, Callable] = field(init=False, default_factory=dict, repr=False)
     public_cases: dict[str, list[Case]] = field(init=False, default_factory=dict, repr=False)
 
-    def __post_init__(self):
-        """Read the title and the imports from the file that makes the exercise."""
-        self.path = Path(sys._getframe(2).f_code.co_filename)
+    def stub(self, function: Callable) -> Callable:
+        """Registers what the learner gets, before all others; its docstring is the whole
+        specification. Title and imports are those of its file.
+        """
+        self.path = Path(inspect.getfile(function))
         text = self.path.read_text(encoding="utf-8")
         tree = ast.parse(text)
         self.title = (ast.get_docstring(tree) or "").partition("\n")[0].rstrip(".")
         self.imports = "\n".join(imports_of(tree, text)) + "\n"
-
-    def stub(self, function: Callable) -> Callable:
-        """Registers what the learner gets; its docstring is the whole specification."""
         self.name = function.__name__
         self.stub_source = source_of(function)
         definition = ast.parse(self.stub_source).body[0]  # python -OO takes __doc__ away
@@ -187,6 +191,29 @@ class Exercise:
             return function
 
         return register
+
+    def mistake(
+        self, name: str, message: str = "", *, old: str, new: str, of: Callable | None = None
+    ) -> None:
+        """Registers a wrong solution that differs from a right one in one place.
+
+        Args:
+            name: of the wrong solution.
+            message: as for `wrong`.
+            old: text that stands once in the right one.
+            new: what the wrong one has in its place.
+            of: the right one; the reference, if none is given.
+
+        Raises:
+            ExerciseError: `old` does not stand there exactly once.
+        """
+        right = of or self.solution.function
+        source = source_of(right, self.name)
+        if (count := source.count(old)) != 1:
+            raise ExerciseError(f"{self.name}: {name}: {old!r} stands {count} times, not once")
+        source = source.replace(old, new)
+        function = function_from(source, self.name, name, sys.modules[right.__module__])
+        self.wrong_ones.append(Variant(name, function, f"{self.imports}\n\n{source}", message))
 
     def public(self, generator: Callable) -> Callable:
         """Registers the generator of the cases that the learner sees: random → Iterator[Case]."""
@@ -286,6 +313,18 @@ def source_of(function: Callable, name: str = "") -> str:
         pattern = rf"^(def|class) {re.escape(function.__name__)}\b"
         lines[0] = re.sub(pattern, rf"\1 {name}", lines[0])
     return "\n".join(lines) + "\n"
+
+
+def function_from(source: str, name: str, file: str, module: ModuleType) -> Callable:
+    """Returns the function or class `name` of a text, as if it stood in a module.
+
+    file: what its lines are known as; AutoGraph asks for them.
+    """
+    file = f"<{module.__name__} {file}>"
+    linecache.cache[file] = (len(source), None, source.splitlines(True), file)
+    found: dict[str, Any] = {}
+    exec(compile(source, file, "exec"), vars(module), found)
+    return found[name]
 
 
 def load_file(path: Path) -> Exercise:
