@@ -232,7 +232,9 @@ class Exercise:
         dictionary that lasts for the calls of one case.
         """
         self.drive = function
-        self.driver_source = self.imports + "\n\n" + source_of(function, "drive")
+        source = source_of(function, "drive")
+        needed = [line for line in self.imports.splitlines() if binds_a_name_of(line, source)]
+        self.driver_source = "\n".join([*needed, "", "", source])
         return function
 
     def judge(self, function: Callable) -> Callable:
@@ -304,15 +306,26 @@ def imports_of(tree: ast.Module, text: str) -> Iterator[str]:
             yield ast.get_source_segment(text, node) or ""
 
 
+def binds_a_name_of(line: str, source: str) -> bool:
+    """Returns whether a line of import binds a name that stands in a text, or all of a module's."""
+    (node,) = ast.parse(line).body
+    assert isinstance(node, ast.Import | ast.ImportFrom)
+    bound = [(one.asname or one.name).partition(".")[0] for one in node.names]
+    return "*" in bound or any(re.search(rf"\b{name}\b", source) for name in bound)
+
+
 def source_of(function: Callable, name: str = "") -> str:
     """Returns the text of a function or class without its decorators, if need be renamed."""
     text = inspect.getsource(function)
     node = ast.parse(text).body[0]
     lines = text.splitlines()[node.lineno - 1 : node.end_lineno]
-    if name:
-        pattern = rf"^(def|class) {re.escape(function.__name__)}\b"
-        lines[0] = re.sub(pattern, rf"\1 {name}", lines[0])
-    return "\n".join(lines) + "\n"
+    alone = "\n".join(lines) + "\n"
+    return renamed(alone, name) if name else alone
+
+
+def renamed(source: str, name: str) -> str:
+    """Returns the text of a function or class under another name."""
+    return re.sub(r"^(def|class) \w+", rf"\1 {name}", source)
 
 
 def function_from(source: str, name: str, file: str, module: ModuleType) -> Callable:
@@ -325,6 +338,31 @@ def function_from(source: str, name: str, file: str, module: ModuleType) -> Call
     found: dict[str, Any] = {}
     exec(compile(source, file, "exec"), vars(module), found)
     return found[name]
+
+
+class Late:
+    """A library that is imported when something of it is first asked for."""
+
+    def __init__(self, name: str):
+        self._name = name
+
+    def __getattr__(self, attribute: str) -> Any:
+        """Returns what the library has by that name."""
+        return getattr(importlib.import_module(self._name), attribute)
+
+
+def execute(path: Path, module: ModuleType) -> None:
+    """Runs an exercise's file as a module, in which `import tensorflow as tf` and `import keras`
+    wait until they are used: a question for NumPy is there at once.
+    """
+    tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
+    for node in list(tree.body):
+        if isinstance(node, ast.Import) and len(node.names) == 1:
+            (one,) = node.names
+            if one.name in ("tensorflow", "keras"):
+                setattr(module, one.asname or one.name, Late(one.name))
+                tree.body.remove(node)
+    exec(compile(tree, path, "exec"), vars(module))
 
 
 def load_file(path: Path) -> Exercise:
@@ -340,7 +378,7 @@ def load_file(path: Path) -> Exercise:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # inspect.getsource of classes looks there
     try:
-        spec.loader.exec_module(module)
+        execute(path, module)
     except Exception as error:
         raise ExerciseError(f"{path}: {type(error).__name__}: {error}") from error
     exercise = getattr(module, "exercise", None)
