@@ -34,6 +34,13 @@ def test_the_notice_names_every_licence_in_the_wheel():
     files = {path.stem for path in (PACKAGE / "data" / "files").glob("*.license")}
     named = set(re.findall(r"^(\w+)  +\S", notice, re.MULTILINE)) - {"file"}
     assert named == files
+    for path in (PACKAGE / "data" / "files").glob("*.license"):
+        text = path.read_text(encoding="utf-8")
+        assert "confirmed" not in text, path.name
+        for doi in re.findall(r"doi.org/(10.24432/\w+)", text):  # of UCI: with its own licence
+            assert "Attribution 4.0" in text, path.name
+            assert "archive.ics.uci.edu/dataset/" in text, path.name
+            assert doi in notice, path.name
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert {"LICENSE", "NOTICE"} <= set(project["license-files"])
 
