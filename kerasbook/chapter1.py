@@ -363,8 +363,8 @@ if __name__ == "__main__":
 # %% [markdown]
 # With two parameters the loss is a surface, which we can draw as a map: a line joins places of
 # equal loss, and each method is a path. All three start at zero, on the left. The fewer cars a step
-# looks at, the shorter we make it: the rates are 0.1, 0.05 and 0.01, for 30 epochs, for 3, and for
-# one. Which of the three will come to rest?
+# looks at, the smaller we make its learning rate, and the fewer epochs it needs; both stand in the
+# cell. Which of the three will come to rest?
 
 
 # %% tags=["hide-input"]
