@@ -111,14 +111,14 @@ class Scaled(Draw):
 
 
 def claim_values(name: str) -> list:
-    """Returns the chapter's side of a claim's pairs, of "chapter: claim#number of the draw"."""
+    """Returns both sides of a claim's pairs, of "chapter: claim#number of the draw"."""
     claim, number = name.rsplit("#", 1)
     one = next(c for c in ledger.CLAIMS if f"{c.chapter}: {c.name}" == claim)
     draw = Scaled(np.random.default_rng(int(number)), one.dtypes[-1])
     object.__setattr__(draw, "scale", SCALES[int(number) % len(SCALES)])
     keras.utils.set_random_seed(int(number))
-    pairs = one.pairs(draw)  # finite differences magnify rounding
-    return [ours for key, (ours, _) in pairs.items() if not key.startswith("slopes")]
+    pairs = one.pairs(draw)
+    return [pair for key, pair in pairs.items() if not key.startswith("slopes")]  # those round
 
 
 # --- runs ------------------------------------------------------------------------------------
