@@ -37,13 +37,20 @@ PACKAGE = ROOT / "kerasbook"
 INPUTS = 50
 ENDED = "it ended"
 SECONDS = 120  # of processor time for one fork; a change that takes longer is seen
+PARTS = "test_training_parts.py"
 NEAREST = {
-    "training/progress.py": ["test_progress.py", "test_training.py"],
-    "training/devices.py": ["test_devices.py"],
-    "training/replicas.py": ["test_devices.py"],
-    "training/checkpoint.py": ["test_training.py", "test_fit_promises.py", "test_survival.py"],
+    "training/progress.py": ["test_progress.py"],
+    "training/history.py": ["test_progress.py", "test_training.py"],
+    "training/devices.py": [PARTS, "test_devices.py"],
+    "training/replicas.py": [PARTS, "test_devices.py"],
+    "training/checkpoint.py": [
+        PARTS,
+        "test_training.py",
+        "test_fit_promises.py",
+        "test_survival.py",
+    ],
 }
-LOOP = ["test_fit_promises.py", "test_training_equality.py", "test_training.py"]
+LOOP = [PARTS, "test_fit_promises.py", "test_training_equality.py", "test_training.py"]
 OPTIONS = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-o", "addopts="]
 OPTIONS += ["-m", "not slow and not gpu and not network", "-c", str(ROOT / "pyproject.toml")]
 
