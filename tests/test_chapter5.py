@@ -302,17 +302,6 @@ def test_keras_lstms_are_compiled_with_xla_only_when_asked():
     assert compiling.use_jit("auto", gru)
 
 
-@pytest.mark.skipif(bool(tf.config.list_physical_devices("GPU")), reason="the rule is for CPUs")
-def test_a_run_must_be_long_enough_to_pay_for_compiling():
-    gru = keras.Sequential([keras.Input((5, 2)), layers.GRU(3)])
-    line = keras.Sequential([keras.Input((2,)), layers.Dense(1)])
-    assert not compiling.use_jit("auto", line, 1000)
-    assert compiling.use_jit("auto", line, 5000)
-    assert not compiling.use_jit("auto", gru, 20)
-    assert compiling.use_jit("auto", gru, 1000)
-    assert compiling.use_jit("on", gru, 1)
-
-
 def test_main_tells_speakers_apart(monkeypatch):
     monkeypatch.setattr(chapter5, "load", lambda name: made_up_speakers())
     result = chapter5.main(
