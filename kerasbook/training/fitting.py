@@ -112,13 +112,13 @@ def fit(
     try:
         with shown, termination.waits():
             if loop == "fit" and not model.stop_training:
-                _fit_by_keras(model, batches, epochs, first_epoch, callbacks)
+                fit_by_keras(model, batches, epochs, first_epoch, callbacks)
             else:  # also a `fit` that had ended early: its callbacks put the best weights back
                 training = _make_loop(model, train_step, metrics, batches, compiled)
                 validating = _make_test_loop(
                     model, loss_fn, metrics, batches.validation, batch_size
                 )
-                _fit_by_tape(model, batches, epochs, first_epoch, callbacks, training, validating)
+                fit_by_tape(model, batches, epochs, first_epoch, callbacks, training, validating)
     except NonFinite as stop:
         message = checks.why_not_finite(stop, recorder.epoch, batches.train)
         raise NonFiniteLoss(message, history, stop.last_loss) from None
@@ -130,7 +130,7 @@ def fit(
 # --- the two loops ------------------------------------------------------------------------
 
 
-def _fit_by_tape(model, batches, epochs, first_epoch, callbacks, training, validating):
+def fit_by_tape(model, batches, epochs, first_epoch, callbacks, training, validating):
     """The loop over the epochs: each trains, validates and tells the callbacks, as Keras does."""
     params = {"epochs": epochs, "steps": batches.steps, "verbose": 0}
     hooks = keras.callbacks.CallbackList(callbacks, model=model, **params)
@@ -159,7 +159,7 @@ def _run_epoch(epoch, training, order, validating, hooks, recorder):
     hooks.on_epoch_end(epoch, logs)
 
 
-def _fit_by_keras(model, batches, epochs, first_epoch, callbacks):
+def fit_by_keras(model, batches, epochs, first_epoch, callbacks):
     """`model.fit` on the same batches in the same order."""
     order = _Order(batches)
     model.fit(
