@@ -256,8 +256,8 @@ def test_the_defaults_are_those_of_keras():
         return inspect.signature(function).parameters[name].default
 
     rmsprop, adam = keras.optimizers.RMSprop(), keras.optimizers.Adam()
-    assert default(chapter2_training.momentum, "decay") == 0.9  # Keras has none
-    assert default(chapter2_training.rmsprop, "decay") == rmsprop.rho
-    assert default(chapter2_training.rmsprop, "epsilon") == rmsprop.epsilon
+    assert default(training.momentum, "decay") == 0.9  # Keras has none
+    assert default(training.rmsprop, "decay") == rmsprop.rho
+    assert default(training.rmsprop, "epsilon") == rmsprop.epsilon
     for name in ("beta_1", "beta_2", "epsilon"):
-        assert default(chapter2_training.adam, name) == getattr(adam, name)
+        assert default(training.adam, name) == getattr(adam, name)
