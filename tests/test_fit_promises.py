@@ -1,6 +1,7 @@
 """`fit` means what `model.compile` and `model.fit` mean: losses, building, memory, XLA."""
 
 import gc
+import inspect
 import time
 import weakref
 
@@ -355,6 +356,20 @@ def test_no_metrics_may_be_none():
     model = make(keras.Input((3,)))
     assert_equal(ours(model, (X, Y), metrics=None), theirs(make(keras.Input((3,))), (X, Y)))
     assert list(evaluate(model, (X, Y), loss_fn="mse", metrics=None)) == ["loss"]
+
+
+def test_the_defaults_are_those_of_model_fit():
+    def default(function, name):
+        return inspect.signature(function).parameters[name].default
+
+    for name in ("epochs", "shuffle"):
+        assert default(fit, name) == default(keras.Model.fit, name)
+    assert default(fit, "batch_size") == 32  # there it is None, which means 32
+    assert (default(fit, "resume"), default(fit, "loop"), default(fit, "jit")) == (
+        False,
+        "tape",
+        "auto",
+    )
 
 
 # --- interruption and resuming --------------------------------------------------------------
