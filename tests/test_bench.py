@@ -11,7 +11,6 @@ from kerasbook.bench import command as bench
 from kerasbook.bench import contest, costs, figures, growth, models, score, sides, turns
 from kerasbook.bench.turns import BenchError
 from kerasbook.pages import speed
-from kerasbook.training import compiling
 
 import keras
 import numpy as np
@@ -536,20 +535,3 @@ def test_the_recorded_loop_is_ahead_of_every_peer_in_every_row():
     assert means["fit"] >= 2.5
     assert means["torch"] >= 1.8
     assert set(results["score"]) == {f"chapter{number}" for number in range(1, 7)}
-
-
-@pytest.mark.parametrize(
-    ("layer", "why"),
-    [
-        (layers.LSTM(2, recurrent_dropout=0.1), "recurrent_dropout is not 0"),
-        (layers.GRU(2, reset_after=False), "reset_after is False"),
-        (layers.GRU(2, activation="relu"), "the activation is not tanh"),
-        (layers.LSTM(2, unroll=True), "unroll is True"),
-        (layers.LSTM(2, use_bias=False, use_cudnn=False), "use_cudnn is False, use_bias is False"),
-        (layers.LSTM(2), None),
-        (layers.GRU(2), None),
-    ],
-)
-def test_what_cannot_use_cudnn_is_told_with_the_reason(layer, why):
-    notes = compiling.without_cudnn(keras.Sequential([keras.Input((3, 2)), layer]))
-    assert [note.partition(": ")[2] for note in notes] == ([why] if why else [])

@@ -3,10 +3,12 @@
 import argparse
 import importlib.metadata
 import json
+import math
 import os
 import platform
 import statistics
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,6 +26,7 @@ from kerasbook.bench.figures import (
     spread,
 )
 from kerasbook.bench.models import ROWS
+from kerasbook.bench.score import SEEDS
 from kerasbook.bench.sides import TITLES
 from kerasbook.bench.turns import BenchError
 from kerasbook.files import atomic_path
@@ -100,51 +103,60 @@ def _versions() -> dict[str, str]:
 
 
 PARTS = ("rows", "growth", "score")
+UNFINISHED = 75  # "try again", among the exit statuses of sysexits.h
+
+
+class Unfinished(Exception):
+    """The minutes are over, and something is still to be measured."""
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Runs `python -m kerasbook.bench`."""
+    parser = make_parser()
+    options = parser.parse_args(arguments)
+    known = (*PARTS, *ROWS)
+    if set(options.parts) - set(known) or options.rounds < 1 or not 1 <= options.seeds <= SEEDS:
+        parser.error(f"parts are {', '.join(known)}; rounds are at least 1, seeds 1 to {SEEDS}")
+    if options.resume and not options.json:
+        parser.error("--resume needs --json FILE, to know what there is")
+    keeps = options.json and (options.parts or options.resume)  # else the file is begun anew
+    kept = _figures(options.json, parser) if keeps and options.json.exists() else {}
+    earlier = [_figures(file, parser) for file in options.against]
+    options.kept = ""
+    # Of the processes that are killed torch leaves semaphores: Python removes them, with a warning.
+    os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker")
+    try:
+        _run(options, Console(), kept, earlier)
+    except BenchError as error:
+        sys.exit(f"error: {error}")
+    except Unfinished:
+        print(f"not all is measured: go on with --resume{options.kept}", file=sys.stderr)
+        sys.exit(UNFINISHED)
+    except KeyboardInterrupt:
+        sys.exit(f"interrupted{options.kept}")
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Returns the parser of the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m kerasbook.bench",
         description="Times the book's loop beside other ways to train the same models, in turns.",
     )
-    known = (*PARTS, *ROWS)
-    parser.add_argument(
-        "parts", nargs="*", metavar="PART",
-        help=f"{', '.join(PARTS)}, or some of the rows: {', '.join(ROWS)} (default: all)",
-    )  # fmt: skip
-    parser.add_argument("--rounds", type=int, default=8, help="turns of each (default 8)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
-    parser.add_argument(
-        "--against", type=Path, metavar="FILE", nargs="+", default=[],
-        help="say which medians lie outside the spread of earlier runs, whose figures are there",
-    )  # fmt: skip
-    parser.add_argument("--seeds", type=int, default=3, help="runs to each score (default 3)")
-    parser.add_argument("--device", choices=("auto", "cpu", "gpu"), default="auto")
-    parser.add_argument(
-        "--mixed-precision", choices=("off", "float16", "bfloat16"), default="off",
-        help="for all that is Keras; PyTorch stays in 32 bits",
-    )  # fmt: skip
-    options = parser.parse_args(arguments)
-    unknown = set(options.parts) - set(known)
-    if unknown or options.rounds < 1 or not 1 <= options.seeds <= score.SEEDS:
-        parser.error(
-            f"parts are {', '.join(known)}; rounds are at least 1, seeds 1 to {score.SEEDS}"
-        )
-    old = options.json if options.parts else None  # a file in which the other parts stay
-    kept = _figures(old, parser) if old and old.exists() else {}
-    earlier = [_figures(file, parser) for file in options.against]
-    options.kept = ""
-    settings = {"device": options.device, "mixed_precision": options.mixed_precision}
-    # Of the processes that are killed torch leaves semaphores: Python removes them, with a warning.
-    os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker")
-    console = Console()
-    try:
-        _run(options, settings, console, kept, earlier)
-    except BenchError as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        sys.exit(f"interrupted{options.kept}")
+    add = parser.add_argument
+    add("parts", nargs="*", metavar="PART",
+        help=f"{', '.join(PARTS)}, or some of the rows: {', '.join(ROWS)} (default: all)")  # fmt: skip
+    add("--rounds", type=int, default=8, help="turns of each (default 8)")
+    add("--json", type=Path, metavar="FILE", help="write the figures there")
+    add("--resume", action="store_true", help="keep what that file has, and measure what it lacks")
+    add("--minutes", type=float, default=math.inf, metavar="N",
+        help=f"begin nothing after so many; then the exit status is {UNFINISHED}")  # fmt: skip
+    add("--against", type=Path, metavar="FILE", nargs="+", default=[],
+        help="say which medians lie outside the spread of earlier runs, whose figures are there")  # fmt: skip
+    add("--seeds", type=int, default=3, help="runs to each score (default 3)")
+    add("--device", choices=("auto", "cpu", "gpu"), default="auto")
+    add("--mixed-precision", choices=("off", "float16", "bfloat16"), default="off",
+        help="for all that is Keras; PyTorch stays in 32 bits")  # fmt: skip
+    return parser
 
 
 def _figures(file: Path, parser) -> dict:
@@ -163,10 +175,12 @@ def _figures(file: Path, parser) -> dict:
 class Run:
     """A run of the bench: its figures so far, in memory and in the file of `--json`."""
 
-    def __init__(self, options, settings: dict, console: Console, results: dict):
-        self.options, self.settings, self.console = options, settings, console
+    def __init__(self, options, console: Console, results: dict):
+        self.options, self.console = options, console
+        asked = {"device": options.device, "mixed_precision": options.mixed_precision}
+        self.settings = dict(asked)
         here = {"versions": _versions(), "processor": processor(), "cores": cores()}
-        here["settings"] = settings
+        here["settings"] = asked
         for name, value in here.items():
             if results.get(name, value) != value:
                 raise BenchError(
@@ -174,6 +188,8 @@ class Run:
                     "name another file"
                 )
         self.results = {"rows": {}} | results | here
+        self.end = time.monotonic() + 60 * options.minutes
+        self.tell: Callable[[str], None] = print
 
     def wants(self, part: str) -> bool:
         """Returns whether a part was asked for: by name, or by naming none."""
@@ -186,45 +202,74 @@ class Run:
                 temporary.write_text(json.dumps(self.results, indent=1) + "\n")
             self.options.kept = f"; what was measured is in {self.options.json}"
 
+    def begin(self, text: str) -> None:
+        """Tells what begins now.
+
+        Raises:
+            Unfinished: it is too late for it.
+        """
+        if time.monotonic() > self.end:
+            raise Unfinished
+        self.tell(text)
+
     def measure(self, rows: list[str], tell: Callable[[str], None]) -> None:
         """Takes all figures that were asked for."""
-        self.measure_machine(rows, tell)
-        self.measure_rows(rows, tell)
-        if self.wants("growth"):
+        self.tell = tell
+        if not self.options.resume:
+            self.forget(rows)
+        self.measure_machine(rows)
+        self.measure_rows(rows)
+        if self.wants("growth") and "growth" not in self.results:
+            self.begin("growth")
             self.results["growth"] = ask(growth.measure, self.settings, tell=tell)
             self.save()
         if self.wants("score"):
-            self.results["score"] = {}
-            for chapter in score.SCORES:
-                entry = score.measure(chapter, self.settings, self.options.seeds, tell)
-                self.results["score"][f"chapter{chapter}"] = entry
+            self.measure_scores()
+
+    def forget(self, rows: list[str]) -> None:
+        """Leaves out what is to be measured anew."""
+        for name in rows:
+            self.results["rows"].pop(name, None)
+        for part in ("growth", "score"):
+            if self.wants(part):
+                self.results.pop(part, None)
+
+    def measure_scores(self) -> None:
+        """Waits for the score of every chapter, with each loop and seed."""
+        found = self.results.setdefault("score", {})
+        for key in score.chapters():
+            options = self.settings, self.options.seeds, self.begin, found.get(key)
+            for entry in score.measure(key, *options):
+                found[key] = entry
                 self.save()
 
-    def measure_machine(self, rows: list[str], tell: Callable[[str], None]) -> None:
+    def measure_machine(self, rows: list[str]) -> None:
         """Measures what the machine is, and how much arithmetic a step of each row takes."""
-        machine, old = (
-            ask(measure_machine, self.settings, tell=tell),
-            self.results.get("machine", {}),
-        )
-        self.results["machine"] = machine | {kind: old.get(kind, {}) for kind in ARITHMETIC}
-        self.settings |= {"device": "cpu" if machine["device"] == "CPU" else "gpu"}
+        machine = self.results.get("machine", {})
+        here = ask(measure_machine, self.settings, tell=self.tell)
+        self.results["machine"] = here | {kind: machine.get(kind, {}) for kind in ARITHMETIC}
+        self.settings |= {"device": "cpu" if here["device"] == "CPU" else "gpu"}
         for name in rows:
-            tell(f"the arithmetic of {name}")
+            if self.options.resume and name in self.results["machine"][ARITHMETIC[-1]]:
+                continue
+            self.begin(f"the arithmetic of {name}")
             for kind, value in ask(measure_arithmetic, name, self.settings).items():
                 self.results["machine"][kind][name] = value
+            self.save()
 
-    def measure_rows(self, rows: list[str], tell: Callable[[str], None]) -> None:
+    def measure_rows(self, rows: list[str]) -> None:
         """Visits every row several times, so that none of them falls into one bad minute."""
         measured = self.results["rows"]
-        for done in range(0, self.options.rounds, ROUNDS_OF_A_VISIT):
-            rounds = min(ROUNDS_OF_A_VISIT, self.options.rounds - done)
-            visit = f"visit {done // ROUNDS_OF_A_VISIT + 1}: "
-            for name in rows:
-                found = compare(
-                    name, rounds, self.settings, lambda text, visit=visit: tell(visit + text)
-                )
-                measured[name] = joined(measured[name], found) if done else found
-                self.save()
+
+        def done(name):
+            return measured[name]["rounds"] if name in measured else 0
+
+        while rows and done(name := min(rows, key=done)) < self.options.rounds:
+            self.begin(name)
+            rounds = min(ROUNDS_OF_A_VISIT, self.options.rounds - done(name))
+            found = compare(name, rounds, self.settings, self.tell)
+            measured[name] = joined(measured[name], found) if name in measured else found
+            self.save()
         self.results["rows"] = {name: measured[name] for name in ROWS if name in measured}
 
     def show(self, rows: list[str], earlier: list[dict]) -> None:
@@ -257,10 +302,10 @@ class Run:
                 self.console.print(line)
 
 
-def _run(options, settings: dict, console: Console, results: dict, earlier: list) -> None:
+def _run(options, console: Console, results: dict, earlier: list) -> None:
     every = not options.parts or "rows" in options.parts
     rows = [name for name in ROWS if every or name in options.parts]
-    run = Run(options, settings, console, results)
+    run = Run(options, console, results)
     with console.status("the machine's speed") as status:
         run.measure(rows, status.update)
     run.show(rows, earlier)

@@ -7,10 +7,10 @@ import tempfile
 import time
 from pathlib import Path
 
+from kerasbook.bench.jobs import Job
 from kerasbook.bench.models import Row
 from kerasbook.machine import cores
 from kerasbook.training import make_train_step, total_loss
-from kerasbook.training.compiling import use_jit
 from kerasbook.training.loops import make_loop
 
 import keras
@@ -28,9 +28,10 @@ def flops_per_step(row: Row) -> int:
 
     They are counted in TensorFlow's graph of loss and gradient, of the model made of Keras'
     layers: a multiplication and an addition are two. All else, such as activations and the
-    optimizer, counts nothing. A loop inside the model counts `row.time_steps` times.
+    optimizer, counts nothing. A loop inside the model counts once for each step of a sequence.
     """
-    return sum(2 * times * COUNTERS[op.type](op) for op, times, _ in _products(row, row.model()))
+    job = row.make()
+    return sum(2 * times * COUNTERS[op.type](op) for op, times, _ in _products(job, job.model))
 
 
 def seconds_of_products(row: Row) -> float:
@@ -40,7 +41,9 @@ def seconds_of_products(row: Row) -> float:
     it has `row.at_once` parts side by side, so many at once.
     """
     counts: dict[tuple, tuple] = {}  # what to run → its options, and how often
-    for op, times, compiled in _products(row, (row.ours or row.model)()):
+    job = row.make()
+    ours = job.model if row.ours is None else row.ours()
+    for op, times, compiled in _products(job, ours):
         shapes = tuple((tuple(tensor.shape.as_list()), tensor.dtype) for tensor in op.inputs)
         options = {
             definition.name: op.get_attr(definition.name)
@@ -108,21 +111,22 @@ def _plain(value):
     return value.decode() if isinstance(value, bytes) else value
 
 
-def _products(row: Row, model) -> list[tuple]:
+def _products(job: Job, model) -> list[tuple]:
     """The products of a training step: each with how often it is taken, and whether in XLA."""
-    x, y = (tf.constant(part[: row.batch_size]) for part in row.data())
+    x, y = (tf.constant(part[: job.batch_size]) for part in job.data)
     for layer in model.layers:  # cuDNN's kernels have no products in the graph
         if hasattr(layer, "use_cudnn"):
             layer.use_cudnn = False
 
     def gradients():
         with tf.GradientTape() as tape:
-            loss = total_loss(model, row.loss_fn, y, model(x, training=True))
+            loss = total_loss(model, job.loss_fn, y, model(x, training=True))
         return tape.gradient(loss, [variable.value for variable in model.trainable_variables])
 
     graph = tf.function(gradients, autograph=False).get_concrete_function().graph
-    compiled = row.ours is None and use_jit("auto", model)
-    return list(_products_of(graph, graph.outputs, 1, compiled, row.time_steps))
+    compiled = model is job.model and job.jit
+    time_steps = x.shape[1] if x.shape.rank > 1 else 1
+    return list(_products_of(graph, graph.outputs, 1, compiled, time_steps))
 
 
 def _products_of(graph, outputs, times: int, compiled: bool, time_steps: int):
@@ -242,12 +246,12 @@ def shares_by_kind(row: Row) -> dict[str, float]:
     TensorFlow's profiler measures each operation; those that run at the same time on two cores
     both count.
     """
-    model = (row.ours or row.model)()
-    optimizer = keras.optimizers.Adam()
-    optimizer.build(model.trainable_variables)
-    step = make_train_step(model, row.loss_fn, optimizer)
-    data = tuple(tf.constant(part) for part in row.data())
-    loop = make_loop(step, [], data, row.batch_size, use_jit("auto", model), True)
+    job = row.make()
+    model = job.model if row.ours is None else row.ours()
+    job.optimizer.build(model.trainable_variables)
+    step = make_train_step(model, job.loss_fn, job.optimizer)
+    data = tuple(tf.constant(part) for part in job.data)
+    loop = make_loop(step, [], data, job.batch_size, job.jit, True)
     for _ in range(5):
         *_, _ = loop.run_epoch()
     with tempfile.TemporaryDirectory() as folder:
@@ -283,6 +287,8 @@ class Product:
     repeats = 10  # in one call
     flops = repeats * 2 * SIZE**3
 
+    data, batch_size = (np.zeros(1), np.zeros(1)), 1
+
     def __init__(self):
         kind = keras.config.dtype_policy().compute_dtype
         a = tf.cast(tf.random.normal((SIZE, SIZE), stddev=SIZE**-0.5), kind)
@@ -301,6 +307,9 @@ class Product:
         for _ in range(epochs):
             self.run().numpy()
             done()
+
+    def set_chance(self, on):
+        """There is none."""
 
     def threads(self):
         """Returns how many threads the product may take."""

@@ -6,10 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from kerasbook.bench.costs import flops_per_step
-from kerasbook.bench.models import Row, noise, recurrent, transformer
+from kerasbook.bench.models import Row, cross_entropy, noise, recurrent, row, transformer
 from kerasbook.bench.turns import prepare
 from kerasbook.training import make_train_step
-from kerasbook.training.compiling import use_jit
 from kerasbook.training.loops import make_loop
 
 import keras
@@ -17,8 +16,6 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 from rich.table import Table
-
-cross_entropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 
 def dense(width: int) -> keras.Model:
@@ -29,22 +26,22 @@ def dense(width: int) -> keras.Model:
 
 def seconds_per_step(row: Row) -> float:
     """Returns the median over five epochs of our loop, without the first."""
-    data = tuple(tf.constant(part) for part in row.data())
-    model, optimizer = row.model(), keras.optimizers.Adam()
-    optimizer.build(model.trainable_variables)
-    step = make_train_step(model, row.loss_fn, optimizer)
-    loop = make_loop(step, [], data, row.batch_size, use_jit("auto", model), True)
+    job = row.make()
+    data = tuple(tf.constant(part) for part in job.data)
+    job.optimizer.build(job.model.trainable_variables)
+    step = make_train_step(job.model, job.loss_fn, job.optimizer)
+    loop = make_loop(step, [], data, job.batch_size, job.jit, True)
     times = []
     for _ in range(6):
         started = time.perf_counter()
         for _ in loop.run_epoch():
             pass
         times.append(time.perf_counter() - started)
-    return statistics.median(times[1:]) * row.batch_size / len(data[0])
+    return statistics.median(times[1:]) * job.batch_size / len(data[0])
 
 
-def _row(model: Callable, shape: tuple, batch_size: int, examples: int, **options) -> Row:
-    return Row("", lambda: noise(examples, *shape), model, cross_entropy, batch_size, **options)
+def _row(model: Callable, shape: tuple, batch_size: int, examples: int) -> Row:
+    return row(model, lambda: noise(examples, *shape), cross_entropy, batch_size)
 
 
 # What grows: its sizes, and the row for each size.
@@ -59,9 +56,7 @@ CURVES: dict[str, tuple[tuple[int, ...], Callable[[int], Row]]] = {
     ),
     "time steps, GRU": (
         (10, 20, 40, 80, 160),
-        lambda steps: _row(
-            lambda: recurrent(layers.GRU, 64, 64, 1, steps), (steps, 64), 64, 640, time_steps=steps
-        ),
+        lambda steps: _row(lambda: recurrent(layers.GRU, 64, 64, 1, steps), (steps, 64), 64, 640),
     ),
     "tokens, Transformer": (
         (32, 64, 128, 256, 512),
@@ -84,10 +79,10 @@ def measure(settings: dict, tell) -> dict[str, Any]:
         curve = found[name] = {"sizes": list(sizes), "seconds": [], "flops": []}
         for size in sizes:
             tell(f"growth: {name}: {size}")
-            row = make_row(size)
-            steps = size // row.batch_size if "epoch" in name else 1
-            curve["seconds"].append(steps * seconds_per_step(row))
-            curve["flops"].append(steps * flops_per_step(row))
+            made = make_row(size)
+            steps = made.make().steps if "epoch" in name else 1
+            curve["seconds"].append(steps * seconds_per_step(made))
+            curve["flops"].append(steps * flops_per_step(made))
     return found
 
 

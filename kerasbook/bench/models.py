@@ -1,15 +1,15 @@
-"""The rows of the comparison: a model of each of chapters 1 to 6, and its data.
+"""The rows of the comparison: what the commands of chapters 1 to 6 train, and a few others.
 
 Every side trains the same layers. Rows of their own, which count in no mean, show what the layers
 of the page on speed bring.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
+from kerasbook.bench.jobs import Job, describe_writer, job_of, made
 from kerasbook.chapter6 import Block, as_keras
-from kerasbook.data import load_auto_mpg, load_fashion
+from kerasbook.data import load_fashion
 from kerasbook.pages.speed import ConvPoolRelu, HandMadeLSTM, InHalves
 
 import keras
@@ -20,36 +20,42 @@ from keras import layers
 
 @dataclass
 class Row:
-    """One model; all sides train it from the same weights, in batches of the same size."""
+    """One job; all sides begin with the same weights."""
 
-    title: str
-    data: Callable[[], tuple]  # → (x, y)
-    model: Callable[[], keras.Model]  # of Keras' layers
-    loss_fn: Any
-    batch_size: int
+    make: Callable[..., Job]  # (rival=False) → the job, its model made of Keras' layers
+    title: str = ""  # of a chapter: from its model
     ours: Callable[[], keras.Model] | None = None  # of the book's own layers, where it has faster
     as_keras: Callable[[keras.Model], list] = keras.Model.get_weights  # its weights in Keras' order
-    torch: tuple = ()  # the function in peers.py that makes it, and its arguments
-    time_steps: int = 1  # how often the loop inside the model turns
+    describe: Callable[[keras.Model], list] | None = None  # for PyTorch, if not layer by layer
     at_once: int = 1  # how many parts of the batch our model computes side by side
     one_thread: bool = False  # whether our side gives each operation one thread
-    counts: bool = True  # in the geometric mean
+    counts: bool = False  # in the geometric mean
+
+
+def of_chapter(number: int, steps: int | None = None, **options) -> Row:
+    """Returns the row of a chapter's command, with the first so many batches of its data."""
+
+    def make(rival: bool = False) -> Job:
+        return job_of(f"chapter{number}", steps, rival)
+
+    return Row(make, counts=True, **options)
+
+
+def title_of(name: str, job: Job) -> str:
+    """Returns what tables call a row: the chapter, its model, the weights, the batch."""
+    if ROWS[name].title:
+        return ROWS[name].title
+    model = job.model.name.replace("_", " ")
+    model += f" ({job.model.count_params():,} weights)"
+    return f"{name.removeprefix('chapter')}: {model}, batch {job.batch_size}"
+
+
+# --- models of no chapter -------------------------------------------------------------------
 
 
 def one_weight() -> keras.Model:
     """Returns one weight: whatever a step costs, it is not arithmetic."""
     return keras.Sequential([keras.Input((1,)), layers.Dense(1, use_bias=False)])
-
-
-def regression() -> keras.Model:
-    """Returns a line through nine features."""
-    return keras.Sequential([keras.Input((9,)), layers.Dense(1)])
-
-
-def dense() -> keras.Model:
-    """Returns the articles' deep network, 784-128-64-10."""
-    hidden = [layers.Dense(128, "relu"), layers.Dense(64, "relu")]
-    return keras.Sequential([keras.Input((28, 28, 1)), layers.Flatten(), *hidden, layers.Dense(10)])
 
 
 def convolutional() -> keras.Model:
@@ -92,7 +98,7 @@ def book_lstm() -> keras.Model:
 
 
 def transformer(width=128, heads=4, hidden=512, depth=2, time=64) -> keras.Model:
-    """Returns pre-norm blocks; the mean over time goes into a dense layer."""
+    """Returns pre-norm blocks of Keras' layers; the mean over time goes into a dense layer."""
     x = inputs = keras.Input((time, width))
     for _ in range(depth):
         normed = layers.LayerNormalization(epsilon=1e-6)(x)
@@ -103,7 +109,7 @@ def transformer(width=128, heads=4, hidden=512, depth=2, time=64) -> keras.Model
 
 
 def book_transformer(width=128, heads=4, depth=2, time=64) -> keras.Model:
-    """Returns the same of chapter 6's blocks, with dense layers four times as wide; in halves."""
+    """Returns the same of chapter 6's blocks; in halves."""
     x = inputs = keras.Input((time, width))
     for _ in range(depth):
         x = Block(width, heads)(x)
@@ -119,6 +125,15 @@ def weights_of_transformer(model: keras.Model) -> list:
             weights += [*block.norm_1.get_weights(), *as_keras(block.attention)]
             weights += block.norm_2.get_weights() + block.feed_forward.get_weights()
     return [np.asarray(weight) for weight in weights] + model.layers[-1].get_weights()
+
+
+def describe_transformer(model: keras.Model) -> list:
+    """Returns the layers of `transformer` for PyTorch."""
+    (first, *_) = (x for x in model.layers if isinstance(x, layers.MultiHeadAttention))
+    return [("Encoder", {"heads": first.num_heads}, model.get_weights())]
+
+
+# --- data of no chapter ---------------------------------------------------------------------
 
 
 def noise(count: int, *shape: int) -> tuple:
@@ -142,89 +157,53 @@ def garments(count: int) -> tuple:
 
 mean_square = keras.losses.MeanSquaredError()
 cross_entropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+
+def row(model: Callable, data: Callable, loss_fn, batch_size: int, **options) -> Row:
+    """Returns a row of no chapter: the functions that make its model and its data, …"""
+    return Row(lambda rival=False: made(model(), data(), loss_fn, batch_size), **options)
+
+
 ROWS = {
-    "empty": Row(
-        "one weight, one number per step",
-        lambda: numbers(256),
-        one_weight,
-        mean_square,
-        batch_size=1,
-        torch=("linear",),
-        counts=False,
+    "empty": row(
+        one_weight, lambda: numbers(256), mean_square, 1, title="one weight, one number per step"
     ),
-    "regression": Row(
-        "1: linear regression, batch 32",
-        lambda: tuple(load_auto_mpg().train),
-        regression,
-        mean_square,
-        batch_size=32,
-        torch=("linear",),
-    ),
-    "dense": Row(
-        "2: 784-128-64-10, batch 64",
-        lambda: garments(3200),
-        dense,
-        cross_entropy,
-        batch_size=64,
-        torch=("dense",),
-    ),
-    "cnn": Row(
-        "3: the article's CNN, batch 64",
-        lambda: garments(1280),
+    "chapter1": of_chapter(1),
+    "chapter2": of_chapter(2),
+    "chapter3": of_chapter(3, steps=20),
+    "chapter4": of_chapter(4, steps=10),
+    "chapter5": of_chapter(5),
+    "chapter6": of_chapter(6, steps=10, describe=describe_writer),
+    # What the book's own layers bring: on our side only, and in no mean.
+    "cnn_pooled_first": row(
         convolutional,
+        lambda: garments(1280),
         cross_entropy,
-        batch_size=64,
-        torch=("convolutional",),
+        64,
+        title="an article's CNN, batch 64: pooling before bias and ReLU, in halves",
+        ours=book_convolutional,
+        at_once=2,
+        one_thread=True,
     ),
-    "gru": Row(
-        "4: GRU of 64, 100 steps, batch 64",
-        lambda: noise(384, 100, 64),
-        lambda: recurrent(layers.GRU, 64, 64, 1),
-        cross_entropy,
-        batch_size=64,
-        torch=("reader", "gru", 64, 64, 1, 10),
-        time_steps=100,
-    ),
-    "lstm": Row(
-        "5: two LSTMs of 128, 100 steps, batch 64",
-        lambda: noise(256, 100, 100),
+    "lstm_by_hand": row(
         lambda: recurrent(layers.LSTM, 100, 128, 2),
+        lambda: noise(256, 100, 100),
         cross_entropy,
-        batch_size=64,
-        torch=("reader", "lstm", 100, 128, 2, 10),
-        time_steps=100,
+        64,
+        title="two LSTMs of 128, 100 steps, batch 64: by hand, in halves",
+        ours=book_lstm,
+        at_once=2,
     ),
-    "transformer": Row(
-        "6: Transformer, 2 blocks of 128, 64 steps, batch 64",
-        lambda: noise(320, 64, 128),
+    "transformer_in_halves": row(
         transformer,
+        lambda: noise(320, 64, 128),
         cross_entropy,
-        batch_size=64,
-        torch=("encoder", 128, 4, 512, 2, 10),
+        64,
+        title="two blocks of 128, 64 tokens, batch 64: chapter 6's blocks, in halves",
+        ours=book_transformer,
+        as_keras=weights_of_transformer,
+        describe=describe_transformer,
+        at_once=2,
+        one_thread=True,
     ),
 }
-# What the book's own layers bring: on our side only, and in no mean.
-ROWS["cnn_pooled_first"] = replace(
-    ROWS["cnn"],
-    title="the CNN, pooling before bias and ReLU, in halves",
-    ours=book_convolutional,
-    at_once=2,
-    one_thread=True,
-    counts=False,
-)
-ROWS["lstm_by_hand"] = replace(
-    ROWS["lstm"],
-    title="the two LSTMs, made by hand, in halves",
-    ours=book_lstm,
-    at_once=2,
-    counts=False,
-)
-ROWS["transformer_in_halves"] = replace(
-    ROWS["transformer"],
-    title="the Transformer of chapter 6's blocks, in halves",
-    ours=book_transformer,
-    as_keras=weights_of_transformer,
-    at_once=2,
-    one_thread=True,
-    counts=False,
-)

@@ -9,36 +9,59 @@ import subprocess
 import sys
 import time
 
+from kerasbook import contents
 from kerasbook.bench import turns
 from kerasbook.bench.turns import BenchError
 from kerasbook.contents import load_results
 
 from rich.table import Table
 
-# The data set of each chapter's `main`, and the score on the validation part that is waited for.
-SCORES = {
-    1: ("auto_mpg", "mae"),
-    2: ("fashion", "accuracy"),
-    3: ("fashion", "accuracy"),
-    4: ("film_sentences", "accuracy"),
-    5: ("japanese_vowels", "accuracy"),
-    6: ("cmudict", "accuracy"),
-}
-
-
 SEEDS = 5  # of each chapter in results.json
+# Ours; `model.fit` on the same batches; and that with many steps in one call.
+LOOPS = ("tape", "fit", "tuned")
+STEPS_PER_CALL = 50
 
 
-def target_of(chapter: int) -> tuple[str, float]:
-    """Returns the score's name, and the worst that one of the five seeds ended with."""
-    dataset, name = SCORES[chapter]
-    values = load_results()[f"chapter{chapter}"][dataset]["scores"]["validation"][name]["values"]
-    return name, (max if name == "mae" else min)(values)
+def chapters() -> list[str]:
+    """Returns the keys of the chapters and second pages whose score can be waited for."""
+    results = load_results()
+    return [key for key in contents.chapters() if key in results and has_target(key)]
 
 
-def run(chapter: int, loop: str, seed: int, settings: dict) -> dict:
-    """Runs the chapter in a process of its own until it has the score."""
-    options = [str(chapter), loop, str(seed), settings["device"], settings["mixed_precision"]]
+def has_target(key: str) -> bool:
+    """Returns whether results.json has validation scores of the chapter's own command."""
+    datasets = contents.find(key).about.datasets
+    entry = load_results()[key].get(datasets[0]) if datasets else None
+    return bool(entry and entry["scores"].get("validation"))
+
+
+def target_of(key: str) -> tuple[str, float]:
+    """Returns the score's name, and the worst that one of the five seeds ended with.
+
+    The score is the chapter's headline, or what an epoch tells that is nearest to it.
+    """
+    about = contents.find(key).about
+    scores = load_results()[key][about.datasets[0]]["scores"]["validation"]
+    names = [about.headline[1] if about.headline else "loss", "accuracy", "loss"]
+    name = next(name for name in names if name in scores)
+    return name, (max if is_error(name) else min)(scores[name]["values"])
+
+
+def is_error(name: str) -> bool:
+    """Returns whether less of this score is better."""
+    return bool(contents.NEVER_NEGATIVE & set(name.split("_")))
+
+
+def run(key: str, loop: str, seed: int, settings: dict) -> dict:
+    """Runs the chapter in a process of its own until it has the score.
+
+    Returns seconds from the start of Python: to the end of the imports, to the first step, to the
+    score; and epochs and memory.
+
+    Raises:
+        BenchError: it failed, or ended without the score.
+    """
+    options = [key, loop, str(seed), settings["device"], settings["mixed_precision"]]
     started = time.time()
     done = subprocess.run(
         [sys.executable, "-m", "kerasbook.bench.score", *options],
@@ -48,30 +71,32 @@ def run(chapter: int, loop: str, seed: int, settings: dict) -> dict:
     )
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise BenchError(f"--loop {loop}, seed {seed}: {last}")
+        raise BenchError(f"{loop}, seed {seed}: {last}")
     answer = json.loads(done.stdout.strip().splitlines()[-1])
-    return {"seconds": answer.pop("at") - started, **answer}
+    times = {name: answer.pop(name) - started for name in ("imported", "began", "at")}
+    return {"seconds": times.pop("at"), **times, **answer}
 
 
-def measure(chapter: int, settings: dict, seeds: int = 3, tell=lambda text: None) -> dict:
-    """Returns the score that is waited for; and by loop: seconds, epochs, memory of each seed.
+def measure(
+    key: str, settings: dict, seeds: int = 3, tell=lambda text: None, entry: dict | None = None
+):
+    """Yields the score that is waited for; and by loop: seconds, epochs, memory of each seed.
 
-    Before chapter 1 a run that is not counted brings the files to memory. If a run ends without the
-    score, `missing` says so, and there are no figures.
+    A run at a time; what `entry` has already is kept. If a run ends without the score, `missing`
+    says so, and there are no figures.
     """
-    name, target = target_of(chapter)
-    entry: dict = {"score": name, "target": target, "tape": [], "fit": []}
-    try:
-        if chapter == 1:
-            tell("score: a run that is not counted")
-            run(chapter, "fit", 0, settings)
-        for seed in range(seeds):
-            for loop in ("tape", "fit") if seed % 2 == 0 else ("fit", "tape"):
-                tell(f"score: chapter {chapter}, {loop}, seed {seed}")
-                entry[loop].append(run(chapter, loop, seed, settings))
-    except BenchError as error:
-        return entry | {"tape": [], "fit": [], "missing": str(error)}
-    return entry
+    name, target = target_of(key)
+    entry = entry or {"score": name, "target": target, **{loop: [] for loop in LOOPS}}
+    for seed in range(seeds):
+        for loop in LOOPS if seed % 2 == 0 else reversed(LOOPS):
+            if "missing" in entry or len(entry[loop]) > seed:
+                continue
+            tell(f"score: {key}, {loop}, seed {seed}")
+            try:
+                entry[loop].append(run(key, loop, seed, settings))
+            except BenchError as error:
+                entry |= {loop: [] for loop in LOOPS} | {"missing": str(error)}
+            yield entry
 
 
 HEADINGS = (
@@ -79,27 +104,43 @@ HEADINGS = (
     "validation score to reach",
     "kerasbook",
     "`model.fit`",
-    "times faster",
+    "tuned",
+    "faster than `model.fit`",
+    "than tuned",
+    "imports",
     "memory",
 )
 
 
-def cells_of(name: str, entry: dict) -> list[str]:
+def cells_of(key: str, entry: dict) -> list[str]:
     """Returns a chapter's times and memory: medians, and the ratios by seed with their spread."""
-    score = f"{entry['score']} {entry['target']:.3f}"
+    first = [
+        key.removeprefix("chapter").replace("_", " "),
+        f"{entry['score']} {entry['target']:.3f}",
+    ]
     if "missing" in entry:
-        return [name.removeprefix("chapter"), score, f"not reached: {entry['missing']}", *("–" * 3)]
-    ours, theirs = ([run["seconds"] for run in entry[loop]] for loop in ("tape", "fit"))
-    ratios = [b / a for a, b in zip(ours, theirs, strict=True)]
-    low, high = min(ratios), max(ratios)
+        return [*first, f"not reached: {entry['missing']}", *("–" * (len(HEADINGS) - 3))]
+    seconds = {loop: [run["seconds"] for run in entry[loop]] for loop in LOOPS}
     memory = [max(run["memory"] for run in entry[loop]) / 2**20 for loop in ("tape", "fit")]
+    imports = statistics.median(run["imported"] for loop in LOOPS for run in entry[loop])
     return [
-        name.removeprefix("chapter"),
-        score,
-        *(f"{statistics.median(seconds):.1f} s" for seconds in (ours, theirs)),
-        f"{statistics.median(ratios):.2f} ({low:.2f} to {high:.2f})",
+        *first,
+        *(f"{statistics.median(seconds[loop]):.1f} s" for loop in LOOPS),
+        *(with_spread(ratios(entry, loop)) for loop in LOOPS[1:]),
+        f"{imports:.1f} s",
         f"{memory[0]:.0f}, {memory[1]:.0f} MiB",
     ]
+
+
+def ratios(entry: dict, loop: str) -> list[float]:
+    """Returns by seed how many times longer the wait with another loop is than with ours."""
+    pairs = zip(entry["tape"], entry[loop], strict=False)
+    return [theirs["seconds"] / ours["seconds"] for ours, theirs in pairs]
+
+
+def with_spread(found: list[float]) -> str:
+    """Returns the median with the smallest and the largest."""
+    return f"{statistics.median(found):.2f} ({min(found):.2f} to {max(found):.2f})"
 
 
 def table_of(scores: dict) -> Table:
@@ -117,34 +158,54 @@ def main(arguments: list[str] | None = None) -> None:
     memory.
     """
     parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("chapter", type=int)
-    parser.add_argument("loop", choices=("tape", "fit"))
+    parser.add_argument("key")
+    parser.add_argument("loop", choices=LOOPS)
     parser.add_argument("seed", type=int)
     parser.add_argument("device")
     parser.add_argument("mixed_precision")
     options = parser.parse_args(arguments)
+    chapter = importlib.import_module(f"kerasbook.{options.key}")
+    imported = time.time()
     turns.prepare(vars(options))
-    name, target = target_of(options.chapter)
-    chapter = importlib.import_module(f"kerasbook.chapter{options.chapter}")
+    name, target = target_of(options.key)
+    # The seed that gave the target should reach it in spite of rounding.
+    sign, slack = (-1, 1e-4) if is_error(name) else (1, 1e-4)
     import keras
 
     class Reached(keras.callbacks.Callback):
         """Ends the process at the score."""
 
+        def on_train_begin(self, logs=None):
+            self.began = time.time()
+
         def on_epoch_end(self, epoch, logs=None):
-            score = logs.get(f"val_{name}")
-            if score is None:
-                return
-            # The seed that gave the target should reach it in spite of rounding.
-            if score <= target + 1e-4 if name == "mae" else score >= target - 1e-4:
+            score = (logs or {}).get(f"val_{name}")
+            if score is not None and sign * score >= sign * target - slack:
                 from kerasbook.machine import peak_memory
 
-                found = {"at": time.time(), "epochs": epoch + 1, "memory": peak_memory()}
+                found = {"imported": imported, "began": self.began, "at": time.time()}
+                found |= {"epochs": epoch + 1, "memory": peak_memory()}
                 print("\n" + json.dumps(found), flush=True)
                 os._exit(0)
 
-    chapter.main(seed=options.seed, loop=options.loop, callbacks=[Reached()], progress="none")
+    if options.loop == "tuned":
+        call_for_many_steps()
+    loop = "tape" if options.loop == "tape" else "fit"
+    chapter.main(seed=options.seed, loop=loop, callbacks=[Reached()], progress="none")
     sys.exit(f"{name} {target:.4f} was not reached")
+
+
+def call_for_many_steps() -> None:
+    """Lets `model.fit` take many steps in one call, wherever the book calls it."""
+    from kerasbook.training import fitting
+
+    by_keras = fitting.fit_by_keras
+
+    def tuned(model, batches, *others):
+        model.steps_per_execution = min(batches.steps, STEPS_PER_CALL)
+        by_keras(model, batches, *others)
+
+    fitting.fit_by_keras = tuned
 
 
 if __name__ == "__main__":

@@ -9,9 +9,9 @@ import importlib.util
 from collections.abc import Callable
 
 from kerasbook.bench import costs, turns
-from kerasbook.bench.models import ROWS, Row
+from kerasbook.bench.jobs import described, set_chance
+from kerasbook.bench.models import ROWS, Row, title_of
 from kerasbook.training import fit, predict
-from kerasbook.training.compiling import use_jit
 from kerasbook.training.devices import one_thread_per_operation
 
 import keras
@@ -28,32 +28,27 @@ class _EpochEnd(keras.callbacks.Callback):
         self.done()
 
 
-class Ours:
-    """The book's loop; the book's own layers, where a row has them."""
+class Side:
+    """One way to train a row's job; subclasses say how."""
 
-    title = "kerasbook"
+    title = ""
 
-    def __init__(self, row: Row, weights=None):
-        keras.utils.set_random_seed(0)
-        self.row, self.model = row, (row.ours or row.model)()
-        self.optimizer = keras.optimizers.Adam()
+    def __init__(self, row: Row, weights: list | None = None):
+        """Takes the row, and the weights to begin with, in the order of Keras' layers."""
+        self.row, self.job = row, row.make(rival=weights is not None)
+        self.model, self.optimizer = self.job.model, self.job.optimizer
+        self.data, self.batch_size = self.job.data, self.job.batch_size
+        if weights is not None:
+            self.model.set_weights(weights)
+        self.prepare()
 
-    def train(self, x, y, epochs, shuffle, done):
-        """Trains for so many epochs, and calls `done` after each."""
-        # The first steps are compiled as all are: `fit` would not compile for so few.
-        jit = "on" if use_jit("auto", self.model) else "off"
-        fit(
-            self.model,
-            (x, y),
-            loss_fn=self.row.loss_fn,
-            optimizer=self.optimizer,
-            batch_size=self.row.batch_size,
-            epochs=epochs,
-            shuffle=shuffle,
-            callbacks=[_EpochEnd(done)],
-            jit=jit,
-            progress="none",
-        )
+    def prepare(self) -> None:
+        """Sets how the model is trained."""
+
+    def set_chance(self, on: bool) -> None:
+        """Lets dropout and augmentation act, or not."""
+        set_chance(self.model, on)
+        self.prepare()
 
     def outputs(self, x):
         """Returns the model's outputs (examples, …) for x."""
@@ -63,32 +58,69 @@ class Ours:
         """Returns how many threads one operation may take."""
         return costs.threads()
 
-    def weights(self):
-        """Returns the weights, in the order of Keras' layers: what the other sides begin with."""
-        return [np.asarray(weight) for weight in self.row.as_keras(self.model)]
+
+class Ours(Side):
+    """The book's loop; the book's own layers, where a row has them."""
+
+    title = "kerasbook"
+
+    def __init__(self, row: Row):
+        keras.utils.set_random_seed(0)
+        super().__init__(row)
+        if row.ours is not None:
+            self.model = row.ours()
+        self.first = self.model.get_weights()
+
+    def train(self, x, y, epochs, shuffle, done):
+        """Trains for so many epochs, and calls `done` after each."""
+        fit(
+            self.model,
+            (x, y),
+            loss_fn=self.job.loss_fn,
+            optimizer=self.optimizer,
+            batch_size=self.batch_size,
+            epochs=epochs,
+            shuffle=shuffle,
+            callbacks=[_EpochEnd(done)],
+            # As in the chapter's command, which is longer than these first steps.
+            jit="on" if self.job.jit else "off",
+            progress="none",
+        )
+
+    def start(self, name: str, x) -> dict:
+        """Returns what the others need: first weights in the order of Keras' layers, and the job.
+
+        It is described for PyTorch too, which knows no Keras. `before` are the outputs for x
+        before any training.
+        """
+        trained, model = self.model.get_weights(), self.job.model
+        self.model.set_weights(self.first)
+        weights = [np.asarray(weight) for weight in self.row.as_keras(self.model)]
+        model.set_weights(weights)  # the same model, but where a row has layers of the book's own
+        layers = None if self.row.describe is None else self.row.describe(model)
+        found = {
+            "title": title_of(name, self.job),
+            "steps": self.job.steps,
+            "weights": weights,
+            "job": described(self.job, layers),
+            "before": self.outputs(x),
+        }
+        self.model.set_weights(trained)
+        return found
 
 
-class Fit(Ours):
+class Fit(Side):
     """`model.fit`, everything at its default."""
 
     title = "`model.fit`"
 
-    def __init__(self, row: Row, weights=None):
-        self.row, self.model = row, row.model()
-        self.model.set_weights(weights)
-        self.prepare()
-
-    def weights(self):
-        """Returns the weights, in the order of Keras' layers."""
-        return self.model.get_weights()
-
     def prepare(self):
         """Sets how the model is trained."""
-        self.model.compile(keras.optimizers.Adam(), self.row.loss_fn)
+        self.model.compile(self.optimizer, self.job.loss_fn)
 
     def train(self, x, y, epochs, shuffle, done):
         """Trains for so many epochs, and calls `done` after each."""
-        size, callbacks = self.row.batch_size, [_EpochEnd(done)]
+        size, callbacks = self.batch_size, [_EpochEnd(done)]
         self.model.fit(x, y, size, epochs, verbose=0, callbacks=callbacks, shuffle=shuffle)
 
 
@@ -100,12 +132,9 @@ class Tuned(Fit):
 
     def prepare(self):
         """Sets how the model is trained."""
-        steps = -(-len(self.row.data()[0]) // self.row.batch_size)
+        steps = min(self.job.steps, 50)
         self.model.compile(
-            keras.optimizers.Adam(),
-            self.row.loss_fn,
-            jit_compile=self.jit,
-            steps_per_execution=min(steps, 50),
+            self.optimizer, self.job.loss_fn, jit_compile=self.jit, steps_per_execution=steps
         )
 
 
@@ -116,14 +145,14 @@ class TunedXLA(Tuned):
     jit = True
 
 
-class Eager(Fit):
+class Eager(Side):
     """The article's own loop: a tape, batch by batch, nothing compiled."""
 
     title = "the article's loop"
 
     def prepare(self):
         """Sets how the model is trained."""
-        self.optimizer = keras.optimizers.Adam()
+        self.optimizer = self.job.optimizer
         if keras.config.dtype_policy().name == "mixed_float16":  # as Keras' `compile` does
             self.optimizer = keras.optimizers.LossScaleOptimizer(self.optimizer)
 
@@ -131,11 +160,11 @@ class Eager(Fit):
         """Trains for so many epochs, and calls `done` after each."""
         data = tf.data.Dataset.from_tensor_slices((x, y))
         data = data.shuffle(len(x)) if shuffle else data
-        data = data.batch(self.row.batch_size)
+        data = data.batch(self.batch_size)
         for _ in range(epochs):
             for batch_x, batch_y in data:
                 with tf.GradientTape() as tape:
-                    loss = self.row.loss_fn(batch_y, self.model(batch_x, training=True))
+                    loss = self.job.loss_fn(batch_y, self.model(batch_x, training=True))
                     loss = self.optimizer.scale_loss(loss)
                 gradients = tape.gradient(loss, self.model.trainable_variables)
                 pairs = zip(gradients, self.model.trainable_variables, strict=True)
@@ -153,7 +182,7 @@ class Trainer(Eager):
         self.losses: list[float] = []
         data = tf.data.Dataset.from_tensor_slices((x, y))
         data = data.shuffle(len(x)) if shuffle else data
-        self.batches = data.batch(self.row.batch_size)
+        self.batches = data.batch(self.batch_size)
         for _ in range(epochs):
             self.fit_epoch()
             done()
@@ -161,7 +190,7 @@ class Trainer(Eager):
     def training_step(self, batch):
         """Returns the loss of a batch."""
         *inputs, y = batch
-        return self.row.loss_fn(y, self.model(*inputs, training=True))
+        return self.job.loss_fn(y, self.model(*inputs, training=True))
 
     def fit_epoch(self):
         """Makes one pass over the batches."""
@@ -187,9 +216,9 @@ TITLES = {name: side.title for name, side in SIDES.items()}
 TITLES |= {"torch": "PyTorch", "torch.compile": "`torch.compile`"}
 
 
-def sides_here(row: Row) -> list[str]:
+def sides_here() -> list[str]:
     """Returns the names of those that can take part: PyTorch only where it is installed."""
-    torch = bool(row.torch) and importlib.util.find_spec("torch") is not None
+    torch = importlib.util.find_spec("torch") is not None
     return [name for name in TITLES if torch or name in SIDES]
 
 
@@ -202,5 +231,9 @@ def take_part(row_name: str, name: str, weights, settings: dict, connection) -> 
     row = ROWS[row_name]
     if name == "kerasbook" and row.one_thread:
         one_thread_per_operation()
-    make_side = costs.Product if name == "product" else lambda: SIDES[name](row, weights)
-    turns.take(make_side, *row.data(), row.batch_size, connection)
+    if name == "product":
+        turns.take(costs.Product, connection)
+    elif name == "kerasbook":
+        turns.take(lambda: Ours(row), connection, row_name)
+    else:
+        turns.take(lambda: SIDES[name](row, weights), connection)

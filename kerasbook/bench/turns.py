@@ -32,11 +32,12 @@ def prepare(settings: dict) -> None:
         keras.config.set_dtype_policy(f"mixed_{settings['mixed_precision']}")
 
 
-def take(make_side: Callable[[], Any], x, y, batch_size: int, connection) -> None:
+def take(make_side: Callable[[], Any], connection, row: str = "") -> None:
     """Sends what the start took and the outputs after four steps in order; then takes turns.
 
-    After more steps rounding alone would pull the sides apart. The side that the others are
-    compared with sends its first weights too, and how far four steps have changed its outputs.
+    After more steps rounding alone would pull the sides apart, and dropout at once: it is off for
+    the four. Of the side that the others are compared with `row` is the name: it sends its first
+    weights and the job too, and how far four steps have changed its outputs.
 
     A turn begins when something is received. Its first epoch is not timed: the pause before it
     can make it slow. (After some pauses the pipeline of `model.fit` waits for seconds, without
@@ -44,7 +45,7 @@ def take(make_side: Callable[[], Any], x, y, batch_size: int, connection) -> Non
     are sent. The process ends here.
     """
     try:
-        _take(make_side, x, y, batch_size, connection)
+        _take(make_side, connection, row)
     except (EOFError, KeyboardInterrupt):  # the other end is gone
         pass
     except Exception as error:
@@ -58,20 +59,10 @@ def in_a_line(error: Exception) -> str:
     return f"{kind}{error}".partition("\n")[0][:200]
 
 
-def _take(make_side, x, y, batch_size: int, connection) -> None:
+def _take(make_side, connection, row: str) -> None:
     memory = memory_now()
     side = make_side()
-    first: dict = {"weights": side.weights()} if hasattr(side, "weights") else {}
-    started = time.perf_counter()
-    side.train(x[:batch_size], y[:batch_size], 1, False, lambda: None)
-    first["first_step_seconds"] = time.perf_counter() - started
-    side.train(x[: 3 * batch_size], y[: 3 * batch_size], 1, False, lambda: None)
-    first["outputs"] = np.asarray(side.outputs(x[:64]))
-    if "weights" in first:
-        change = first["outputs"] - make_side().outputs(x[:64])
-        first["change"] = float(np.abs(change).max())
-    first["threads"] = side.threads()
-    connection.send(first)
+    connection.send(_start(side, row))
     connection.recv()
 
     started, waited, epochs = None, 0, 0
@@ -89,4 +80,20 @@ def _take(make_side, x, y, batch_size: int, connection) -> None:
             connection.recv()
             started, epochs = None, 0
 
-    side.train(x, y, 10**6, True, done)
+    side.train(*side.data, 10**6, True, done)
+
+
+def _start(side, row: str) -> dict:
+    """Takes four steps without chance; returns what was seen of them."""
+    (x, y), size = side.data, side.batch_size
+    side.set_chance(False)
+    started = time.perf_counter()
+    side.train(x[:size], y[:size], 1, False, lambda: None)
+    found = {"first_step_seconds": time.perf_counter() - started}
+    side.train(x[: 3 * size], y[: 3 * size], 1, False, lambda: None)
+    found["outputs"] = np.asarray(side.outputs(x[:64]))
+    if row:
+        found |= side.start(row, x[:64])
+        found["change"] = float(np.abs(found["outputs"] - found["before"]).max())
+    side.set_chance(True)
+    return found | {"threads": side.threads()}

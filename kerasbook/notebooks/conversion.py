@@ -112,12 +112,17 @@ def how_to_run(page: Page, cells: list, minutes: int | None) -> str:
     )
 
 
+def colab_link(name: str) -> str:
+    """Returns the address that opens a notebook of this file name in Colab; empty if unknown."""
+    if not REPOSITORY:
+        return ""
+    owner_and_name = REPOSITORY.removeprefix("https://github.com/")
+    return f"https://colab.research.google.com/github/{owner_and_name}/blob/main/chapters/{name}"
+
+
 def in_colab(page: Page) -> str:
     """Returns how to bring the notebook into Colab: a link, where the repository is known."""
-    if REPOSITORY:
-        owner_and_name = REPOSITORY.removeprefix("https://github.com/")
-        path = f"{owner_and_name}/blob/main/chapters/{path_of(page, Path()).name}"
-        link = f"https://colab.research.google.com/github/{path}"
+    if link := colab_link(path_of(page, Path()).name):
         return (
             f"[In Colab]({link}) the first cell of code installs the book, restarts the runtime if "
             "it must, and says so."

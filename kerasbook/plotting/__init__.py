@@ -18,6 +18,7 @@ from kerasbook.plotting.diagrams import (
     plot_lstm_cell,
     plot_residual_stream,
     plot_ring,
+    plot_timetable,
     plot_towers,
     plot_unrolled,
 )
@@ -62,6 +63,7 @@ __all__ = [
     "plot_ring",
     "plot_series",
     "plot_state_changes",
+    "plot_timetable",
     "plot_towers",
     "plot_unrolled",
     "plot_weights",

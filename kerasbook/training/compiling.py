@@ -46,7 +46,7 @@ def why_not_xla(model, data, loss_fn, metrics, optimizer, train_step=None) -> st
         if not _is_of_keras(each):
             return f"{getattr(each, 'name', None) or 'the loss'}, which is not one of Keras' own"
     for layer in model._flatten_layers():
-        if _draws(layer):
+        if draws(layer):
             return f"the random numbers of {layer.name}"
     return _why_not_indices(model, data, loss)
 
@@ -59,8 +59,8 @@ def _is_of_keras(thing: Any) -> bool:
     return all(module.partition(".")[0] == "keras" for module in modules)
 
 
-def _draws(layer) -> bool:
-    """Whether a layer draws random numbers in training."""
+def draws(layer) -> bool:
+    """Returns whether a layer draws random numbers in training."""
     if layer._layers:  # those in it are asked themselves
         return False
     has_seed = any(v.name == "seed_generator_state" for v in layer.non_trainable_variables)

@@ -45,7 +45,7 @@ def fit(
     *,
     loss_fn: Callable,
     optimizer: keras.optimizers.Optimizer,
-    metrics: Sequence[keras.metrics.Metric] = (),
+    metrics: Sequence[keras.metrics.Metric] | None = (),
     epochs: int = 1,
     batch_size: int = 32,
     validation_data: Any = None,
@@ -89,6 +89,7 @@ def fit(
         NonFiniteLoss: the loss became NaN or infinite.
         Interrupted: Ctrl-C, with the model and History so far.
     """
+    metrics = () if metrics is None else metrics
     callbacks = checks.arguments(model, epochs, batch_size, loop, train_step, metrics, callbacks)
     batches = make_batches(train, validation_data, batch_size, shuffle, seed)
     build(model, batches.train, batch_size)
@@ -113,13 +114,13 @@ def fit(
     try:
         with shown, termination.waits():
             if loop == "fit" and not model.stop_training:
-                _fit_by_keras(model, batches, epochs, first_epoch, callbacks)
+                fit_by_keras(model, batches, epochs, first_epoch, callbacks)
             else:  # also a `fit` that had ended early: its callbacks put the best weights back
                 training = _make_loop(model, train_step, metrics, batches, compiled)
                 validating = _make_test_loop(
                     model, loss_fn, metrics, batches.validation, batch_size
                 )
-                _fit_by_tape(model, batches, epochs, first_epoch, callbacks, training, validating)
+                fit_by_tape(model, batches, epochs, first_epoch, callbacks, training, validating)
     except NonFinite as stop:
         message = checks.why_not_finite(stop, recorder.epoch, batches.train)
         raise NonFiniteLoss(message, history, stop.last_loss) from None
@@ -131,7 +132,7 @@ def fit(
 # --- the two loops ------------------------------------------------------------------------
 
 
-def _fit_by_tape(model, batches, epochs, first_epoch, callbacks, training, validating):
+def fit_by_tape(model, batches, epochs, first_epoch, callbacks, training, validating):
     """The loop over the epochs: each trains, validates and tells the callbacks, as Keras does."""
     params = {"epochs": epochs, "steps": batches.steps, "verbose": 0}
     hooks = keras.callbacks.CallbackList(callbacks, model=model, **params)
@@ -160,7 +161,7 @@ def _run_epoch(epoch, training, order, validating, hooks, recorder):
     hooks.on_epoch_end(epoch, logs)
 
 
-def _fit_by_keras(model, batches, epochs, first_epoch, callbacks):
+def fit_by_keras(model, batches, epochs, first_epoch, callbacks):
     """`model.fit` on the same batches in the same order."""
     order = _Order(batches)
     model.fit(
@@ -316,7 +317,7 @@ def evaluate(
     data: Any,
     *,
     loss_fn: Callable,
-    metrics: Sequence[keras.metrics.Metric] = (),
+    metrics: Sequence[keras.metrics.Metric] | None = (),
     batch_size: int = 256,
 ) -> dict[str, float]:
     """Returns {"loss": …, and each metric's name: …} over `data`, as `model.evaluate` does.
@@ -324,6 +325,7 @@ def evaluate(
     Args:
         data: arrays `(x, y)` or `(x, y, sample_weight)`, or a `tf.data.Dataset` of batches.
     """
+    metrics = () if metrics is None else metrics
     checks.metric_objects(metrics)
     checks.steps_of_keras(model, "test_step", "compute_loss", "compute_metrics")
     data = as_batches(data, "data")
@@ -342,4 +344,6 @@ def predict(model: keras.Model, x: Any, *, batch_size: int = 256) -> np.ndarray:
     checks.steps_of_keras(model, "predict_step")
     forward = tf.function(lambda batch: model(batch, training=False), autograph=False)
     outputs = [forward(batch) for batch in take_inputs(x, batch_size)]
+    if not outputs:
+        raise checks.ArgumentError("x is empty: there is nothing to predict from")
     return tf.nest.map_structure(lambda *parts: tf.concat(parts, axis=0).numpy(), *outputs)
