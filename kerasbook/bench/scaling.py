@@ -21,10 +21,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from kerasbook import chapter2_deep_network, chapter3, chapter9
+from kerasbook import chapter2_deep_network, chapter3
 from kerasbook.bench.models import noise
 from kerasbook.cluster import end_with_launcher, read_cluster, start_workers
 from kerasbook.files import atomic_path
+from kerasbook.pages import speed
 from kerasbook.training import fit
 from kerasbook.training.devices import make_strategy
 
@@ -71,7 +72,7 @@ def time_ways() -> dict[str, dict[str, float]]:
         batch = [tf.constant(part) for part in noise(64, *shape)]
         eager = name != "recurrent"  # a second and more, and in no picture
         steps = 2 if name == "convolutional" else 20  # XLA takes long for convolutions
-        times[name] = chapter9.time_step(make(), *batch, (False, True), steps, eager)
+        times[name] = speed.time_step(make(), *batch, (False, True), steps, eager)
     return times
 
 
@@ -95,7 +96,7 @@ def time_sizes() -> dict[str, dict[str, float]]:
         for size in SIZES:
             batch = [tf.constant(part) for part in noise(size, *shape)]
             steps = max(2, 512 // size)
-            found = chapter9.time_step(make(), *batch, steps=steps, eager=False)
+            found = speed.time_step(make(), *batch, steps=steps, eager=False)
             times.setdefault(name, {})[str(size)] = next(iter(found.values()))
     return times
 
@@ -129,7 +130,7 @@ def be_a_member(name: str, rows: int, file: Path, steps: int = 20) -> None:
     watch = _Stopwatch()
     with strategy.scope():
         model, optimizer = make(), keras.optimizers.SGD(0.01)
-        options = {"loss_fn": chapter9.loss_fn, "optimizer": optimizer, "callbacks": [watch]}
+        options = {"loss_fn": speed.loss_fn, "optimizer": optimizer, "callbacks": [watch]}
         options |= {"batch_size": rows, "epochs": 6, "jit": "off", "progress": "none"}
         fit(model, noise(steps * rows, *shape), **options)
     if cluster is None or cluster.is_chief:
