@@ -1,4 +1,4 @@
-"""Joins what tools/gpu_check.sh has found: python tools/join_gpu_check.py TESTS.xml BENCH.json OUT"""
+"""Joins what tools/gpu_check.sh has found: its tests (XML) and the bench (JSON), into one JSON."""
 
 import json
 import sys
@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 
 def tests_of(file: Path) -> dict:
-    """Returns how many tests passed, failed and were skipped, and the first line of each failure."""
+    """Returns how many tests passed and were skipped, and the first line of each failure."""
     cases = list(ElementTree.parse(file).iter("testcase"))
     found = {case.get("name"): [c for c in case if c.tag in ("failure", "error")] for case in cases}
     skipped = sum(case.find("skipped") is not None for case in cases)
