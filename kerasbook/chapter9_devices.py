@@ -471,10 +471,14 @@ class Network:
 
 
 # %%
+DECAY = 0.875  # in 32 bits the same number as in 64, which 0.9 is not
+
+
 def momentum_on_each(rows, gradients, velocities, learning_rate):
     """Returns the next rows and velocities of all devices: chapter 2's momentum."""
     each = zip(rows, gradients, velocities, strict=True)
-    return zip(*(chapter2_training.momentum(*one, learning_rate) for one in each), strict=True)
+    new = [chapter2_training.momentum(*one, learning_rate, DECAY) for one in each]
+    return zip(*new, strict=True)
 
 
 # %% [markdown]
@@ -643,9 +647,11 @@ class DividedWeights(DividedSteps):
 # %%
 def whole_weights(network):
     """Returns [W₁, b₁, …] as the devices have them together."""
-    rows = [network.fetch(layer)[0] for layer in range(len(network.sizes))]
-    pairs = zip(rows, network.sizes, strict=True)
-    return [np.array(each) for row, size in pairs for each in as_layer(row, *size)]
+    found = []
+    for layer, size in enumerate(network.sizes):
+        found += as_layer(network.fetch(layer)[0], *size)
+        network.let_go(layer)
+    return [np.array(each) for each in found]
 
 
 # %% tags=["hide-input"]
@@ -656,7 +662,7 @@ def one_device(weights, x, y, batch_size, learning_rate=0.05):
     last = layers.Dense(units[-1], dtype=x.dtype)
     model = keras.Sequential([keras.Input(x.shape[1:], dtype=x.dtype), *parts, last])
     model.set_weights(weights)
-    optimizer = keras.optimizers.SGD(learning_rate, momentum=0.9)
+    optimizer = keras.optimizers.SGD(learning_rate, momentum=DECAY)
     optimizer.build(model.trainable_variables)
     error = keras.losses.SparseCategoricalCrossentropy(from_logits=True, dtype=x.dtype)
     step = make_train_step(model, error, optimizer)
@@ -666,12 +672,9 @@ def one_device(weights, x, y, batch_size, learning_rate=0.05):
 
 
 # %%
-WAYS = {"copies": Copies, "steps divided": DividedSteps, "all divided": DividedWeights}
-
-
 def train_divided(way, names, weights, x, y, batch_size, learning_rate=0.05):
-    """Returns the network after an epoch, on the devices of these names."""
-    network = WAYS[way](names, weights)
+    """Returns the network, kept in this way on the devices of these names, after an epoch."""
+    network = way(names, weights)
     for first in range(0, len(x), batch_size):
         rows = slice(first, first + batch_size)
         take_step(network, x[rows], y[rows], learning_rate)
@@ -682,12 +685,12 @@ def train_divided(way, names, weights, x, y, batch_size, learning_rate=0.05):
 if __name__ == "__main__":
     x, y = flat(splits.train.x[:250]), splits.train.y[:250]
     weights = initial_weights(SIZES)
-    alone, networks = one_device(weights, x, y, 64), {}
-    for way in WAYS:
-        networks[way] = network = train_divided(way, devices, weights, x, y, 64)
+    alone = one_device(weights, x, y, 64)
+    for way in (Copies, DividedSteps, DividedWeights):
+        network = train_divided(way, devices, weights, x, y, 64)
         most, sent = sum(network.devices[0].fullest.values()), network.sent[0] / 4
         apart = largest_difference(whole_weights(network), alone)
-        print(f"{way:14} differs by {apart:.0e}, holds {most / 1e6:.2f} MB", end=", ")
+        print(f"{way.__name__:14} differs by {apart:.0e}, holds {most / 1e6:.2f} MB", end=", ")
         print(f"sends {4e-6 * sent:.2f} MB a step")
 
 # %% [markdown]
@@ -718,10 +721,10 @@ def plot_memory(memories, ax=None):
 # %% alt="Bars of the megabytes on each of one, two and four devices at the fullest moment, by kind. With copies the bar is as long for four devices as for one. With steps divided, gradients and velocity shrink; with all divided the weights shrink too, and beside the parts there is one whole layer."
 if __name__ == "__main__":
     memories = {}
-    for way in WAYS:
+    for way in (Copies, DividedSteps, DividedWeights):
         for count in (2, 4):
             network = train_divided(way, devices[:count], weights, x, y, 64)
-            memories[f"{way}, {count} devices"] = network.devices[0].fullest
+            memories[f"{way.__name__}, {count} devices"] = network.devices[0].fullest
     plot_memory(memories)
 
 # %% [markdown]
@@ -733,7 +736,50 @@ if __name__ == "__main__":
 #
 # ### What Keras and TensorFlow offer
 #
-# KERASTEXT
+# Nobody should have to write this for every model. Keras has `keras.distribution`: a mesh of
+# devices, a map of layouts, and from then on each weight should lie as the map says. We ask for
+# kernels in two halves, one for each device. Where does one lie?
+
+
+# %%
+def kernel_on_a_mesh(names):
+    """Returns a kernel (8, 4) that was asked for in two halves by way of keras.distribution."""
+    mesh = keras.distribution.DeviceMesh((1, 2), ["batch", "model"], names)
+    layouts = keras.distribution.LayoutMap(mesh)
+    layouts[".*kernel"] = keras.distribution.TensorLayout((None, "model"), mesh)
+    divided = keras.distribution.ModelParallel(layout_map=layouts, batch_dim_name="batch")
+    with divided.scope():
+        layer = layers.Dense(4)
+        layer.build((None, 8))
+    return layer.kernel.value
+
+
+# %%
+if __name__ == "__main__":
+    kernel = kernel_on_a_mesh(["cpu:0", "cpu:1"])
+    print(kernel.shape, "on", kernel.device[-5:])
+
+# %% [markdown]
+# Whole, on one device. Under TensorFlow, Keras 3.15 takes the mesh and the map, says nothing, and
+# divides nothing. (Its [guide](https://keras.io/guides/distribution/) says in a comment that only
+# the JAX backend has it.) TensorFlow itself has *DTensor*, in which a layout belongs to the tensor:
+
+# %%
+if __name__ == "__main__":
+    from tensorflow.experimental import dtensor
+
+    mesh = dtensor.create_mesh([("part", 4)], devices=devices)
+    columns = dtensor.Layout([dtensor.UNSHARDED, "part"], mesh)
+    kernel = dtensor.call_with_layout(tf.ones, columns, shape=(784, 128))
+    inputs = dtensor.copy_to_mesh(tf.ones((2, 784)), dtensor.Layout.replicated(mesh, rank=2))
+    product = inputs @ kernel
+    print("kernel: ", *(part.shape for part in dtensor.unpack(kernel)))
+    print("product:", *(part.shape for part in dtensor.unpack(product)))
+
+# %% [markdown]
+# Each device has a quarter of the columns, and makes a quarter of the product. So DTensor does
+# divide, and it works on logical devices; but it is called experimental, and Keras' layers do not
+# make their weights with it. What a Keras model on TensorFlow gets by itself is data parallelism.
 #
 # ## A pipeline
 #
@@ -1027,11 +1073,12 @@ if __name__ == "__main__":
 
 # %% tags=["hide-input"]
 def plot_workers():
-    """Returns the Axes: recorded milliseconds per step with one worker and with two."""
+    """Returns the Axes: recorded milliseconds per step with one worker and with two, medians."""
     steps = recorded()["workers"]
     _, axes = plt.subplots(len(steps), figsize=(6.6, 1.55 * len(steps)), layout="constrained")
     for ax, (name, times) in zip(axes, steps.items(), strict=True):
-        plotting.plot_ladder(times, x_label="milliseconds per step", ax=ax)
+        medians = {kind: float(np.median(runs)) for kind, runs in times.items()}
+        plotting.plot_ladder(medians, x_label="milliseconds per step", ax=ax)
         ax.set(title=name, ylabel="")
     return axes
 
@@ -1043,8 +1090,12 @@ if __name__ == "__main__":
 # %%
 if __name__ == "__main__":
     for name, times in recorded()["workers"].items():
-        one, shared, each = times.values()
-        print(f"{name:13} shared: {shared / one:.1f} times as long; 64 rows each: {each / one:.1f}")
+        one, *others = (np.array(runs) for runs in times.values())
+        for kind, runs in zip(("share 64 rows", "64 rows each"), others, strict=True):
+            longer = runs / one
+            low, most = longer.min(), longer.max()
+            middle = np.median(longer)
+            print(f"{name:13} {kind}: {middle:.1f} times as long ({low:.1f} to {most:.1f})")
 
 # %% [markdown]
 # WORKERSTEXT

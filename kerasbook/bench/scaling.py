@@ -7,7 +7,7 @@ step, for *What makes it fast*.
 
 Nothing else should run. Threads and workers are measured in processes of their own, because
 TensorFlow can be told only once how many threads it has. Of the steps in a process the shortest
-counts; the processes with one thread and with two take turns, five of each.
+counts; the processes take turns, five of each kind.
 """
 
 import argparse
@@ -204,16 +204,19 @@ def compare_threads() -> dict[str, dict[str, dict[str, list[float]]]]:
     }
 
 
-def compare_workers() -> dict[str, dict[str, float]]:
-    """Returns milliseconds per step with one worker and with two, by network."""
-    return {
-        name: {
-            "1 worker, 64 rows": time_workers(name, 1, 64),
-            "2 workers share 64 rows": time_workers(name, 2, 64),
-            "2 workers, 64 rows each": time_workers(name, 2, 128),
-        }
-        for name in ("dense", "convolutional")
+def compare_workers() -> dict[str, dict[str, list[float]]]:
+    """Returns milliseconds per step with one worker and with two, by network, of each run."""
+    kinds = {
+        "1 worker, 64 rows": (1, 64),
+        "2 workers share 64 rows": (2, 64),
+        "2 workers, 64 rows each": (2, 128),
     }
+    times: dict = {name: {kind: [] for kind in kinds} for name in ("dense", "convolutional")}
+    for _ in range(REPEATS):
+        for name, found in times.items():
+            for kind, (workers, rows) in kinds.items():
+                found[kind].append(time_workers(name, workers, rows))
+    return times
 
 
 PARTS = {"steps": time_ways, "threads": compare_threads, "workers": compare_workers}
