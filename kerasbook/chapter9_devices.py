@@ -109,12 +109,12 @@ def towers_step(models, optimizers, devices, x, y, gradient=gradient_of_share):
 
 # %%
 def mean_of_means(model, x, y, all_rows, towers):
-    """The gradient of the mean over this tower's own rows: each tower counts alike."""
+    """Returns the gradient of the mean over this tower's own rows: each tower counts alike."""
     return gradient_of_share(model, x, y, len(x) * towers, towers)
 
 
 def penalty_in_full(model, x, y, all_rows, towers):
-    """The gradient with the penalty once for each tower."""
+    """Returns the gradient with the penalty once for each tower."""
     return gradient_of_share(model, x, y, all_rows, 1)
 
 
@@ -501,7 +501,7 @@ class Copies(Network):
         return self.of("weights", layer)
 
     def let_go(self, layer):
-        """Nothing goes: the weights are at home everywhere."""
+        """Takes nothing away: the weights are at home everywhere."""
 
     def collect(self, layer, gradients):
         """Keeps on every device the sum of all devices' gradients of a layer."""
@@ -534,7 +534,10 @@ def forward_pass(network, shares):
 
 
 def backward_pass(network, g):
-    """Collects the gradients of each layer; g: those for the scores, one array for each device."""
+    """Lets every device keep its gradients of each layer.
+
+    g: the gradients for the scores, an array for each device.
+    """
     for layer in reversed(range(len(network.sizes))):
         pairs = []
         for device, row, each in zip(network.devices, network.fetch(layer), g, strict=True):
@@ -592,7 +595,7 @@ class DividedSteps(Copies):
         self.spread("gradients", layer, [parts[d] for d, parts in enumerate(held)])
 
     def update(self, layer, learning_rate):
-        """Updates on device d part d of the weights; then all gather the parts."""
+        """Takes on device d the step of part d; then all gather the parts."""
         mine = own_parts(self.of("weights", layer))
         others = (self.of(kind, layer) for kind in ("gradients", "velocity"))
         parts, velocities = momentum_on_each(mine, *others, learning_rate)
@@ -623,16 +626,16 @@ class DividedWeights(DividedSteps):
         super().begin(layer, own_parts(rows), velocities)
 
     def fetch(self, layer):
-        """Gathers the layer's row on every device."""
+        """Returns the layer's whole row on every device, gathered."""
         self.spread("whole", layer, self.gathered(self.of("weights", layer)))
         return self.of("whole", layer)
 
     def let_go(self, layer):
-        """Forgets the gathered row."""
+        """Takes the gathered row away."""
         self.forget("whole", layer)
 
     def update(self, layer, learning_rate):
-        """Updates on device d what it has, which is part d of everything."""
+        """Takes on device d the step of what it has, which is part d of everything."""
         kinds = (self.of(kind, layer) for kind in ("weights", "gradients", "velocity"))
         parts, velocities = momentum_on_each(*kinds, learning_rate)
         self.spread("weights", layer, parts)
