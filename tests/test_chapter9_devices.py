@@ -245,9 +245,34 @@ def test_the_recorded_times_have_what_the_pictures_draw():
     recorded = page.recorded()
     for by_size in recorded["threads"].values():
         for by_threads in by_size.values():
-            assert page.speed_ups(by_threads).shape == (scaling.REPEATS,)
+            assert {len(runs) for runs in by_threads.values()} == {scaling.REPEATS}
     for kinds in recorded["workers"].values():
-        assert {len(runs) for runs in kinds.values()} == {scaling.REPEATS}
+        assert {len(runs) for runs in kinds.values()} <= {2, scaling.REPEATS}
+
+
+def test_the_recorded_times_say_what_the_text_says():
+    """If new times were recorded and this fails, the sentences below the pictures are wrong."""
+    recorded = page.recorded()
+    dense, convolutional = (
+        {int(rows): page.speed_up(pair) for rows, pair in recorded["threads"][name].items()}
+        for name in ("dense", "convolutional")
+    )
+    assert max(dense[rows] for rows in (8, 32, 64, 128)) < 0.9
+    assert 0.9 < dense[512] < 1.15
+    assert max(convolutional[rows] for rows in (8, 32)) < 0.95
+    assert 1 < convolutional[128] < convolutional[512] < 1.6
+    assert 1 / page.serial_share(convolutional[512]) < 2
+    slower = {}
+    for name, times in recorded["workers"].items():
+        one, shared, each = map(min, times.values())
+        slower[name] = shared / one, each / (2 * one)
+    assert all(7 < ratio < 15 for ratio in (slower["dense"][0], 2 * slower["dense"][1]))
+    assert 1 < slower["convolutional"][0] < slower["dense"][0]
+    assert min(*slower["dense"], *slower["convolutional"]) > 1  # neither gains
+
+
+def test_of_several_runs_the_shortest_counts():
+    assert page.speed_up({"1": [3.0, 9.0], "2": [8.0, 2.0]}) == 1.5
 
 
 def test_a_part_is_measured_anew_and_the_rest_of_the_file_stays(tmp_path, monkeypatch, capsys):

@@ -4,6 +4,7 @@ from itertools import pairwise
 
 from kerasbook import chapter2_deep_network, chapter9, chapter9_devices
 from kerasbook.ledger.core import RATE, as_pairs, claim, mutant, precision
+from kerasbook.testing.scaling import compare_scaling
 from kerasbook.training import total_loss
 from kerasbook.training.devices import logical_devices
 
@@ -174,7 +175,9 @@ def _(draw):
 
 @claim(9, "loss scaling = Keras' LossScaleOptimizer: scale, weights", dtypes=("float32",))
 def _(draw):
-    scales, weights = chapter9.compare_scaling(steps=9, initial=2.0**18, patience=2)
+    scales, weights = compare_scaling(
+        chapter9.make_scaled_step, steps=9, initial=2.0**18, patience=2
+    )
     return {"values of the scale": tuple(scales), "weights after each step": tuple(weights)}
 
 
