@@ -701,10 +701,10 @@ if __name__ == "__main__":
         print(f"sends {4e-6 * sent:.2f} MB a step")
 
 # %% [markdown]
-# All three end with the weights of one device. With the steps divided, a device holds half of what a
-# copy holds, and sends exactly as much: two halves of a ring, only with the step in between. That
-# comes for nothing. With the weights divided it holds a third, and sends half as much again, because
-# the weights go around twice, on the way there and on the way back.
+# All three end with the weights of one device. With the steps divided, a device holds half of what
+# a copy holds, and sends exactly as much: two halves of a ring, only with the step in between. That
+# comes for nothing. With the weights divided it holds a third, and sends half as much again,
+# because the weights go around twice, on the way there and on the way back.
 
 
 # %% tags=["hide-input"]
@@ -1095,8 +1095,8 @@ if __name__ == "__main__":
         print(f"{name:13} s = {share:.2f}, so at most {1 / share:.1f} times as fast")
 
 # %% [markdown]
-# Less than two times as fast, however many there are. This is two measurements carried as far as the
-# law allows, and an estimate: with another number of rows it is another one.
+# Less than two times as fast, however many there are. This is two measurements carried as far as
+# the law allows, and an estimate: with another number of rows it is another one.
 #
 # Amdahl's law leaves out that the devices must talk. Two workers do. Here are recorded steps of one
 # worker with 64 rows; of two that share these rows (*strong scaling*: the same work, in less
@@ -1128,8 +1128,8 @@ if __name__ == "__main__":
         print(f"64 rows each: {each / one:.1f}")
 
 # %% [markdown]
-# What two workers say to each other, here through sockets of one small machine, costs many times the
-# arithmetic of the dense network: its step takes about ten times as long, whether the rows are
+# What two workers say to each other, here through sockets of one small machine, costs many times
+# the arithmetic of the dense network: its step takes about ten times as long, whether the rows are
 # shared or not. The convolutional pair has more to do between two messages, and loses less. Neither
 # gains.
 #
