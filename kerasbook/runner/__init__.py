@@ -128,6 +128,7 @@ def _run(page: contents.Page, flags: dict, common: argparse.Namespace, started: 
         stack.enter_context(nothing_printed(common.quiet or not common.is_chief))
         if common.is_chief:
             stack.enter_context(held(common.output))
+        print(page.title, flush=True)  # a sign of life before the longest import
         from kerasbook.runner.execution import execute  # TensorFlow: now that all is in order
 
         execute(page, flags, common, started)

@@ -25,7 +25,7 @@ from kerasbook.training.batches import (
     take_inputs,
 )
 from kerasbook.training.checkpoint import Checkpoint, CheckpointError, continue_files
-from kerasbook.training.compiling import use_jit, why_not_xla, without_cudnn
+from kerasbook.training.compiling import slow_in_float16, use_jit, why_not_xla, without_cudnn
 from kerasbook.training.devices import in_scope, strategy_of
 from kerasbook.training.history import History, Interrupted, NonFiniteLoss, Scores
 from kerasbook.training.loops import NonFinite, make_loop
@@ -97,6 +97,8 @@ def fit(
     _check_devices(model, batches, loop, jit, train_step, optimizer, metrics)
     shown = make_progress(progress, epochs, batches.steps)
     compiled = _use_xla(jit, model, batches, epochs, loss_fn, metrics, optimizer, train_step, shown)
+    if (slow := slow_in_float16(model, compiled)) is not None:
+        warnings.warn(slow, stacklevel=3)
     # Callbacks and the saved file learn what trains the model; in float16 the optimizer is wrapped,
     # so that small gradients do not vanish (loss scaling).
     model.compile(optimizer, loss_fn, metrics=list(metrics), jit_compile=compiled)

@@ -15,6 +15,11 @@ from markdown_it import MarkdownIt
 
 FIRST_SENTENCE = re.compile(r".+?[.?!](?=\s|$)", re.DOTALL)
 LINKED = re.compile(r"\[([^\]]*)\]\([^)]*\)")
+START = """
+<p class="page-links"><a href="chapters/{first}.html">Read chapter 1</a>
+<a href="#chapters">All chapters</a> <a href="#two-commands">What do I type?</a></p>
+
+"""
 FRONT = """{introduction}
 
 ## Chapters
@@ -48,12 +53,18 @@ def front_page(checkout: Path, folder: Path, exercises: dict[str, int]) -> str:
     others = [f"[{one.title}](chapters/{one.key}.ipynb)" for one in pages if not one.is_chapter]
     others.append("[Glossary](glossary.md)")
     text = FRONT.format(
-        introduction=readme.partition("\n## Read\n")[0],
+        introduction=with_start(readme.partition("\n## Read\n")[0], pages[0]),
         chapters='<ul class="cards">\n' + "\n".join(cards) + "\n</ul>",
         others="\n".join(f"- {link}" for link in others),
         practise=section(readme, "Practise"),
     )
     return text + "".join(toctrees(folder, pages))
+
+
+def with_start(introduction: str, first: Page) -> str:
+    """Returns the README's beginning with links, above its picture, to where a reader may go."""
+    words, mark, picture = introduction.partition("\n![")
+    return words + START.format(first=first.key) + mark + picture
 
 
 def section(text: str, title: str) -> str:

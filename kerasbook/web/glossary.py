@@ -80,7 +80,10 @@ def mark_and_link(app: Sphinx, doctree: nodes.document, name: str) -> None:
     for term in terms():
         if term.page == key:
             mark(doctree, term, name)
-    others = {term.term.lower(): term for term in terms() if term.linked and term.page != key}
+    there = {term.page for term in terms() if f"{folder}/{term.page}" in app.env.found_docs}
+    others = {
+        term.term.lower(): term for term in terms() if term.linked and term.page in there - {key}
+    }
     for text in list(doctree.findall(nodes.Text)):
         if not is_inside(text, NO_LINK_IN):
             link_first(text, others)
