@@ -46,7 +46,7 @@ from keras import layers
 # processes for every two of them.
 
 
-# %%
+# %% alt="Milliseconds per step on a log scale, a bar for each of eight loops, for four models from a single weight to a CNN: this book's bar is the shortest in all four; the article's loop and a Trainer object are the slowest."
 def recorded() -> dict:
     """Returns what `python -m kerasbook.bench --json` has measured."""
     return json.loads((resources.files("kerasbook") / "bench" / "results.json").read_text())
@@ -188,7 +188,7 @@ if __name__ == "__main__":
 # goes into something other than arithmetic.
 
 
-# %%
+# %% alt="Seconds over five kinds of size on log scales, each beside the dotted growth of the arithmetic: small dense networks are flatter than the arithmetic and join it as they grow; the GRU, the Transformer and the number of examples stay near it."
 def plot_growth(curves):
     """Returns the Axes: seconds over size, and the growth of the arithmetic, dotted."""
     rows = -(-len(curves) // 2)
@@ -484,7 +484,7 @@ if __name__ == "__main__":
 # keys and values together, and all tokens of a batch go through a dense layer as the rows of one
 # matrix.
 
-# %%
+# %% alt="Milliseconds per step on a log scale for the GRU, the two LSTMs made by hand and the Transformer: this book's bar is the shortest in all three, the article's loop and a Trainer object are far behind."
 if __name__ == "__main__":
     plot_sides([rows[name] for name in ("gru", "lstm_by_hand", "transformer_in_halves")])
 
@@ -528,7 +528,7 @@ if __name__ == "__main__":
 # of the step's.
 
 
-# %%
+# %% alt="The share of each kind of operation in a step of the CNN, the two LSTMs and the Transformer: products take most of it in all three, least in the LSTMs, where moving numbers and work number by number take the rest."
 def plot_kinds(results, names):
     """Returns the Axes: the share of each kind of operation, one bar for each of these rows."""
     ax = plt.subplots(figsize=(6.6, 2.4), layout="constrained")[1]
@@ -567,7 +567,7 @@ if __name__ == "__main__":
 # seeds reached in the end.
 
 
-# %%
+# %% alt="Pairs of bars for chapters 1 to 6, seconds from the start of Python to the score: with this book's loop the wait is shorter in every chapter, in chapter 1 only just."
 def plot_waits(scores):
     """Returns the Axes: seconds from the start of Python to the score, by chapter and loop."""
     ax = plt.subplots(figsize=(6.6, 3), layout="constrained")[1]

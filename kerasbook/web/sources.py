@@ -168,7 +168,9 @@ def escaped(text: str) -> str:
 def licence_page(checkout: Path) -> str:
     """Returns the licence, and the list of what has one of its own."""
     texts = [(checkout / name).read_text(encoding="utf-8").rstrip() for name in LICENCE]
-    return "# Licence\n\n```text\n{}\n```\n\n## What has its own\n\n```text\n{}\n```\n".format(*texts)
+    return "# Licence\n\n```text\n{}\n```\n\n## What has its own\n\n```text\n{}\n```\n".format(
+        *texts
+    )
 
 
 def with_links_that_lead(text: str, where: Path, folder: Path) -> str:
