@@ -679,15 +679,15 @@ class Reach(keras.callbacks.Callback):
 # %% alt="The gradient after 39 steps by epoch, on a log scale: that of the GRU begins far below, leaps up in the epochs in which it learns, and stays; that of the simple network begins near 1, wavers, and falls without end from the epoch in which it learns."
 if __name__ == "__main__":
     left, trained = {}, {}
-    for variant, epochs in (("gru", 10), ("simple", 30)):
+    for variant in ("gru", "simple"):
         reach = Reach(variant)
-        trained[variant], history, _ = learn_order(variant, 40, epochs, callbacks=[reach])
+        trained[variant], history, _ = learn_order(variant, 40, epochs=30, callbacks=[reach])
         learned = 1 + np.argmax(np.array(history.history["accuracy"]) > 0.9)
         left[variant] = np.array(reach.left)
         print(f"{variant}: fresh {reach.left[0]:.0e}, end {reach.left[-1]:.0e}; ", end="")
         print(f"it has learned in epoch {learned}")
-    axis = {"x_label": "epochs", "y_label": "gradient after 39 steps", "log": True}
-    plotting.plot_lines(left, **axis)
+    axis = {"x_label": "epochs of training", "y_label": "gradient after 39 steps", "log": True}
+    plotting.plot_lines(left, x=np.arange(31), **axis)
 
 # %% [markdown]
 # They change places. The GRU begins with next to nothing, and in the epochs in which it learns it

@@ -337,3 +337,11 @@ def test_main_starts_from_its_seed(monkeypatch):
 @pytest.mark.slow
 def test_accuracy_of_the_speakers_at_the_defaults():
     assert chapter5.main(progress="none").scores["test"]["accuracy"] >= 0.96
+
+
+@pytest.mark.parametrize(
+    ("cell", "count"), [(layers.SimpleRNN, 11_017), (layers.GRU, 31_113), (layers.LSTM, 40_585)]
+)
+def test_the_weights_are_as_many_as_the_table_says(cell, count):
+    assert chapter5.make_model(cell=cell).count_params() == count
+    assert chapter5.make_convolutional().count_params() == 8_969

@@ -31,10 +31,11 @@ SEARCHES = {  # what is typed → where it must lead
     "huber": "chapters/chapter1_exercises.html#the-huber-loss-and-its-gradient",
 }
 OVERFLOWING = """() => [...document.querySelectorAll('article *')]
-    .filter(e => e.getBoundingClientRect().right > innerWidth + 1 && getComputedStyle(e).position !== 'fixed')
-    .slice(0, 3).map(e => e.outerHTML.slice(0, 120))"""
+    .filter(e => e.getBoundingClientRect().right > innerWidth + 1).slice(0, 3)
+    .map(e => e.outerHTML.slice(0, 120))"""
 PROSE = """() => { const copy = document.querySelector('article').cloneNode(true);
-    copy.querySelectorAll('pre, code, annotation').forEach(e => e.remove()); return copy.textContent; }"""
+    copy.querySelectorAll('pre, code, annotation').forEach(e => e.remove());
+    return copy.textContent; }"""
 
 
 @pytest.fixture(scope="session")

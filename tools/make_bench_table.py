@@ -1,8 +1,6 @@
 """Writes the tables of speeds into README.md and docs/speed.md, from the figures of the bench.
 
-python -m kerasbook.bench rows --json first.json
-python -m kerasbook.bench --json kerasbook/bench/results.json --against first.json
-python tools/make_bench_table.py
+tools/measure_speed.sh takes them all, from nothing to these tables and the page.
 """
 
 import json
@@ -62,12 +60,27 @@ def speeds(results: dict, wanted: Callable[[dict], bool]) -> list[str]:
 
 def means(results: dict) -> list[str]:
     """The line of geometric means; none while a chapter's row is missing, as it would mislead."""
-    missing = [row.title for key, row in ROWS.items() if row.counts and key not in results["rows"]]
+    missing = [name for name, row in ROWS.items() if row.counts and name not in results["rows"]]
     if missing:
-        return ["", f"No mean: not measured yet are {'; '.join(missing)}."]
+        return ["", f"No mean: not measured yet are {', '.join(missing)}."]
     found = geometric_means(results["rows"])
     cells = [f"**{found[name]:.2f}**" if name in found else "–" for name in RIVALS]
     return [f"| **geometric mean of chapters 1 to 6** | | | {' | '.join(cells)} |"]
+
+
+def ahead(results: dict) -> str:
+    """On this processor: which rivals it is ahead of in every chapter's row, and which not."""
+    counted = [row for row in results["rows"].values() if row["counts"]]
+    always, behind = [], []
+    for name in RIVALS:
+        found = [(row, row["ratios"].get(rival(row, name))) for row in counted]
+        slower = [row["title"][0] for row, each in found if each and statistics.median(each) <= 1]
+        if all(each for _, each in found) and not slower:
+            always.append(TITLES[name])
+        behind += [f"{TITLES[name]} in {', '.join(slower)}"] if slower else []
+    where = f"On this processor ({results['processor']}) the medians are above 1"
+    line = f"{where} in every chapter's row beside {', '.join(always) or 'none of them'}"
+    return line + (f"; not beside {'; '.join(behind)}." if behind else ".")
 
 
 def short_speeds(results: dict) -> str:
@@ -85,10 +98,11 @@ def short_speeds(results: dict) -> str:
 
 def short_waits(results: dict) -> str:
     """The README's table: the seconds to a score."""
-    lines = ["| chapter | kerasbook | `model.fit` | times faster |", "|---|---|---|---|"]
+    lines = [f"| {results['processor']} | kerasbook | `model.fit` | tuned |", "|---|---|---|---|"]
     for name, entry in results["score"].items():
-        chapter, _, ours, theirs, ratio, _ = score.cells_of(name, entry)
-        lines.append(f"| {chapter} | {ours} | {theirs} | {ratio.partition(' ')[0]} |")
+        if "missing" not in entry:
+            cells = score.cells_of(name, entry)
+            lines.append(f"| {' | '.join([cells[0], *cells[2:5]])} |")
     return "\n".join(lines)
 
 
@@ -106,7 +120,7 @@ def starts(results: dict) -> list[str]:
     lines = [f"| model | {' | '.join(TITLES[name] for name in names)} |"]
     lines.append("|---" * (len(names) + 1) + "|")
     for row in results["rows"].values():
-        cells = [row["title"].partition(",")[0]]
+        cells = [row["title"].partition(" (")[0].partition(",")[0]]
         for name in names:
             side = rival(row, name)
             seconds, memory = (row[key].get(side) for key in ("first_step_seconds", "memory"))
@@ -119,13 +133,19 @@ def tables(results: dict) -> dict[tuple[str, str], str]:
     """Returns all tables in Markdown, by document and mark."""
     like = [*speeds(results, lambda row: not row["own"]), *means(results)]
     own = speeds(results, lambda row: row["own"])
-    against = ["; ".join(describe(results["against"])[:2]) + ".", *notes_of(results)]
+    against = notes_of(results)
+    if "against" in results:
+        against = ["; ".join(describe(results["against"])[:2]) + ".", *against]
     found = {
-        "waits": waits(results["score"]),
-        "bench": [machine(results), "", *like],
+        "waits": [
+            f"{results['processor']}, {results['cores']} cores.",
+            "",
+            *waits(results["score"]),
+        ],
+        "bench": [machine(results), "", *like, "", ahead(results)],
         "own": [machine(results), "", *own],
         "starts": starts(results),
-        "against": against,
+        "against": against or ["Measured once so far."],
     }
     return {("docs/speed.md", name): "\n".join(lines) for name, lines in found.items()} | {
         ("README.md", "bench"): short_speeds(results),

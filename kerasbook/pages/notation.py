@@ -43,6 +43,7 @@ axis is always the examples. Pictures are (n, height, width, channels), sequence
 | $r$, $z$, $\tilde h$ | the GRU's reset gate, update gate and candidate | (n, units) | 4 |
 | $i$, $f$, $o$, $g$, $c_t$ | the LSTM's three gates, candidate and cell | (n, units) | 5 |
 | $Q$, $K$, $V$ | queries, keys and values | (queries, depth), (keys, depth), (keys, width) | 6 |
+| $S$ | loss scale | a number | 9 |
 
 Some letters have two meanings, because their fields write them so: $z$ (scores; the GRU's update
 gate, in chapter 4 alone), $\sigma$ (the sigmoid with an argument, else a standard deviation), $K$

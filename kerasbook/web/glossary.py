@@ -1,8 +1,8 @@
 """The glossary: one table, a page made of it, and links to where the book explains a term.
 
 A term's place is, on the page that its row names, the word in italics or bold; else the section
-whose title has it; else the paragraph below a heading that first has it. In every other chapter the first use of a
-term whose row says `yes` links there.
+whose title has it; else the paragraph below a heading that first has it. In every other chapter the
+first use of a term whose row says `yes` links there.
 """
 
 from __future__ import annotations
@@ -81,10 +81,9 @@ def mark_and_link(app: Sphinx, doctree: nodes.document, name: str) -> None:
     for term in terms():
         if term.page == key:
             mark(doctree, term, name)
-    there = {term.page for term in terms() if f"{folder}/{term.page}" in app.env.found_docs}
-    others = {
-        term.term.lower(): term for term in terms() if term.linked and term.page in there - {key}
-    }
+    linked = [term for term in terms() if term.linked and term.page != key]
+    documents = app.env.found_docs
+    others = {one.term.lower(): one for one in linked if f"{folder}/{one.page}" in documents}
     for text in list(doctree.findall(nodes.Text)):
         if not is_inside(text, NO_LINK_IN):
             link_first(text, others)
