@@ -57,6 +57,7 @@ WHOLE_ELSEWHERE = {
         **{"12,000": "examples of load_fashion", "70,000": "Xiao and others 2017"},
         **{"102": "chosen", "101": "chosen", "100": "chosen"},
     },
+    "chapter2_deep_network": {"110": "horsepower, in the picture"},
     "chapter2_training": {"141": "steps of 64 in 9,000 examples", "80": "of an example"},
     "chapter3": {"784": "28 · 28", "24": "of an example", "17": "of an example"},
     "chapter4": {
