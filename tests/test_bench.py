@@ -573,7 +573,7 @@ def test_parts_that_do_not_exist_are_refused(capsys):
     with pytest.raises(SystemExit) as caught:
         bench.main(["none"])
     assert caught.value.code == 2
-    assert "parts are rows, growth, score, empty, regression" in capsys.readouterr().err
+    assert "parts are rows, growth, score, empty, chapter1" in capsys.readouterr().err
 
 
 @pytest.mark.slow
