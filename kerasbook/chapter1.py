@@ -74,11 +74,14 @@ if __name__ == "__main__":
 # ## What is a good line?
 #
 # A model makes predictions, and a **loss** says how bad they are, in one number. With $d$ features,
-# such as power and weight, the model is a weighted sum and a bias,
+# such as power and mass, the model is a weighted sum and a bias,
 #
 # $$\hat y = w_1 x_1 + \dots + w_d x_d + b ,$$
 #
-# and the loss is the mean of the squared errors of $n$ cars,
+# The $w_j$ are called **weights**; with a single feature the weight is the slope. Weights and bias
+# together are the **parameters**, the numbers that are to be found. (One feature is what a car
+# weighs. To keep the two apart, the text calls that the car's mass.) The loss is the mean of the
+# squared errors of $n$ cars,
 #
 # $$L = \frac1n \sum_{i=1}^n (\hat y_i - y_i)^2 .$$
 #
@@ -128,10 +131,11 @@ if __name__ == "__main__":
 # %% [markdown]
 # Neither. From (n, 1) and (n,) NumPy, and TensorFlow too, makes (n, n): every prediction minus
 # every target. The loss is wrong, without a word. A model trained on it would learn to say the mean
-# for every car.
+# for every car, because each prediction is pulled towards all targets alike.
 #
-# *Exercises: `huber_loss`, a loss that bears outliers; `robust_fit`, a line where some targets are
-# wrong.*
+# *Exercises: `huber_loss`, a loss that bears outliers, targets far off all others; `robust_fit`, a
+# line where some targets are wrong. (`kerasbook start DIR` copies the stubs of all exercises into a
+# folder, and `kerasbook check` says which answers are right.)*
 #
 # ## Which way is downhill?
 #
@@ -148,14 +152,19 @@ if __name__ == "__main__":
 
 # %% [markdown]
 # The bias does most, because all predictions are too low. Trying out works for two numbers. A
-# network may have millions, so we ask the chain rule: for every weight, the derivative of the
-# square times the derivative of what is inside,
+# network may have millions, so we ask for derivatives. Take one car and its squared error,
+# $(w x + b - y)^2$. By the chain rule its derivative by $w$ is that of the square, $2 (w x + b -
+# y)$, times that of what is inside, $x$; by $b$ the inside has the derivative 1. A car with $x = 2$
+# whose prediction is 10 mpg too low has $2 \cdot (-10) \cdot 2 = -40$ and $-20$: raise $w$ and the
+# error falls. Over all cars it is the mean, and with several features there is a derivative for
+# each weight (the sign $\partial$ says: by this one, while the others stay):
 #
 # $$\frac{\partial L}{\partial w_j} = \frac2n \sum_i (\hat y_i - y_i)\, x_{ij},
 # \qquad \frac{\partial L}{\partial b} = \frac2n \sum_i (\hat y_i - y_i) .$$
 #
 # In words: a weight is to blame for an error as far as its feature took part in it. All derivatives
-# together are the **gradient**. It points uphill.
+# together are the **gradient**. Where one of them is positive, a larger weight makes a larger loss:
+# the gradient points uphill, and we go the other way.
 
 
 # %%
@@ -197,10 +206,10 @@ if __name__ == "__main__":
         print(f"step {step:g}: relative difference {np.abs(slopes / by_hand - 1).max():.0e}")
 
 # %% [markdown]
-# The huge step is the best! A parabola has the same mean slope over a piece around a point, however
-# long the piece is: central differences are wrong by the third derivative, and a parabola has none.
-# What remains is rounding, and that is less for a large step. Other losses are not so kind, and for
-# them something like the default, $10^{-5}$, is a fair choice.
+# The huge step is the best! For a parabola, $((w + s)^2 - (w - s)^2) / 2s = 2w$ whatever $s$ is:
+# the slope is exact for any step. What remains is rounding, and that is less for a large step. The
+# loss of a network is no parabola, and there a large step would be wrong; something like the
+# default, $10^{-5}$, is a fair choice.
 #
 # The second check is TensorFlow's. A `GradientTape` records what is computed, and plays it back
 # with the chain rule.
@@ -259,15 +268,18 @@ if __name__ == "__main__":
 # Too small, and the lines creep. Too large, and each step lands on the other side of the goal, a
 # little farther off than before, and so on without end.
 #
-# Where lies the border? Along one direction the loss is a parabola, and its second derivative, the
-# **curvature** $\lambda$, says how fast the gradient changes. At a distance $e$ from the lowest
-# point the gradient is $\lambda e$, so a step makes of $e$
+# Where lies the border? Take one weight alone. The loss is a parabola over it, and its second
+# derivative is one number, $\lambda = \frac2n \sum_i x_i^2$, the **curvature**: how fast the
+# gradient changes. At a distance $e$ from the lowest point the gradient is $\lambda e$, so a step
+# makes of $e$
 #
 # $$e - \eta \lambda e = (1 - \eta\lambda)\, e .$$
 #
 # That shrinks if the factor lies between −1 and 1, which means $\eta < 2/\lambda$. With several
-# weights there are several curvatures, the eigenvalues of $\frac2n X^\top X$, where $X$ has a
-# column of ones for the bias; and the largest of them sets the border for all.
+# weights the loss is a valley, which has a curvature along each of its main directions, and the
+# largest of them sets the border for all. NumPy finds them. (They are the eigenvalues of $\frac2n
+# X^\top X$, where $X$ is `x` with a column of ones for the bias. You need not know more of them
+# than that they say how steep the valley is.)
 
 
 # %%
@@ -350,8 +362,9 @@ if __name__ == "__main__":
 
 # %% [markdown]
 # With two parameters the loss is a surface, which we can draw as a map: a line joins places of
-# equal loss, and each method is a path. All three start at zero, on the left. Which of them will
-# come to rest?
+# equal loss, and each method is a path. All three start at zero, on the left. The fewer cars a step
+# looks at, the smaller we make its learning rate, and the fewer epochs it needs; both stand in the
+# cell. Which of the three will come to rest?
 
 
 # %% tags=["hide-input"]
@@ -394,7 +407,7 @@ if __name__ == "__main__":
 # ## A canyon
 #
 # Straight to the lowest point, always? Only because this valley is round: both directions have the
-# same curvature. Take two features, weight and power, in units that are at hand, thousands of
+# same curvature. Take two features, mass and power, in units that are at hand, thousands of
 # pounds and tens of horsepower. Heavy cars have strong engines, so the two go together. (Both and
 # the target are taken minus their means, so that the bias is 0 and there are two parameters to
 # draw.)
@@ -435,7 +448,7 @@ def plot_canyon(x, y, momenta, height, **labels):
 
 # %% alt="Map of the loss over two weights: contours drawn out into a long narrow canyon. Without momentum descent zigzags from wall to wall in small strides along it; with momentum it swings too, but in long strides, and has reached the minimum."
 if __name__ == "__main__":
-    labels = {"x_label": "weight's w (mpg per 1000 lb)", "y_label": "power's w (mpg per 10 hp)"}
+    labels = {"x_label": "mass's w (mpg per 1000 lb)", "y_label": "power's w (mpg per 10 hp)"}
     plot_canyon(x, y, (0.0, 0.8), height=3.9, **labels)
 
 
@@ -456,7 +469,8 @@ if __name__ == "__main__":
 # bottom, where it is small. A smaller rate would stop the leaping, and creep even more. Momentum
 # leaps too; but steps from wall to wall have opposite signs and cancel in $v$, while those along
 # the bottom add up. So it needs about a third of the steps. (They are counted until the loss stays
-# within one per cent of the lowest.)
+# within one per cent of the lowest. The path without momentum is then still beside the star: on so
+# flat a bottom that costs hardly any loss.)
 #
 # *Exercise: `nesterov`, a ball that looks ahead.*
 #
@@ -469,7 +483,7 @@ if __name__ == "__main__":
 # %% alt="Map of the loss over the two weights of standardised features: the contours are still drawn out, along a diagonal, but far less. Descent without momentum swings across, less each time, and ends at the minimum."
 if __name__ == "__main__":
     x = x / x.std(axis=0)
-    labels = {"x_label": "weight's w (mpg per std)", "y_label": "power's w (mpg per std)"}
+    labels = {"x_label": "mass's w (mpg per std)", "y_label": "power's w (mpg per std)"}
     plot_canyon(x, y, (0.0,), height=4.2, **labels)
     print(f"condition number {curvatures(x)[-1] / curvatures(x)[0]:.0f}")
     for momentum in (0.0, 0.8):
@@ -480,7 +494,7 @@ if __name__ == "__main__":
 # that. But descent alone is now faster than momentum was before. And this momentum, which helped in
 # the canyon, is here a hindrance: it makes the ball run past the goal.
 #
-# With all eight features that we shall use it is the same story, writ large. Weight is counted in
+# With all eight features that we shall use it is the same story, writ large. Mass is counted in
 # thousands, acceleration in tens.
 
 # %%
@@ -496,10 +510,12 @@ if __name__ == "__main__":
         print(f"{name:12}: largest rate {largest_learning_rate(x):.2g}, condition {condition:,.0f}")
 
 # %% [markdown]
-# At half the limit, a step leaves $1 - 1/\kappa$ of the distance along the flattest direction,
-# where $\kappa$ is the condition number; so after $\kappa$ steps little more than a third of the
-# distance is left. In the units of the file these are eight thousand million steps. Standardised,
-# $\kappa$ is still above a hundred, which is why the program at the end has momentum.
+# What does that mean in steps? At half the limit, $\eta = 1/\lambda_\text{max}$, a step leaves
+# $1 - \lambda_\text{min}/\lambda_\text{max} = 1 - 1/\kappa$ of the distance along the flattest
+# direction, where $\kappa$ is the condition number. After $\kappa$ steps that is $(1 -
+# 1/\kappa)^\kappa \approx 1/e$, little more than a third. In the units of the file these are eight
+# thousand million steps. Standardised, $\kappa$ is still above a hundred, which is why the program
+# at the end has momentum.
 #
 # And is $2/\lambda$ truly the border? Four rates, two of them just beside it:
 
@@ -549,7 +565,9 @@ if __name__ == "__main__":
 #
 # What do the weights say? The normal equation has them at once. They are for standardised features,
 # so each is the miles per gallon that one standard deviation of its feature makes, while all other
-# features stay. Guess the signs: weight, model year, displacement (the size of the engine).
+# features stay. (For a region, a column of zeros and ones, divide by its standard deviation: then
+# it is what a car of that region has over an American one.) Guess the signs: mass, model year,
+# displacement (the size of the engine).
 
 # %%
 if __name__ == "__main__":
@@ -562,10 +580,11 @@ if __name__ == "__main__":
 
 # %% [markdown]
 # A heavy car goes less far, and a later model farther: these were the years of the oil crises. So
-# far the weights agree with what one knows. But a larger engine for *more* miles? That is what a
-# weight alone cannot tell. Displacement, cylinders, power and weight go together, in a canyon:
-# along its bottom one weight can be raised and another lowered, and the predictions hardly change.
-# Leave one of these features out, and the weights of the others take over.
+# far the weights agree with what one knows. But a larger engine for *more* miles? One weight read
+# by itself does not tell what its feature does. Displacement, cylinders, power and mass go
+# together, in a canyon: along its bottom one weight can be raised and another lowered, and the
+# predictions hardly change. Leave one of these features out, and the weights of the others take
+# over.
 
 # %%
 if __name__ == "__main__":
@@ -573,15 +592,18 @@ if __name__ == "__main__":
     alone = normal_equation(x[:, [1]], y)[0][0, 0]
     kept = [number for number, name in enumerate(FEATURES) if name != "weight"]
     without = normal_equation(x[:, kept], y)[0][1, 0]
-    print(f"displacement {w[1, 0]:+.1f}; without weight {without:+.1f}; alone {alone:+.1f}")
+    print(f"displacement's w {w[1, 0]:+.1f}; with no mass {without:+.1f}; alone {alone:+.1f}")
 
 # %% [markdown]
 # A prediction for cars like these is not harmed by that, an explanation is.
 #
 # ## The same in Keras
 #
-# One dense layer with one unit is exactly this model. (An activation, of which chapter 2 tells,
-# would be one more function behind the sum; by default there is none.)
+# In Keras a **layer** is an object that holds parameters and computes with them. `Dense(1)` has one
+# unit, one weighted sum of all features and a bias. It is called on an `Input`, which stands for
+# rows that are still to come, and `Model` notes the way from the input to the output. (An
+# activation, of which chapter 2 tells, would be one more function behind the sum; by default there
+# is none.)
 
 
 # %%
@@ -778,9 +800,10 @@ if __name__ == "__main__":
 # Over five seeds the mean absolute error on the test part was 2.571 ± 0.032 mpg, mean ± standard
 # deviation.
 #
-# Why the bump in the third epoch? It is momentum. All predictions begin too low, so step after step
-# pushes the bias up, and the ball is fast when it passes the goal. `descend` takes steps of the
-# same kind, and tells the bias at the end of each epoch:
+# The star marks the lowest validation loss. Why does that loss, the dashed curve, have a bump in
+# the third epoch? It is momentum. All predictions begin too low, so step after step pushes the bias
+# up, and the ball is fast when it passes the goal. `descend` takes steps of the same kind, and
+# tells the bias at the end of each epoch:
 
 # %%
 if __name__ == "__main__":
@@ -809,8 +832,9 @@ if __name__ == "__main__":
     result.figures["predictions"].figure
 
 # %% [markdown]
-# Sorted by the prediction and cut into fifths, by how much is the truth above it, on average? Not
-# even on its own training cars has the model got that right:
+# Sort the training cars by their prediction, cut them into five groups, and take the mean of the
+# true minus the predicted in each. It should be 0 in all five. Is it, on the very cars that the
+# plane was fitted to?
 
 # %%
 if __name__ == "__main__":
@@ -819,7 +843,7 @@ if __name__ == "__main__":
     print("true − predicted:", ", ".join(f"{fifth.mean():+.1f}" for fifth in fifths), "mpg")
 
 # %% [markdown]
-# At both ends the predictions are too low, and in the middle too high. The cloud is bent, and a
+# No. At both ends the predictions are too low, and in the middle too high. The cloud is bent, and a
 # plane cannot bend. No training helps, because no choice of its nine numbers has a lower loss: the
 # model is too stiff. This is **underfitting**.
 #
@@ -901,9 +925,11 @@ if __name__ == "__main__":
 # With twenty cars the plane overfits as well: nine numbers are many for twenty cars. From about 180
 # cars on its two curves lie together, and level. More cars of this kind would not help it; another
 # model might, and does. The model with products runs through all of its cars while they are fewer
-# than its numbers, and is far off elsewhere. But at the end its error is lower than the plane's,
-# the gap is still open, and its curve still falls: here more cars would probably help. So a gap
-# calls for data, and a high level without a gap for a model that can do more.
+# than its 45 numbers, and is far off elsewhere: farthest at thirty cars, where it must go through
+# nearly as many points as it has numbers, and takes huge weights to get there. But at the end its
+# error is lower than the plane's, the gap is still open, and its curve still falls: here more cars
+# would probably help. So a gap calls for data, and a high level without a gap for a model that can
+# do more.
 #
 # ## Holding a loose model
 #
@@ -962,7 +988,7 @@ if __name__ == "__main__":
 #   error get, with how many numbers?
 # - Leave out `model_year`. Which weights change most, and why?
 #
-# The page *The articles' mistakes* runs what articles get wrong here, and what is right: its
+# [The articles' mistakes](errata.ipynb) runs what articles get wrong here, and what is right: its
 # numbers 4, 12, 13, 14 and 27.
 
 # %% [markdown]
@@ -971,7 +997,7 @@ if __name__ == "__main__":
 # Nine exercises go with this chapter, and each section has named its own; three of them take five
 # minutes. `kerasbook start DIR` copies the stubs and the notebooks into a folder, and `kerasbook
 # check` says which of your answers are right, and what to look at in the others. Symbols that recur
-# are listed on the page *Notation*.
+# are listed on the page [Notation](notation.ipynb).
 #
 # ## Where to go next
 #

@@ -24,7 +24,6 @@ if __name__ == "__main__":
     run("kerasbook.chapter2")
 
 # %% tags=["hide-input"]
-import warnings
 from typing import Literal
 
 from kerasbook import plotting
@@ -56,9 +55,9 @@ if __name__ == "__main__":
 
 # %% [markdown]
 # All kinds are equally frequent, so a blind guess is right in one of ten cases. That is the number
-# to remember before you read any accuracy. And look at the outlines, because pullover, coat and
-# shirt share theirs. Which kinds will be the hardest to tell apart? Note your guess; the last
-# section has the answer.
+# to remember before you read any accuracy. And look at the outlines: pullover and coat share
+# theirs, and many shirts have it too. Which kinds will be the hardest to tell apart? Note your
+# guess; the last section has the answer.
 #
 # ## Two garments
 #
@@ -97,22 +96,26 @@ if __name__ == "__main__":
     plotting.plot_lines({"sigmoid": sigmoid(scores)}, x=scores, **labels)
 
 # %% [markdown]
-# The score $z$ is called the *logit*, the logarithm of the odds $p : (1 - p)$. Where $z = 0$ both
-# garments are equally likely, and the points with $z = 0$ form a plane, because the model bends its
-# output and nothing else. It is still a linear model.
+# The score $z$ is also called the *logit*, the logarithm of the odds $p : (1 - p)$. Where $z = 0$
+# both garments are equally likely. With two pixels the points with $z = 0$ would be a straight
+# line, with 784 they are what a plane is there; the sigmoid only says how sure the model is on
+# either side of it. It is still a linear model.
 #
 # How bad is a prediction? We take the *surprise*: minus the logarithm of the probability that the
-# model gave to what turned out to be true,
+# model gave to what turned out to be true. Whoever gave it 1 is not surprised, $-\log 1 = 0$; who
+# gave it one half pays 0.69, one in a hundred 4.61, and there is no limit to it. Why a logarithm?
+# The probabilities of several pictures multiply, and their surprises add up. (Here and everywhere
+# $\log$ is the natural logarithm, the one with $\log e = 1$.) For both truths in one line,
 #
 # $$\ell = -y \log p - (1 - y) \log(1 - p).$$
 #
-# If the model was sure and right, the surprise is near 0; if it was sure and wrong, there is no
-# limit to it. The loss $L$, the *cross-entropy*, is the mean of $\ell$ over all $n$ pictures.
+# The loss $L$, the *cross-entropy*, is the mean of $\ell$ over all $n$ pictures.
 #
 # ## The formula that overflows
 #
 # What happens if we type the formula as it is printed? A shirt ($y = 0$) costs
-# $-\log(1 - \sigma(z))$, which is about $z$ for a large score. So a score of 20 should cost 20.
+# $-\log(1 - \sigma(z)) = \log(1 + e^z)$, which is about $z$ for a large score. So a score of 20
+# should cost 20.
 
 
 # %%
@@ -131,8 +134,13 @@ if __name__ == "__main__":
 # %% [markdown]
 # It breaks, and on scores that training does produce: at 20 a `float32` probability is already
 # exactly 1, so the loss is the logarithm of 0; at −200 it is 0 times that logarithm. The remedy is
-# a line of algebra before any number is computed. Because $-\log \sigma(z) = \log(1 + e^{-z})$ and
-# $-\log(1 - \sigma(z)) = \log(1 + e^{z})$, both cases are
+# two lines of algebra before any number is computed. A shirt costs $\log(1 + e^z)$. A coat costs
+# $-\log \sigma(z) = \log(1 + e^{-z})$, which is $z$ less: $\log(1 + e^z) - \log e^z$. So both are
+#
+# $$\ell = \log(1 + e^z) - y z .$$
+#
+# And where $z$ is positive we take $e^z$ out of the logarithm, $\log(1 + e^z) = z + \log(1 +
+# e^{-z})$; in one formula for all $z$,
 #
 # $$\ell = \max(z, 0) - y z + \log\left(1 + e^{-|z|}\right).$$
 #
@@ -150,16 +158,18 @@ if __name__ == "__main__":
     print(*(f"{each:.2f}" for each in cross_entropy_from_logits(np.float32(0), z)), sep="   ")
 
 # %% [markdown]
-# This is why a Keras model should end *without* a sigmoid or softmax, and why the loss is then told
-# `from_logits=True`: it gets the scores and computes the second form.
+# This is why a Keras model should end *without* a sigmoid, and why the loss is then told
+# `from_logits=True`: it gets the scores and computes the last form. (`sigmoid` above is written in
+# the same spirit: $-\log(1 + e^{-z})$ is the logarithm of $p$.)
 #
 # *Exercises: `sign_cross_entropy` (five minutes) is this loss for labels −1 and 1; `focal_loss`
 # makes easy examples count for less.*
 #
 # ## Its gradient
 #
-# What will the derivative of so long a formula be? Differentiate it by $z$, case by case, and what
-# is left is short:
+# What will the derivative of so long a formula be? Take the short form, $\log(1 + e^z) - yz$. By
+# the chain rule the logarithm gives $e^z / (1 + e^z)$, which is $\sigma(z)$, and the second term
+# gives $y$. The rest is the chain rule of chapter 1:
 #
 # $$\frac{\partial \ell}{\partial z} = \sigma(z) - y = p - y, \qquad
 # \frac{\partial L}{\partial w_j} = \frac1n \sum_i (p_i - y_i)\, x_{ij}, \qquad
@@ -196,7 +206,7 @@ def keras_logistic_gradient(x, y, w, b):
 def check_logistic_gradient(x, y) -> dict[str, float]:
     """Returns the largest difference of our gradient to finite differences, and to the tape's."""
     x, y = x.astype("float64"), y.astype("float64")
-    w, b = np.random.default_rng(0).normal(size=(x.shape[1], 1)) / 28, np.zeros(1)
+    w, b = np.random.default_rng(0).normal(size=(x.shape[1], 1)) / 28, np.zeros(1)  # small scores
     by_hand, _ = logistic_gradient(x, y, w, b)
     slopes = numerical_gradient(lambda w: cross_entropy_from_logits(y, linear(x, w, b)).mean(), w)
     theirs, _ = keras_logistic_gradient(x, y, w, b)
@@ -233,7 +243,7 @@ if __name__ == "__main__":
     for name in ("train", "validation"):
         pictures, coats = two_garments(getattr(splits, name))
         right = (linear(pictures, w, b) > 0) == coats
-        print(f"{name:10} {right.mean():.1%} of shirts and coats told apart")
+        print(f"{name:10} {right.mean():.1%} told apart; always coat: {coats.mean():.1%}")
 
 # %% [markdown]
 # The same with a tape, a Keras loss and a Keras optimizer. The loss takes the truth first and the
@@ -307,9 +317,10 @@ if __name__ == "__main__":
 # exponent is positive and nothing overflows. For the scores 0 and $z$ the softmax gives
 # $1 / (1 + e^{-z})$ to the second, which is the sigmoid.
 #
-# The loss is the surprise again, $-\log p_y$ for the true class $y$. Written with the scores it is
-# $\ell = \log \sum_j e^{z_j} - z_y$. The first term has the derivative $p_k$ (try it), the second
-# is 1 at the true class and 0 elsewhere, so
+# The loss is the surprise again, $-\log p_y$, where $y$ is now the number of the true class.
+# Written with the scores it is $\ell = \log \sum_j e^{z_j} - z_y$. The first term has the
+# derivative $p_k$ (try it). The second has the derivative 1 for the score of the true class, and 0
+# for all others; for that one writes $[k = y]$, which is 1 if $k$ is $y$, else 0. So
 #
 # $$\frac{\partial \ell}{\partial z_k} = p_k - [k = y].$$
 #
@@ -336,11 +347,13 @@ if __name__ == "__main__":
     slopes = numerical_gradient(lambda z: cross_entropy(labels, z), z)
     difference = np.abs(cross_entropy_gradient(labels, z) - slopes).max()
     print(f"{z.size} slopes, largest difference to finite differences: {difference:.0e}")
-    print(f"loss when all scores are equal: {cross_entropy(labels, np.zeros((5, 10))):.4f} = ln 10")
+    print(
+        f"loss when all scores are equal: {cross_entropy(labels, np.zeros((5, 10))):.4f} = log 10"
+    )
 
 # %% [markdown]
 # That last number is worth knowing: a model that knows nothing of ten classes has the loss
-# $\ln 10$. A fresh model with a much larger loss is not ignorant but wrong, and sure of it.
+# $\log 10$. A fresh model with a much larger loss is not ignorant but wrong, and sure of it.
 #
 # *Exercises: `softmax_of_columns` (five minutes) is a softmax along another axis, with a
 # temperature.*
@@ -348,9 +361,9 @@ if __name__ == "__main__":
 # ## The same in Keras
 #
 # The model takes pictures and flattens them itself. It doesn't end with a softmax: it returns
-# scores, and the loss is told so. A single layer may begin at zero, because its units differ from
-# the first step on; and then its weights are pictures of what it learnt, without the noise of a
-# random start.
+# scores, and the loss is told so. A single layer may begin at zero: each unit has a truth of its
+# own in $p_k - [k = y]$, so they differ from the first step on. (Hidden layers may not, as the next
+# page shows.) Then the weights are pictures of what it learnt, without the noise of a random start.
 
 
 # %%
@@ -432,8 +445,8 @@ if __name__ == "__main__":
 # easily overlooked. Its sign is a loss that comes down and then lies still, far above zero.
 #
 # The floor is not the worst of it. Consider a model that is sure and wrong. With one softmax the
-# loss pulls with full force. Through the first of two, which is flat there, hardly anything comes
-# back.
+# gradient at the true class is nearly −1, as large as it can be. With two it must come back through
+# the first softmax, which is flat where the model is sure:
 
 # %%
 if __name__ == "__main__":
@@ -445,21 +458,10 @@ if __name__ == "__main__":
         print(f"softmax {name}: loss {loss:.2f}, gradient of the true class {slope:.1e}")
 
 # %% [markdown]
-# Keras tries to help. If the predictions come straight from a softmax of its own, the loss takes
-# the scores from before it, and warns. You cannot rely on it: after one operation between the two
-# (a cast in mixed precision is enough), or with predictions as an array, the help is gone. Above we
-# had to call TensorFlow's own loss to make the mistake at all.
-
-# %%
-if __name__ == "__main__":
-    probabilities = keras.activations.softmax(tf.constant(logits))
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        print(f"a softmax of Keras' own: loss {loss_fn(truth, probabilities):.2f}", end="   ")
-    print(f"({len(caught)} warning)")
-    print(f"the same as an array:    loss {loss_fn(truth, probabilities.numpy()):.2f}")
-
-# %% [markdown]
+# Keras notices the mistake only where a softmax of its own stands right before the loss; after any
+# other operation, or with predictions as an array, it cannot. So look at the first loss instead: a
+# fresh model should begin near $\log 10$, whatever it ends with, and later fall below the floor.
+#
 # ## Result
 #
 # `main`, folded below, is the page as a program: data, model, loop, scores. Its settings were
@@ -515,7 +517,7 @@ def main(
     return Result(splits, model, history, scores, figures)
 
 
-# %% alt="Loss and accuracy over ten epochs: the training loss falls and flattens, the validation loss lies below it nearly to the end; both accuracies rise, and the validation accuracy jumps about near 0.86."
+# %% alt="Loss and accuracy over ten epochs: the training loss falls and flattens, the validation loss lies below it to the end; both accuracies rise, and the validation accuracy jumps about near 0.86."
 if __name__ == "__main__":
     result = main()
     for name in ("confusion", "weights"):
@@ -530,9 +532,14 @@ if __name__ == "__main__":
 # Over five seeds the test accuracy was 0.836 ± 0.004, mean ± standard deviation. The first weights
 # are zeros, so all that differs from seed to seed is the order of the pictures.
 #
+# In the picture the validation part does better than the training part, from the first epoch to the
+# last, against what chapter 1 has taught. The training loss of an epoch is the mean over its steps,
+# most of which were taken before the validation part was looked at; and this model is too stiff to
+# remember its pictures.
+#
 # There is another uncertainty, and it is larger. The test part is a sample of 2,000 pictures. With
-# other pictures of the same kind the share of right answers, $p$, would move by about its *standard
-# error*, $\sqrt{p (1 - p) / n}$. We keep the sign ± for the spread over seeds, and call this one by
+# other pictures of the same kind the share of right answers, $a$, would move by about its *standard
+# error*, $\sqrt{a (1 - a) / n}$. We keep the sign ± for the spread over seeds, and call this one by
 # its name. As a rule of thumb, two models whose accuracies differ by less than about two standard
 # errors have not been shown to differ.
 

@@ -58,7 +58,7 @@ def fit_cars(hidden, cars, epochs=200):
     """Returns a network with so many hidden units (0: chapter 1's line), trained on the cars."""
     keras.utils.set_random_seed(0)
     before = [layers.Dense(hidden, "relu")] if hidden else []
-    model = keras.Sequential([keras.Input((1,)), *before, layers.Dense(1)])
+    model = keras.Sequential([keras.Input((1,)), *before, layers.Dense(1)])  # one after the other
     mse, sgd = keras.losses.MeanSquaredError(), keras.optimizers.SGD(0.003, momentum=0.9)
     fit(model, cars.train, loss_fn=mse, optimizer=sgd, epochs=epochs, jit="off", progress="none")
     return model
@@ -88,15 +88,19 @@ if __name__ == "__main__":
 # %% [markdown]
 # The network's line is still made of straight pieces. Each hidden unit is a hinge: on one side of
 # the place where its score $w x + b$ is zero it says nothing, on the other it is a straight line.
-# So the sum may change its slope at every hinge, once per unit, and is straight in between.
+# So the sum may change its slope at every hinge, once per unit, and is straight in between. You see
+# fewer corners than units, because some hinges lie beyond the cars, and others nearly on top of
+# each other. And no car goes farther for having more power, as the line says near 110 hp: there it
+# follows the chance of a few cars.
 #
 # Why must there be a bend? Without one, a layer on top of a layer is one layer, because
 # $(x W_1) W_2 = x (W_1 W_2)$. However many are stacked, the line stays straight.
 #
-# Now the network of this page in full. The bend acts after each hidden layer:
+# Now the network of this page in full. Each layer has scores $s$, and the bend acts after each
+# hidden one:
 #
-# $$a_1 = \max(0,\, x W_1 + b_1), \qquad a_2 = \max(0,\, a_1 W_2 + b_2), \qquad
-# z = a_2 W_3 + b_3 .$$
+# $$s_1 = x W_1 + b_1, \quad a_1 = \max(0,\, s_1), \qquad
+# s_2 = a_1 W_2 + b_2, \quad a_2 = \max(0,\, s_2), \qquad z = a_2 W_3 + b_3 .$$
 #
 # Ours has the sizes 784-128-64-10: $W_1$ is (784, 128), $W_2$ (128, 64), $W_3$ (64, 10), each $b$
 # has one number per unit, and $a_1$ is (n, 128), $a_2$ (n, 64), $z$ (n, 10). We keep the
@@ -118,9 +122,9 @@ def forward(x, weights):
 # ## Backpropagation
 #
 # How does the loss depend on a weight of the first layer? Take the smallest deep network: two
-# pixels, two units, two classes, no biases, and one picture, of class 1. Black is what the network
-# computes, from left to right. Beside each number stands its gradient, in colour. It was found as
-# in chapter 1, by nudging the number a little up and a little down.
+# pixels, two units, two classes, no biases, and one picture, of the second class. Black is what the
+# network computes, from left to right. Beside each number stands its gradient, in colour. It was
+# found as in chapter 1, by nudging the number a little up and a little down.
 
 
 # %% tags=["hide-input"]
@@ -157,23 +161,33 @@ if __name__ == "__main__":
     print(f"{counted} gradients, found with {2 * counted} evaluations of the loss")
 
 # %% [markdown]
-# Read the colour from right to left. Below $z$ is probability minus truth. One step back the second
-# unit would get 0.95; but its score is negative, so the ReLU is off, and what arrives there goes no
-# further. And the gradient of a weight is the number before it times the gradient behind it:
-# $1.50 \cdot 0.95 = 1.43$ for the first unit. The nudges needed two evaluations for each number.
-# The rules that can be read off the picture find all of them at once.
+# Read the colour from right to left. Below $z$ is probability minus truth. How do 0.95 and −0.95
+# become 1.91 one step back? The first unit acts on both scores, through the weights 1 and −1, so
+# its gradient is the sum of both ways, $1 \cdot 0.95 + (-1) \cdot (-0.95)$, and before rounding
+# that is 1.91. The second unit has half the weights and half the gradient. But its score is
+# negative, so the ReLU is off, and what arrives there goes no further. And the gradient of a weight
+# is the number before it times the gradient behind it: $1.50 \cdot 0.95 = 1.43$ for the first unit.
 #
+# The nudges needed two evaluations for each number. Those three rules find all numbers at once.
 # Write $\delta_l$, of shape (n, units of layer $l$), for the gradient of the loss by the scores of
 # layer $l$, before its bend. At the end we know it: $\delta_3$ is probability minus truth, divided
-# by $n$. From each $\delta$ follow three things by the chain rule:
+# by $n$. Then, number by number for one example,
+#
+# $$\frac{\partial L}{\partial a_j} = \sum_k \delta_k W_{jk}, \qquad
+# \frac{\partial L}{\partial s_j} = \frac{\partial L}{\partial a_j}\, [s_j > 0], \qquad
+# \frac{\partial L}{\partial W_{jk}} = a_j\, \delta_k .$$
+#
+# ($[s_j > 0]$ is 1 where the unit is on, else 0.) A sum over $k$ of $\delta_k W_{jk}$ is a row of
+# $\delta$ times a row of $W$, hence $W^\top$; a sum over all examples of $a_j \delta_k$ is $a^\top
+# \delta$. So for all at once, where $\odot$ multiplies number by number,
 #
 # $$\frac{\partial L}{\partial W_l} = a_{l-1}^\top \delta_l, \qquad
 # \frac{\partial L}{\partial b_l} = \sum_i \delta_{l,i}, \qquad
 # \delta_{l-1} = \left(\delta_l W_l^\top\right) \odot [a_{l-1} > 0] .$$
 #
-# In words: the error goes back through the same weights through which the signal came ($W^\top$),
-# it passes only those units that were on ($\odot$ multiplies number by number), and what a weight
-# gets is the error above it times the signal below it.
+# In words: the error goes back through the same weights through which the signal came, it passes
+# only those units that were on, and what a weight gets is the error above it times the signal below
+# it.
 
 
 # %%
@@ -181,9 +195,10 @@ def backward(y, outputs, weights):
     """Returns the gradient of the mean cross-entropy for each array of `weights`, in order."""
     delta = cross_entropy_gradient(y, outputs[-1])  # (n, K)
     gradients = []
-    for w, below in zip(weights[-2::-2], outputs[-2::-1], strict=True):
+    for layer in reversed(range(len(weights) // 2)):
+        w, below = weights[2 * layer], outputs[layer]
         gradients = [below.T @ delta, delta.sum(axis=0), *gradients]
-        if below is not outputs[0]:  # nobody asks for the gradient of the pictures
+        if layer > 0:  # nobody asks for the gradient of the pictures
             delta = (delta @ w.T) * (below > 0)  # (n, units of the layer below)
     return gradients
 
@@ -337,9 +352,12 @@ if __name__ == "__main__":
 
 # %% [markdown]
 # Without a hidden layer the border is straight, and it must cut through the moons. Every hidden
-# unit can put a corner into it, where its hinge crosses it. With two units no start got further
-# than the straight line. Three suffice, as the third panel shows; but the second has three units as
-# well, and training did not find the place for them: from six starts it finds it twice. With eight
+# unit can put a corner into it, where its hinge crosses it. The winding border has two corners; why
+# are two units not enough? Where all units are off, the score is the same everywhere and no border
+# can run, so one more unit is needed that is on all along and gives the border its slope. With two
+# units no start got further than the straight line. Three suffice, as the third panel shows; but
+# the second has three units as well, and training did not find the place for them: from six starts
+# it finds it twice. With eight
 # units it finds one every time, because not each of them has to be well placed from the start. That
 # is one reason why networks are made larger than they need be.
 #
@@ -358,8 +376,11 @@ DEEP = (784, *[128] * 10, 10)
 
 def without_thinking(sizes=DEEP, seed=0):
     """Returns weights as `initial_weights`, but all with the standard deviation 1."""
-    scaled = initial_weights(sizes, 1.0, seed)
-    return [w * len(w) ** 0.5 if w.ndim == 2 else w for w in scaled]
+    random, weights = np.random.default_rng(seed), []
+    for inputs, units in pairwise(sizes):
+        weights += [random.normal(size=(inputs, units)).astype("float32")]
+        weights += [np.zeros(units, "float32")]
+    return weights
 
 
 # %%
@@ -397,25 +418,28 @@ def losses_after(weights, part, learning_rate=0.05, steps=140):
 
 # %%
 if __name__ == "__main__":
-    print(f"{'ln 10 is 2.303':28} before the first step   after 140 steps")
+    print(f"{'log 10 is 2.303':28} before the first step   after 140 steps")
     for name, weights in fixes().items():
         before, after = losses_after(weights, splits.train)
         print(f"{name:28} {before:21,.2f} {after:17.3f}")
 
 # %% [markdown]
-# A loss far above $\ln 10$ before the first step says that the weights are too large: the network
+# A loss far above $\log 10$ before the first step says that the weights are too large: the network
 # is sure of answers that it has no reason for. The first two rows are lost; their first steps throw
-# the weights out of the range of numbers. But a loss near $\ln 10$ does *not* say that all is well.
+# the weights out of the range of numbers, and what is left is `nan`, not a number. But a loss near
+# $\log 10$ does *not* say that all is well.
 # With a gain of 0.5 it is as good as it can be, and the network does not move: nothing of the
 # picture arrives at its end. So before the first step you see only that weights are too large. That
 # they are too small you see in the steps. (A last layer smaller than the rule says makes the first
 # loss that of a network without prejudice; after an epoch nothing is left of the difference.)
 #
 # Why is 2 right? A score adds up as many products as there are inputs: if signals with the mean
-# square $v$ come in through $m$ weights of variance $q$, it has the variance $m q v$. To keep
-# signals alike through all layers, $q$ should be $1/m$; and since a ReLU throws half of them away,
-# $q = 2/m$ (He). Glorot's $q = 2 / (\text{inputs} + \text{units})$, which is what Keras takes if
-# you say nothing, is a compromise between the way forward and the way back.
+# square $A$ come in through $m$ weights of variance $q$, it has the variance $m q A$. To keep
+# signals alike through all layers, $q$ should be $1/m$. But a ReLU makes half of the scores 0, so
+# half of the mean square is lost, and $q = 2/m$ makes up for it: that is the rule of Kaiming He and
+# others (2015). The rule of Glorot and Bengio (2010), $q = 2 / (\text{inputs} + \text{units})$,
+# which is what Keras takes if you say nothing, is a compromise between the way forward and the way
+# back.
 #
 # A wrong factor is applied once in every layer. How does that look after ten?
 
@@ -487,9 +511,11 @@ if __name__ == "__main__":
 # divides by the standard deviation. Then two learnt numbers per unit, $\gamma$ and $\beta$, may
 # choose another scale and another mean:
 #
-# $$\hat s = \frac{s - \mu}{\sqrt{v + \epsilon}}, \qquad \text{output} = \gamma \hat s + \beta,$$
+# $$\hat s = \frac{s - \mu}{\sqrt{\sigma^2 + \epsilon}}, \qquad
+# \text{output} = \gamma \hat s + \beta,$$
 #
-# with $\mu$ and $v$ of shape (units,), the mean and the variance of the $n$ rows of the batch.
+# with $\mu$ and $\sigma^2$ of shape (units,), the mean and the variance of the $n$ rows of the
+# batch. (This $\beta$, and the `momentum` below, have nothing to do with those of descent.)
 
 
 # %%
@@ -515,9 +541,9 @@ def normalise_batch(s, weights, momentum=0.99, epsilon=1e-3):
 
 # %% [markdown]
 # And the way back? In training a score acts on its whole column, through the mean and the variance.
-# Worked out, with $\delta$ for the gradient by the output and means over the batch,
+# Worked out, with $\delta$ for the gradient by the output and bars for means over the batch,
 #
-# $$\frac{\partial L}{\partial s} = \frac{\gamma}{\sqrt{v + \epsilon}}
+# $$\frac{\partial L}{\partial s} = \frac{\gamma}{\sqrt{\sigma^2 + \epsilon}}
 # \left(\delta - \overline{\delta} - \hat s\; \overline{\delta\, \hat s}\right), \qquad
 # \frac{\partial L}{\partial \gamma} = \sum_i \delta_i \hat s_i, \qquad
 # \frac{\partial L}{\partial \beta} = \sum_i \delta_i .$$
@@ -707,9 +733,10 @@ if __name__ == "__main__":
 # one percentage point more than softmax regression's on the page before, and little more than the
 # standard error of a share measured on 2,000 pictures. A hundred thousand weights for one point?
 #
-# The curves say why. The training loss goes on falling, while the validation loss does not follow:
-# the network has begun to remember its pictures instead of learning what they have in common. [The
-# next page](chapter2_training.ipynb) measures this and holds it back.
+# The curves say why. The training loss goes on falling, and the validation loss falls ever more
+# slowly, and jumps: a gap has opened between the two, because the network has begun to remember its
+# pictures besides learning what they have in common. [The next page](chapter2_training.ipynb) goes
+# on until the gap is wide, measures it, and holds the network back.
 #
 # ## What to try
 #

@@ -69,8 +69,8 @@ def sgd(w, gradient, state, learning_rate):
 
 # %% [markdown]
 # **Momentum** remembers a velocity, $v \leftarrow \beta v - \eta g$, and goes
-# $w \leftarrow w + v$. Steps in the same direction add up, to $1 / (1 - \beta)$ times as much, and
-# zigzags cancel.
+# $w \leftarrow w + v$. Steps in the same direction add up, $1 + \beta + \beta^2 + \dots = 1 / (1 -
+# \beta)$, with $\beta = 0.9$ to ten times as much; zigzags cancel.
 
 
 # %%
@@ -107,9 +107,11 @@ def rmsprop(w, gradient, mean_square, learning_rate, decay=0.9, epsilon=1e-7):
 # w \leftarrow w - \eta\, \frac{\sqrt{1 - \beta_2^t}}{1 - \beta_1^t}
 # \cdot \frac{m}{\sqrt{r} + \epsilon} .$$
 #
-# Both means begin at zero, so in the first steps $t = 1, 2, \dots$ they are too small, and the
-# fraction in the middle corrects that. (Textbooks correct $m$ and $r$ one by one. That is the same
-# but for $\epsilon$, which they add after the correction and Keras before it.)
+# Both means begin at zero, so in the first steps $t = 1, 2, \dots$ they are too small: after one
+# step $m = (1 - \beta_1) g$, which must be divided by $1 - \beta_1$ to be $g$, and after $t$ steps
+# by $1 - \beta_1^t$. The fraction in the middle does that, for $m$ and for the root of $r$.
+# (Textbooks correct $m$ and $r$ one by one. That is the same but for $\epsilon$, which they add
+# after the correction and Keras before it.)
 
 
 # %%
@@ -188,10 +190,11 @@ if __name__ == "__main__":
 # From weights of the right scale all four go the same way, and there is little to choose. From
 # weights that are ten times too small (a gain a hundred times smaller) they part. Small weights
 # make small gradients, so SGD and momentum, whose steps are as small as the gradients, sit on the
-# plateau of $\ln 10$ for many steps. RMSProp and Adam divide by the size of the gradients, and
-# leave at once. That is what they are for: they forgive. After so few steps they are ahead here;
-# who is ahead after many, these pictures do not say. Adam with 0.001, which is Keras' default, is
-# a good first try.
+# plateau of $\log 10$ for many steps. (Momentum longest: its rate is a tenth of SGD's, because its
+# steps add up to ten times as much, and they must first add up.) RMSProp and Adam divide by the
+# size of the gradients, and leave at once. That is what they are for: they forgive. After so few
+# steps they are ahead here; who is ahead after many, these pictures do not say. Adam with 0.001,
+# which is Keras' default, is a good first try.
 #
 # Are these Keras' optimisers? We take 100 steps with ours and our backpropagation, and 100 with
 # Keras' and the tape, from the same first weights, and compare every weight.
@@ -277,10 +280,11 @@ if __name__ == "__main__":
     _ = ax.set(xscale="log", ylim=(0.3, 30))
 
 # %% [markdown]
-# Where the curve falls, SGD learns; where it turns up, steps tear down what was learnt. A good
-# constant rate lies a little before the turn, so that there is room when the surface becomes
-# steeper. One run of 150 steps has narrowed the search to a factor of ten. The rest is done by
-# training with a few rates, and choosing by the *validation* part.
+# Where the curve falls, SGD learns; where it turns up, steps tear down what was learnt. One batch
+# differs from the next, so the turn is no sharp point: from about 0.1 on the curve jumps, and
+# before 1 it shoots up. A good constant rate lies well before that, so that there is room when the
+# surface becomes steeper. One run of 150 steps has narrowed the search to a factor of ten. The rest
+# is done by training with a few rates, and choosing by the *validation* part.
 
 # %%
 if __name__ == "__main__":
@@ -292,6 +296,7 @@ if __name__ == "__main__":
 # %% [markdown]
 # Another sign can be read from any run: compare the steps with what they change, the spread of the
 # update divided by that of the weights. A rule of thumb (Karpathy's) says about one in a thousand.
+# It is a rough one, good for noticing that a rate is wrong by a factor of a hundred.
 
 
 # %%
@@ -375,23 +380,23 @@ if __name__ == "__main__":
 
 # %% [markdown]
 # Solid is training, dashed validation. In the end the network has nearly memorised its 2,000
-# pictures, while the validation loss has long since turned and climbs. Three remedies are in every
-# toolbox.
+# pictures, while the validation loss stops falling after a few epochs, wavers, and climbs in the
+# last ones. Three remedies are in every toolbox.
 #
-# **L2** adds a penalty to the loss, $\lambda \sum_j w_j^2$ over all kernels (not the biases). Its
-# gradient is $2 \lambda w$, so each step pulls every weight towards zero, the large ones most.
-# Keras' `L2` has no half in front; where somebody writes $\frac\lambda2 \sum w^2$, their $\lambda$
-# is twice Keras'.
+# **L2** is the ridge of chapter 1: it adds a penalty to the loss, $\alpha \sum_j w_j^2$ over all
+# kernels (not the biases). Its gradient is $2 \alpha w$, so each step pulls every weight towards
+# zero, the large ones most. Keras' `L2` has no half in front; where somebody writes
+# $\frac\alpha2 \sum w^2$, their $\alpha$ is twice Keras'.
 
 
 # %%
 def l2_penalty(weights, l2):
-    """Returns λ Σ w² over the kernels W₁, W₂, … of a list [W₁, b₁, …]."""
+    """Returns α Σ w² over the kernels W₁, W₂, … of a list [W₁, b₁, …]."""
     return l2 * sum(np.sum(w**2) for w in weights[::2])
 
 
 def l2_gradients(weights, l2):
-    """Returns 2 λ W for each kernel and zeros for each bias."""
+    """Returns 2 α W for each kernel and zeros for each bias."""
     return [2 * l2 * w if w.ndim == 2 else np.zeros_like(w) for w in weights]
 
 
@@ -405,10 +410,11 @@ if __name__ == "__main__":
     print(f"its gradients: largest difference {largest_difference(ours[::2], theirs):.0e}")
 
 # %% [markdown]
-# **Dropout** switches a random share of the units off, in each step others, so that no unit can
-# lean on another. Those that are left are made larger by $1 / (1 - \text{rate})$, so that the sum
-# above them stays the same on average. After training nothing is dropped, and nothing needs to be
-# scaled.
+# **Dropout** switches a random share of the units off, in each step others. A unit that works only
+# together with one other is then often without it, so each must be of use by itself. Those that are
+# left are made larger by $1 / (1 - \text{rate})$: of four units with the output 1 one is dropped,
+# and the others give $4/3$ each, so that the sum above them stays 4. After training nothing is
+# dropped, and nothing needs to be scaled.
 
 
 # %%
@@ -455,8 +461,8 @@ if __name__ == "__main__":
 # %% [markdown]
 # With L2 and with dropout training ends higher and validation lower. (Dropout acts on the training
 # curve only, which is why that may lie above its validation curve.) Early stopping takes the plain
-# run and cuts it where it turns. The lowest values of the three differ little; what the remedies
-# save us from is the climb.
+# run and cuts it where it turns. The lowest values of the three differ little, and all three climb;
+# the remedies make the climb smaller, by about a third here, and let it begin later.
 #
 # ## The loop, written out
 #
@@ -504,7 +510,8 @@ if __name__ == "__main__":
 
 # %% [markdown]
 # It does. Ten ways in which a loop strays from it, each of them without an error, are measured in
-# [*Where a loop goes astray*](divergence.ipynb), which also shows TensorBoard.
+# [*Where a loop goes astray*](divergence.ipynb). That page also shows TensorBoard, which draws the
+# curves of a run in the browser while it goes on.
 #
 # ## Result
 #
@@ -603,8 +610,9 @@ if __name__ == "__main__":
 
 # %% [markdown]
 # From the first page to the second it is the layers that were added, from the second to the third
-# Adam, dropout and L2. The network is the same in both, and what it gains here by the way in which
-# it is trained is more than what it gained by being deep.
+# Adam, dropout and L2; the network is the same in both. By the rule of thumb of
+# the first page, two standard errors, the third has been shown to be better than the second. That
+# the way of training gains more than the depth has not: the two gains differ by less.
 #
 # These are the answers of which it was surest, among the wrong ones. A title says first what the
 # garment is, and then what the network took it for: "Sandal, not Sneaker" is a sandal. Not all are
@@ -625,7 +633,8 @@ if __name__ == "__main__":
 # on 2,000 pictures: the plain one, at the end of its climb, and the one with dropout. Which of them
 # is too sure? The *reliability diagram* sorts pictures by the probability of the network's answer,
 # and draws how often the answer was right. Bars below the diagonal mean too sure, bars above it too
-# modest.
+# modest, and what is hatched is the gap between the two. Above each bar stands how many pictures it
+# is made of: a bar of two or four says nothing.
 
 # %% alt="Two reliability diagrams on the validation part. The plain network's bars lie below the diagonal wherever there are more than a handful of examples: it is too sure. With dropout they lie near the diagonal."
 if __name__ == "__main__":
@@ -668,5 +677,4 @@ if __name__ == "__main__":
 # ## Where to go next
 #
 # Chapter 3 takes the pictures as pictures: it tells the network which pixels are neighbours. If you
-# would rather read than look, go on to chapter 4, which needs of chapter 3 only its learning rate
-# schedule.
+# would rather read than look, go on to chapter 4.

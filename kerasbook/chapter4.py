@@ -139,20 +139,20 @@ if __name__ == "__main__":
 # %% [markdown]
 # The bag gets half of them right, and could not do better if it trained for a year, because the
 # words of all four verdicts have the same mean. The simple network learns the short sentences and,
-# in ten epochs, nothing of the long ones. The GRU learns both. On new sentences, mean and standard
-# error of five seeds:
+# in ten epochs, nothing of the long ones: its curve creeps up because it memorises its training
+# sentences, and on new ones it is right half of the time. The GRU learns both. On new sentences,
+# the mean of five seeds, and in brackets its standard error:
 #
 # | | 10 words | 20 words | 40 words |
 # |---|---|---|---|
-# | bag of words | 0.51 ± 0.00 | 0.53 ± 0.00 | 0.51 ± 0.01 |
-# | simple recurrent network | 1.00 ± 0.00 | 1.00 ± 0.00 | 0.50 ± 0.01 |
-# | GRU | 1.00 ± 0.00 | 1.00 ± 0.00 | 1.00 ± 0.00 |
+# | bag of words | 0.51 (0.00) | 0.53 (0.00) | 0.51 (0.01) |
+# | simple recurrent network | 1.00 (0.00) | 1.00 (0.00) | 0.50 (0.01) |
+# | GRU | 1.00 (0.00) | 1.00 (0.00) | 1.00 (0.00) |
 #
 # Is it only a matter of patience? With 30 epochs in place of ten the simple network comes to
-# 1.00 ± 0.00 at 40
-# words. So it can hold a verdict that long, but ten epochs are too few to find out how. Two
-# questions lead through the chapter: what makes it so hard for the simple network? And what does
-# the GRU have that it has not?
+# 1.00 (0.00) at 40 words. So it can hold a verdict that long, but ten epochs are too few to find
+# out how. Two questions lead through the chapter: what does it cost the simple network to hold a
+# verdict? And what does the GRU have that it has not?
 #
 # *Exercise: `train_reader` is a task of this kind, with another rule to be found.*
 #
@@ -264,7 +264,7 @@ if __name__ == "__main__":
 # ## Back through time, by hand
 #
 # How does the loss depend on $U$, which was used at every word? The gradient goes the way back: it
-# comes in at every output, $g_t$, and from every step to the one before, $b_t$.
+# comes in at every output, $g_t$, and from every step to the one before, $e_t$.
 
 # %% alt="The network written out in time, and in red dashed arrows the way of the gradient: it enters at every output and runs from each step to the one before."
 if __name__ == "__main__":
@@ -275,15 +275,15 @@ if __name__ == "__main__":
 # the backpropagation of chapter 2, from the last layer to the first, and a weight's gradient is the
 # sum over all the places where it was used. That is all there is to *backpropagation through time*.
 #
-# Let $g_t$, (n, units), be the gradient for the output at step $t$, and $b_t$ what arrives from the
-# later steps. The slope of the tanh is $1 - \tanh^2$, so with
-# $\delta_t = (g_t + b_t) \odot (1 - h_t^2)$
+# Let $g_t$, (n, units), be the gradient for the output at step $t$, and $e_t$ what arrives from the
+# later steps, 0 at the last. The slope of the tanh is $1 - \tanh^2$, so with
+# $\delta_t = (g_t + e_t) \odot (1 - h_t^2)$
 #
 # $$\frac{\partial L}{\partial W} = \sum_t x_t^\top \delta_t, \quad
 #   \frac{\partial L}{\partial U} = \sum_t h_{t-1}^\top \delta_t, \quad
 #   \frac{\partial L}{\partial b} = \sum_t \delta_t, \quad
 #   \frac{\partial L}{\partial x_t} = \delta_t W^\top, \quad
-#   b_{t-1} = \delta_t U^\top .$$
+#   e_{t-1} = \delta_t U^\top .$$
 
 
 # %%
@@ -358,10 +358,11 @@ if __name__ == "__main__":
 
 # %% [markdown]
 # So either the first words of a sentence have no say in the learning, or they have too much. To
-# measure it we take a direction in the last state, at random and of length 1, and ask how long its
-# gradient is for the state $k$ steps before. A zero added to each state gives the tape something to
-# take the gradient for. The network begins with an orthogonal $U$, which changes no length, and we
-# scale it; the inputs are small random vectors, like those of an untrained embedding.
+# measure it, we ask how much the last state would change if the state $k$ steps before were nudged.
+# That is a gradient: of a number made of the last state (its part in a random direction), for
+# the state $k$ steps before. The network begins with an orthogonal $U$, a matrix that changes the
+# length of no vector, and we scale it; the inputs are small random vectors, like those of an
+# untrained embedding.
 
 
 # %%
@@ -372,7 +373,7 @@ def gradient_norms(step, x, units, seed=0):
     """
     direction = tf.random.stateless_normal((len(x), units), (seed, 4), dtype=x.dtype)
     direction = tf.math.l2_normalize(direction, axis=1)
-    zeros = [tf.zeros((len(x), units), x.dtype) for _ in range(x.shape[1])]
+    zeros = [tf.zeros((len(x), units), x.dtype) for _ in range(x.shape[1])]  # a nudge per state
     with tf.GradientTape() as tape:
         tape.watch(zeros)
         h = tf.zeros((len(x), units), x.dtype)
@@ -403,7 +404,7 @@ def simple_rnn_norms(scales=(0.8, 1.0, 1.2, 1.5), steps=60, units=64) -> dict[st
     return norms
 
 
-# %% alt="Length of the gradient against steps back, on a log scale, for four scales of U: below 1 it falls in a straight line, at 1 it falls slowly, above 1 it rises at first and then more slowly than the scale alone."
+# %% alt="Length of the gradient against steps back, on a log scale, for four scales of U: below 1 it falls in a straight line, at 1 it falls slowly, above 1 it rises, more slowly than the scale alone, and steeply only at the far end."
 if __name__ == "__main__":
     norms = simple_rnn_norms()
     plotting.plot_gradient_norms(norms)
@@ -413,7 +414,8 @@ if __name__ == "__main__":
 # %% [markdown]
 # The axis is logarithmic: a straight line is a constant factor per step. Below 1 the gradient
 # vanishes. Above 1 it explodes, though less than the factor alone would have it, because large
-# states lie where the tanh is flat.
+# states lie where the tanh is flat. (At the far end it does rise by the factor: that is the
+# beginning of the sentence, where the states are still small.)
 #
 # ## Clipping
 #
@@ -504,7 +506,7 @@ if __name__ == "__main__":
 # This is the GRU as Keras computes it. All of $z$, $r$, $\tilde h$ and $h$ are (n, units). Keras
 # keeps the three kernels side by side, in thirds for $z$, $r$ and $\tilde h$: one kernel (inputs,
 # 3 · units), one recurrent kernel (units, 3 · units), and two biases, (2, 3 · units), one of which
-# belongs to the product with $h$.
+# belongs to the product with $h$. (For $z$ and $r$ the two just add up.)
 
 
 # %%
@@ -535,7 +537,8 @@ def gru_step(x, h, weights, reset_after=True, z_keeps=True):
 
 
 # %% [markdown]
-# Are the extremes what we said? A bias of ±20 opens or closes a gate, whatever word comes.
+# Are the extremes what we said? A bias of 20 drives a gate to 1 and a bias of −20 to 0, unless
+# word, state and weights are very large.
 
 
 # %%
@@ -550,16 +553,16 @@ def with_bias(weights, third, value):
 
 # %%
 if __name__ == "__main__":
-    gru_weights = [random.normal(size=shape) for shape in ((3, 12), (4, 12), (2, 12))]
+    gru_weights = [random.normal(0, 0.3, shape) for shape in ((3, 12), (4, 12), (2, 12))]
     word, h = random.normal(size=(1, 3)), random.normal(size=(1, 4))
     kept = gru_step(word, h, with_bias(gru_weights, 0, 20))
     read = gru_step(word, h, with_bias(gru_weights, 0, -20))
     _, _, candidate = gru_gates(word, h, gru_weights)
     print(f"z → 1: the state moves by {np.abs(kept - h).max():.0e}")
     print(f"z → 0: state and candidate differ by {np.abs(read - candidate).max():.0e}")
-    closed = with_bias(gru_weights, 1, -20)
-    _, _, other = gru_gates(word, 5 * h, closed)
-    difference = np.abs(gru_gates(word, h, closed)[2] - other).max()
+    forgetful = with_bias(gru_weights, 1, -20)
+    _, _, other = gru_gates(word, 5 * h, forgetful)
+    difference = np.abs(gru_gates(word, h, forgetful)[2] - other).max()
     print(f"r → 0: another old state moves the candidate by {difference:.0e}")
 
 # %% [markdown]
@@ -596,40 +599,6 @@ if __name__ == "__main__":
 # *Exercises: `renewing_step` (five minutes) mixes old and new in the other convention;
 # `count_weights` (five minutes) counts the numbers in a reader; `minimal_gated_unit` makes do with
 # one gate.*
-#
-# ## Other conventions
-#
-# Your GRU and somebody else's differ although both are right? Three things are a matter of
-# convention. What $z$ means: here it *keeps*, elsewhere it *renews*. Where the reset stands: after
-# the product, $r \odot (h U + b')$, or before it, $(r \odot h)\, U$. And how the weights are laid
-# out.
-#
-# | | $z$ | the reset stands | weights |
-# |---|---|---|---|
-# | Keras, the default, `reset_after=True` | keeps | after | thirds $z, r, \tilde h$; 2 biases |
-# | Keras, `reset_after=False`; Cho and others 2014 | keeps | before | one bias |
-# | Chung and others 2014 | renews: $(1 - z)\, h + z\, \tilde h$ | before | |
-# | PyTorch | keeps | after | thirds $r, z, \tilde h$, transposed; 2 biases |
-#
-# Since $1 - \sigma(a) = \sigma(-a)$, changing the sign of all that goes into $z$ turns one meaning
-# into the other:
-
-
-# %%
-def flip_update_gate(weights):
-    """Returns Keras' weights with the signs of the first third changed: z becomes 1 − z."""
-    units = weights[1].shape[0]
-    signs = np.where(np.arange(3 * units) < units, -1, 1)
-    return [np.asarray(weight) * signs.astype(weight.dtype) for weight in weights]
-
-
-# %% [markdown]
-# The place of the reset cannot be converted. Before the product every entry of $h$ is scaled and
-# then mixed, after it the other way round; unless all entries of $r$ are equal, no other weights
-# make the one out of the other. So weights that were trained in one convention mean something else
-# in the other, and nothing complains.
-#
-# *Exercise: `gru_from_pytorch` carries a trained GRU from one library into the other.*
 #
 # ## What do the gates buy?
 #
@@ -678,30 +647,69 @@ if __name__ == "__main__":
 
 # %% [markdown]
 # A surprise: the fresh GRU is the worst of them. At the start $z$ is about a half, so about half of
-# the state is forgotten at each word, and the gradient shrinks by a third. Keras' simple network
-# begins with an orthogonal $U$ and does better. So gates do not help by themselves. The third curve
-# shows what a GRU *can* make of itself: with a bias of 3, $z$ begins at 0.95, and the path from
-# $h_{t-1}$ to $h_t$ is a factor near 1, with no $U$ and no tanh on it.
+# the state is forgotten at each word (the candidate passes some of it on), and the gradient shrinks
+# by a third. Keras' simple network begins with an orthogonal $U$ and does better. So gates do not
+# help by themselves. The third curve shows what a GRU *can* make of itself: with a bias of 3, $z$
+# begins at 0.95, and the path from $h_{t-1}$ to $h_t$ is a factor near 1, with no $U$ and no tanh
+# on it.
 #
-# Then look at what training makes of them. Here are two that learned the verdicts of 40 words, the
-# simple network in its 30 epochs, and the GRU in ten.
+# How did it learn 40 words in five epochs, then, and the simple network not in ten? Watch both
+# while they learn: a callback notes after every epoch what is left of the gradient after 39 steps.
+# What do you expect of the two curves?
 
-# %% alt="Length of the gradient against steps back, on a log scale, after training: that of the simple network falls steeply, by many decades; that of the GRU falls by two or three."
+
+# %%
+class Reach(keras.callbacks.Callback):
+    """Notes, before training and after each epoch, the gradient that is left after 39 steps."""
+
+    def __init__(self, variant):
+        """Takes the kind of reader that is trained: "simple" or "gru"."""
+        super().__init__()
+        self.variant, self.left = variant, []
+
+    def on_train_begin(self, logs=None):
+        """Notes that of the fresh network."""
+        self.on_epoch_end(-1)
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Notes that of the network as it is now."""
+        self.left.append(states_and_norms(self.model, self.variant)[1][39])
+
+
+# %% alt="The gradient after 39 steps by epoch, on a log scale: that of the GRU begins far below, leaps up in the epochs in which it learns, and stays; that of the simple network begins near 1, wavers, and falls without end from the epoch in which it learns."
 if __name__ == "__main__":
-    simple_model, *_ = learn_order("simple", length=40, epochs=30)
-    states, norms_of_simple = states_and_norms(simple_model, "simple")
-    _, norms_of_gru = states_and_norms(order_model, "gru")
-    plotting.plot_gradient_norms({"simple RNN": norms_of_simple, "GRU": norms_of_gru})
-    print(f"after 39 steps: {norms_of_simple[39]:.0e} and {norms_of_gru[39]:.0e}")
-    print(f"mean slope of the simple network's tanh: {np.mean(1 - states**2):.2f}")
+    left, trained = {}, {}
+    for variant in ("gru", "simple"):
+        reach = Reach(variant)
+        trained[variant], history, _ = learn_order(variant, 40, epochs=30, callbacks=[reach])
+        learned = 1 + np.argmax(np.array(history.history["accuracy"]) > 0.9)
+        left[variant] = np.array(reach.left)
+        print(f"{variant}: fresh {reach.left[0]:.0e}, end {reach.left[-1]:.0e}; ", end="")
+        print(f"it has learned in epoch {learned}")
+    axis = {"x_label": "epochs of training", "y_label": "gradient after 39 steps", "log": True}
+    plotting.plot_lines(left, x=np.arange(31), **axis)
 
 # %% [markdown]
-# They have changed places. To hold a verdict against the chatter, the simple network has driven its
-# units towards the flat ends of the tanh, where chatter moves them little; at the start the mean
-# slope was nearly 1. But where nothing moves a unit, no gradient comes back through it either.
-# Bengio, Simard and Frasconi showed in 1994 that the two go together: where a network of this kind
-# holds a memory so firmly that noise cannot move it, its gradient vanishes. A gate makes two things
-# of it. Where $z$ is near 1 chatter does not move the unit *and* the gradient comes through.
+# They change places. The GRU begins with next to nothing, and in the epochs in which it learns it
+# opens the way: the more a unit keeps, the more gradient comes back to teach it to keep. The simple
+# network begins with nearly all of the gradient. What it lacked in ten epochs was not that; and
+# from the epoch in which it has learned to hold the verdict, its gradient dies, more with every
+# epoch. Why?
+
+# %%
+if __name__ == "__main__":
+    fresh = make_order_model(make_reader("simple", 16))
+    for name, model in {"fresh": fresh, "trained": trained["simple"]}.items():
+        states, _ = states_and_norms(model, "simple")
+        print(f"{name:8} mean slope of the simple network's tanh: {np.mean(1 - states**2):.2f}")
+
+# %% [markdown]
+# To hold a verdict against the chatter, the simple network has driven its units towards the flat
+# ends of the tanh, where chatter moves them little. But where nothing moves a unit, no gradient
+# comes back through it either. Bengio, Simard and Frasconi showed in 1994 that the two go together:
+# where a network of this kind holds a memory so firmly that noise cannot move it, its gradient
+# vanishes. A gate makes two things of it. Where $z$ is near 1 chatter does not move the unit *and*
+# the gradient comes through.
 #
 # Can we see the GRU do it? These are the update gates of its 16 units on a sentence of 24 words: a
 # column is a word, a row a unit. Where would you expect dark columns?
@@ -732,9 +740,43 @@ if __name__ == "__main__":
     plotting.plot_gates(gates[:, order], words, "update gate z: 1 keeps, 0 reads")
 
 # %% [markdown]
-# At *not* and the word after it nearly all units read. Then four of them close, with $z$ near 1,
-# and carry the verdict to the end of the sentence, while others go on reading. Before the verdict
+# At *not* and the word after it nearly all units read. Then four of them keep, with $z$ near 1, and
+# carry the verdict to the end of the sentence, while others go on reading. Before the verdict
 # some units keep something, too; they are free to, because there is nothing to remember yet.
+#
+# ## Other conventions
+#
+# Your GRU and somebody else's differ although both are right? Three things are a matter of
+# convention. What $z$ means: here it *keeps*, elsewhere it *renews*. Where the reset stands: after
+# the product, $r \odot (h U + b')$, or before it, $(r \odot h)\, U$. And how the weights are laid
+# out.
+#
+# | | $z$ | the reset stands | weights |
+# |---|---|---|---|
+# | Keras, the default, `reset_after=True` | keeps | after | thirds $z, r, \tilde h$; 2 biases |
+# | Keras, `reset_after=False`; Cho and others 2014 | keeps | before | one bias |
+# | Chung and others 2014 | renews: $(1 - z)\, h + z\, \tilde h$ | before | |
+# | PyTorch | keeps | after | thirds $r, z, \tilde h$, transposed; 2 biases |
+#
+# Since $1 - \sigma(a) = \sigma(-a)$, changing the sign of all that goes into $z$ turns one meaning
+# into the other:
+
+
+# %%
+def flip_update_gate(weights):
+    """Returns Keras' weights with the signs of the first third changed: z becomes 1 − z."""
+    units = weights[1].shape[0]
+    signs = np.where(np.arange(3 * units) < units, -1, 1)
+    return [np.asarray(weight) * signs.astype(weight.dtype) for weight in weights]
+
+
+# %% [markdown]
+# The place of the reset cannot be converted. Before the product every entry of $h$ is scaled and
+# then mixed, after it the other way round; unless all entries of $r$ are equal, no other weights
+# make the one out of the other. So weights that were trained in one convention mean something else
+# in the other, and nothing complains.
+#
+# *Exercise: `gru_from_pytorch` carries a trained GRU from one library into the other.*
 #
 # ## Real sentences
 #
@@ -799,8 +841,9 @@ def make_model(words, variant: Variant = "gru", width=32, units=32, dropout=0.5)
 
 # %% [markdown]
 # What should it be compared with? The readers without gates, `simple` and `bag`. A reader in both
-# directions, `bidirectional`, whose two last states stand side by side. And a model that is no
-# network at all, but logistic regression: one weight for each word, averaged over the sentence.
+# directions, `bidirectional`, whose two last states stand side by side. And the logistic regression
+# of chapter 2, which has no hidden layer and knows no order: one weight for each word, averaged
+# over the sentence.
 
 
 # %%
@@ -951,31 +994,32 @@ if __name__ == "__main__":
 
 # %% [markdown]
 # After three epochs the validation loss hardly falls while the training loss goes on: so few
-# sentences are soon memorised. The learning rate, which ends at zero after five epochs, stops it
-# there.
+# sentences are soon memorised. The learning rate falls along half a cosine, large steps at first
+# and ever smaller ones, and ends at zero after five epochs; that stops it there.
 #
-# Is this good? Here is the ladder: mean and standard error of five seeds.
+# Is this good? Here is the ladder: the mean of five seeds, and in brackets its standard error.
 #
 # | | validation | test |
 # |---|---|---|
-# | logistic regression, a weight per word | 0.778 ± 0.002 | 0.773 ± 0.001 |
-# | bag of words, two dense layers | 0.785 ± 0.001 | 0.768 ± 0.002 |
-# | simple recurrent network | 0.735 ± 0.006 | 0.738 ± 0.006 |
-# | GRU | 0.784 ± 0.002 | 0.765 ± 0.004 |
-# | GRU in both directions | 0.775 ± 0.004 | 0.765 ± 0.004 |
+# | logistic regression, a weight per word | 0.778 (0.002) | 0.773 (0.001) |
+# | bag of words, two dense layers | 0.785 (0.001) | 0.768 (0.002) |
+# | simple recurrent network | 0.735 (0.006) | 0.738 (0.006) |
+# | GRU | 0.784 (0.002) | 0.765 (0.004) |
+# | GRU in both directions | 0.775 (0.004) | 0.765 (0.004) |
 # | tf-idf and logistic regression, scikit-learn | 0.788 | 0.779 |
 #
-# The last row is no network at all: words and pairs that occur at least twice, weighted by how rare
-# they are. The ± says how much a score depends on the seed. On which 1,500 sentences happened to be
-# drawn for the test it depends more: the standard error of that is one in a hundred, and over six
-# other splits tf-idf had from 0.781 to 0.795. By that measure only the simple network falls behind.
+# The last row is logistic regression again, on words and pairs that occur at least twice, weighted
+# by how rare they are. The brackets say how much a score depends on the seed. On which 1,500
+# sentences happened to be drawn for the test it depends more: the standard error of that is one in
+# a hundred, and over six other splits, most of them easier than this one, tf-idf had from 0.781 to
+# 0.795. By that measure only the simple network falls behind.
 # The GRU, which can read, is no better than logistic regression, which cannot: what reading is
 # worth on 8,049 sentences is too little to be seen.
 #
 # ## Does it read?
 #
-# Three quarters are more than counting by chance, but are they more than counting? The sharpest
-# question is the one of the first line: sentences with the same words. From ten words of praise and
+# Three quarters are more than chance. Are they more than counting? The sharpest question is the one
+# of the first line: sentences with the same words. From ten words of praise and
 # ten of blame come a hundred pairs of twins.
 
 # %%
@@ -1006,11 +1050,9 @@ if __name__ == "__main__":
     )
 
 # %% [markdown]
-# Hardly any. Over five seeds the GRU told apart 0.00 of
-# the twins rightly and 0.03 the wrong way round; the one
-# that reads in both directions 0.03 and
-# 0.00. For the rest the answer was the same for
-# both. So much for the question of the first line: this network cannot answer it.
+# Hardly any. Over five seeds the GRU told apart 0.00 of the twins rightly and 0.03 the wrong way
+# round; the one that reads in both directions 0.03 and 0.00. For the rest the answer was the same
+# for both. So much for the question of the first line: this network cannot answer it.
 #
 # And plain negations? We put a word before each of the twenty, and ask how many of ten answers
 # change to the other class.
@@ -1033,11 +1075,10 @@ if __name__ == "__main__":
 
 # %% [markdown]
 # A reader would turn praise and blame alike by *not* and *never*, and neither by *very*. Over five
-# seeds *not* turned 0.0 of ten praises and
-# 0.0 of ten blames. What turns most is *too*,
-# 5.6 of ten praises; critics use it to complain. To
-# the network these are no negations but words of blame, weak ones like *not* and a strong one like
-# *too*, which count against the film wherever they stand.
+# seeds *not* turned 0.0 of ten praises and 0.0 of ten blames. What turns most is *too*, 5.6 of ten
+# praises; critics use it to complain. To the network these are no negations but words of blame,
+# weak ones like *not* and a strong one like *too*, which count against the film wherever they
+# stand.
 #
 # What would order be worth at most? Shuffle the words of each test sentence, and ask again.
 
@@ -1080,9 +1121,10 @@ if __name__ == "__main__":
         print(f"{word}: {', '.join(neighbours(table, result.splits.vocabulary, word))}")
 
 # %% [markdown]
-# Words of one opinion have become neighbours, whether or not they mean the same: that is all the
-# task asks of them. A plane shows it. Of the 32 numbers of a vector we keep the two directions in
-# which these words differ most (the first two principal components).
+# Many neighbours share an opinion, whether or not they mean the same: that is all the task asks of
+# them. Others are there by chance, a car and the rent beside *dull*. A plane shows more. Of the 32
+# numbers of a vector we keep the two directions in which these words differ most (the first two
+# principal components).
 
 
 # %%
@@ -1092,7 +1134,7 @@ def on_a_plane(vectors):
     return centred @ np.linalg.svd(centred, full_matrices=False)[2][:2].T
 
 
-# %% alt="24 words on a plane, coloured by the answer to the word alone: words of praise lie on one side of the first direction, words of blame, too among them, on the other; the and film lie between."
+# %% alt="24 words on a plane, coloured by the answer to the word alone: most words of praise lie on one side of the first direction, most words of blame, too among them, on the other; the and film lie between, and so do clever, silly and predictable."
 if __name__ == "__main__":
     shown = [*PRAISE, *BLAME, "not", "film", "the", "too"]
     rows = [result.splits.vocabulary.index(word) for word in shown]
@@ -1103,8 +1145,9 @@ if __name__ == "__main__":
     print(f"correlation of the first direction with the word's own logit: {abs(correlation):.2f}")
 
 # %% [markdown]
-# The first direction is the opinion; the words that say nothing of it lie in the middle. What the
-# second one is, the picture does not say.
+# The first direction is the opinion; the words that say nothing of it lie in the middle. So do a
+# few that do say something: the network has not learned *clever*, and takes it for a weak word of
+# blame. What the second direction is, the picture does not say.
 #
 # ## A sentence on its way through the network
 #
@@ -1130,6 +1173,7 @@ if __name__ == "__main__":
 
 # %% [markdown]
 # Every *not* counts against the film, also the one before *dull*, which should have spoken for it.
+# (*Clever* counts against it too, but not because of the *never* before it: it does so everywhere.)
 # And your own sentences?
 
 # %%
@@ -1145,7 +1189,8 @@ if __name__ == "__main__":
 # - Your own sentences in the last cell. Can you find twins that it tells apart?
 # - Train the network of the first section on sentences of 40 words, and ask it about 100. How far
 #   does what it has learned reach?
-# - `learn_order("simple", 40, epochs=30)`: is it only a matter of patience?
+# - `learn_order("gru", 40)` with a bias of 3 for the update gate from the start: how many epochs
+#   does it need, and where does the curve of its gradient begin?
 # - Set `mask_zero=False` in the embedding, and see what the last state is worth.
 # - Give the update gate a bias of 3 before training (`with_bias`). Does it help with sentences?
 #   With the reviews of `--dataset imdb_reviews`, which are ten times as long?

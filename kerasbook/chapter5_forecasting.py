@@ -77,7 +77,14 @@ if __name__ == "__main__":
 #
 # An example is a window of 48 hours. A step of the window holds what is known of its own hour
 # (rentals and weather) beside the calendar of a later one, $k$ hours on; so the last step knows the
-# calendar of the target.
+# calendar of the target. For $k = 1$ and a forecast at 9 o'clock:
+#
+# | step of the window | rentals and weather of | calendar of |
+# |---|---|---|
+# | first | 10 o'clock, two days ago | 11 o'clock, two days ago |
+# | … | … | … |
+# | last but one | 8 o'clock | 9 o'clock |
+# | last | 9 o'clock | 10 o'clock, the target |
 
 # %%
 if __name__ == "__main__":
@@ -86,14 +93,17 @@ if __name__ == "__main__":
     print("of the target hour:", ", ".join(next_hour.features[7:17]), "…")
 
 # %% [markdown]
-# Three more leaks are closed in the data set. The parts follow each other in time, to 19 September,
-# to 19 October and to the end of the year, and no window crosses from one into the next, because
-# windows that overlap share most of their numbers. The scaling is that of the training part. And
-# 115 hours of the file are missing, so that the row 24 places up may be another hour: all rows lie
-# on a grid of 8,760 hours, in which a gap repeats the same hour of the day before. A straight line
-# between the neighbours would look better, and would be a leak, since its right end is in the
-# future. A step says in the column "known" whether it was filled, and a filled hour is never a
-# target.
+# Three more leaks are closed in the data set:
+#
+# - The parts follow each other in time, to 19 September, to 19 October and to the end of the year,
+#   and no window crosses from one into the next, because windows that overlap share most of their
+#   numbers.
+# - The scaling is that of the training part.
+# - 115 hours of the file are missing, so that the row 24 places up may be another hour. All rows
+#   lie on a grid of 8,760 hours, in which a gap repeats the same hour of the day before. A straight
+#   line between the neighbours would look better, and would be a leak, since its right end is in
+#   the future. The column "known" says which hours were filled, and a filled hour is never a
+#   target.
 #
 # *Exercise: `windows` cuts such windows from a series with gaps.*
 #
@@ -129,6 +139,7 @@ def mean_absolute_error(y, y_pred) -> float:
 
 if __name__ == "__main__":
     x, y = next_hour.test
+    print(f"in an hour of the test part {y.mean():.0f} bikes are rented, on average")
     for forecast in (persistence, same_hour_yesterday):
         error = mean_absolute_error(y, forecast(next_hour, x))
         print(f"{forecast.__name__}: {error:.1f} bikes")
@@ -143,13 +154,13 @@ if __name__ == "__main__":
 # ## A line through the past
 #
 # The next step of the ladder learns: a linear model of the last 48 rentals, the *lags*. With so
-# many features that resemble each other we add the L2 penalty of chapter 2; least squares with it
-# is called *ridge regression*. Setting the gradient to zero gives one equation, as in chapter 1,
-# with the strength of the penalty on the diagonal:
+# many features that resemble each other we hold it by the ridge of chapter 1. Setting the gradient
+# of its loss to zero gives one equation, with the strength of the penalty on the diagonal:
 #
-# $$(X^\top X + \lambda I)\, w = X^\top y .$$
+# $$(X^\top X + n \alpha I)\, w = X^\top y .$$
 #
-# The bias is not penalised.
+# (Chapter 1's loss is a mean over $n$ examples; here both sides are multiplied by $n$, and
+# `strength` is $n \alpha$.) The bias is not penalised.
 
 
 # %%
@@ -208,13 +219,14 @@ if __name__ == "__main__":
 #
 # ## Networks
 #
-# What could a network add? Products: *a rainy evening on a working day*. Four of them try, each of
-# which turns the window (48, 39) into one vector in its own way:
+# What could a network add? That things count together: *a rainy evening on a working day* is not
+# the sum of rain, evening and working day, and a hidden unit can be on only where all three meet.
+# Four networks try, each of which turns the window (48, 39) into one vector in its own way:
 #
 # - *dense* lays all 1,872 numbers side by side, so that each hour of the window has its own
 #   weights;
-# - *Conv1D* slides over time with the same weights, as chapter 3's layer does over a picture, here
-#   twice with a stride of 2;
+# - *Conv1D* slides over time with the same weights, as the one of chapter 5's first section, here
+#   twice, and moves on by two steps at a time (a stride of 2);
 # - *GRU* and *LSTM* read hour after hour.
 
 
@@ -371,7 +383,8 @@ if __name__ == "__main__":
     one_hour.figures["ladder"].figure
 
 # %% [markdown]
-# Where is it wrong? Mostly where the most bicycles are on their way.
+# Where is it wrong? Guess at which hours, and whether that is still so as a share of the rentals of
+# the hour.
 
 # %%
 if __name__ == "__main__":
@@ -379,13 +392,16 @@ if __name__ == "__main__":
     times = target_times("test")[: len(true), 0]
     off = np.abs(true - predict(one_hour.model, one_hour.splits.test.x))[:, 0]
     for hour in (4, 8, 12, 17, 22):
-        print(f"{hour:2} o'clock: {off[times.astype(int) % 24 == hour].mean():.0f} bikes")
+        here = times.astype(int) % 24 == hour
+        share = off[here].sum() / true[here].sum()
+        print(f"{hour:2} o'clock: {off[here].mean():.0f} bikes, {share:.0%} of the hour's rentals")
 
 # %% [markdown]
-# On the way to work and back, where an hour's difference is largest and the weather counts.
+# In bikes it is wrong on the way to work and back, because then most are on the road. As a share
+# it is wrong at night, when a few people more or less are many.
 #
-# And which network? Here is the whole ladder: mean absolute error in bikes, mean and standard error
-# of five seeds.
+# And which network? Here is the whole ladder: mean absolute error in bikes, the mean of five seeds
+# and in brackets its standard error.
 #
 # | | validation | test |
 # |---|---|---|
@@ -393,10 +409,10 @@ if __name__ == "__main__":
 # | same hour yesterday | | 53.0 |
 # | ridge | | 30.1 |
 # | ridge with calendar | | 28.2 |
-# | dense | 23.4 ± 0.1 | 20.5 ± 0.2 |
-# | Conv1D | 21.2 ± 0.2 | 19.3 ± 0.1 |
-# | GRU | 22.0 ± 0.1 | 20.9 ± 0.1 |
-# | LSTM | 21.5 ± 0.1 | 20.7 ± 0.1 |
+# | dense | 23.4 (0.1) | 20.5 (0.2) |
+# | Conv1D | 21.2 (0.2) | 19.3 (0.1) |
+# | GRU | 22.0 (0.1) | 20.9 (0.1) |
+# | LSTM | 21.5 (0.1) | 20.7 (0.1) |
 #
 # The largest step is the one from a line to a network, whichever it is: a quarter to a third of the
 # ridge's error is gone. Among the networks the convolution is best on both parts, and the most
@@ -407,8 +423,8 @@ if __name__ == "__main__":
 #
 # Now the same for each of the next 24 hours, as the person needs it who moves bicycles at night:
 # `horizon=24` gives the model 24 outputs. The window and its loss stay as they are. Two things
-# change: the last hour is known for none of the targets but the first, and tomorrow's weather for
-# none of them. Which of the simple forecasts is now hard to beat?
+# change: only the first target has the hour before it in the window, and none has its weather.
+# Which of the simple forecasts is now hard to beat?
 
 # %%
 if __name__ == "__main__":
@@ -425,18 +441,19 @@ if __name__ == "__main__":
     one_day.figures["week"].figure
 
 # %% [markdown]
-# The shape of the days is right, working days and the weekend. The heights are not, because they
-# depend on what nobody knows at midnight: on Thursday the 27th it rained. Five seeds of each
-# network, mean over the 24 hours:
+# The shape of the days is right, working days and the weekend. The heights often are not: on
+# Thursday the 27th it rained, which nobody knew at midnight, and the evening peaks of the days
+# before are higher than forecast. Five seeds of each network, mean over the 24 hours, in brackets
+# the standard error:
 #
 # | | validation | test |
 # |---|---|---|
 # | same hour yesterday | | 53.5 |
 # | ridge with calendar | | 47.5 |
-# | dense | 42.8 ± 0.2 | 40.3 ± 0.1 |
-# | Conv1D | 39.8 ± 0.4 | 40.2 ± 0.4 |
-# | GRU | 39.9 ± 0.1 | 39.8 ± 0.3 |
-# | LSTM | 40.3 ± 0.3 | 43.8 ± 0.5 |
+# | dense | 42.8 (0.2) | 40.3 (0.1) |
+# | Conv1D | 39.8 (0.4) | 40.2 (0.4) |
+# | GRU | 39.9 (0.1) | 39.8 (0.3) |
+# | LSTM | 40.3 (0.3) | 43.8 (0.5) |
 #
 # On the validation part, thirty days of early autumn, three of them are level and the dense network
 # is behind; on the test part, ten weeks into winter, it is the LSTM that is behind. By the
@@ -497,8 +514,8 @@ if __name__ == "__main__":
 
 # %% [markdown]
 # The curves cross. For the next few hours step by step is better: it is a model made for one hour,
-# and its errors have not piled up yet. From the sixth hour on it is the worse one, because it reads
-# its own mistakes as if they were facts, and so it never was trained. *24 hours in one go* knows
+# and its errors have not piled up yet. From the fifth hour on it is the worse one, because it reads
+# its own mistakes as if they were facts, for which it was never trained. *24 hours in one go* knows
 # from the start how little it will know. A day ahead, step by step is no better than yesterday.
 #
 # *Exercise: `skill_by_hour` (five minutes) says by how much.*
@@ -535,7 +552,7 @@ if __name__ == "__main__":
 #
 # `kerasbook start DIR` copies the stubs of all exercises, and the notebooks, into a folder;
 # `kerasbook check` says which of your answers are right, and what to look at in the others. This
-# page's are `naive_day`, `seasonal_score` and `windows`.
+# page's are `naive_day`, `seasonal_score`, `windows` and `skill_by_hour`.
 #
 # ## Where to go next
 #

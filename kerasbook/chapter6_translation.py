@@ -4,7 +4,7 @@
 
 The encoder–decoder that reads letters and says sounds can as well read Spanish and say English. Its
 code does not change by a line. Three questions remain. What are the symbols? When is a translation
-good? And how does one decode quickly, where an answer has sixty symbols and not six?
+good? And how does one decode quickly, where an answer has twenty-six symbols and not six?
 
 After this page you can
 
@@ -64,7 +64,7 @@ if __name__ == "__main__":
 # %% [markdown]
 # ## The symbols
 #
-# The data are verses of the Bible, 10,000 for training, each in Spanish and in English. Whole words
+# The data are verses of the Bible, 10,056 for training, each in Spanish and in English. Whole words
 # are too many symbols, and the next verse has words that the others did not have. Characters are
 # few, but make long rows. So the symbols are pieces of words, made as in chapter 6: 2,000 of them,
 # from both languages of the training part alone.
@@ -340,7 +340,7 @@ if __name__ == "__main__":
 # %% [markdown]
 # `main` loads, makes the model, trains it packed, and translates, as
 # `python -m kerasbook.chapter6_translation` does. It takes some minutes. What do you expect of
-# three passes over 10,000 verses?
+# three passes over ten thousand verses?
 
 
 # %%

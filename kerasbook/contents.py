@@ -189,12 +189,7 @@ def read(module: str) -> Page:
 def load_results() -> dict:
     """Returns results.json: per chapter and data set, five seeds' scores and their bands."""
     file = PACKAGE / "results.json"
-    results = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    entries = [entry for page in results.values() for entry in page.values()]
-    for part in (part for entry in entries for part in entry.get("scores", {}).values()):
-        for metric, score in part.items():
-            score["band"] = possible(metric, score["band"])
-    return results
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
 
 
 def possible(metric: str, band: list[float]) -> list[float]:

@@ -1,52 +1,85 @@
 """Plants small changes into the loop and the hand-made functions: does a test notice?
 
-    python tests/mutate.py --sample 300 --seed 0 --json mutants.json
-    python tests/mutate.py --only training --sample 20
+    python tests/mutate.py --sample 300 --seed 0 --folder mutants --minutes 12
+    python tests/mutate.py --only training/loops --sample 20 --folder mutants
 
-A change is an operator, a comparison, a constant or a dropped statement, found in the syntax tree.
-Each is written into a copy of the package, and the tests that are nearest to the file run there
-until the first that fails. A change that no test sees is asked whether it changes anything at all:
-another output, weight or error on fixed inputs. Those that do are listed; the others are
-equivalent. Takes hours: a fork of a process that has imported TensorFlow runs each.
+A change is an operator, a comparison, a constant or a dropped statement, found in the syntax tree
+of kerasbook/training and of what the ledger compares. It is put in the place of the function in a
+fork of a process that has imported everything and computed nothing, so that none costs an import.
+First 50 fixed inputs (tests/mutation_inputs.py): a change that gives the same outputs, weights and
+errors changes nothing and is not tested. Else the nearest tests that enter the function run, the
+quickest first, until one fails. What none of them sees is listed.
+
+Results are added to FOLDER/results.jsonl one by one: with --minutes it ends early, and the same
+command goes on. After an edit, --again PATTERN asks about those once more whose line matches it.
+Tests in processes of their own do not see a planted change and are no help here.
 """
 
 import argparse
 import ast
 import contextlib
-import hashlib
+import dataclasses
+import importlib
+import inspect
 import json
 import os
+import pickle
 import random
+import re
 import resource
-import shutil
-import signal
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-SECONDS = 600  # of processor time for the tests of one change; one that takes more is seen
-LOOP = ["test_fit_promises.py", "test_training_equality.py", "test_training.py"]
+PACKAGE = ROOT / "kerasbook"
+INPUTS = 50
+ENDED = "it ended"
+SECONDS = 120  # of processor time for one fork; a change that takes longer is seen
+PARTS = "test_training_parts.py"
 NEAREST = {
-    "training/checkpoint.py": ["test_training.py", "test_survival.py"],
     "training/progress.py": ["test_progress.py"],
-    "training/devices.py": ["test_devices.py"],
-    "training/replicas.py": ["test_devices.py"],
+    "training/history.py": ["test_progress.py", "test_training.py"],
+    "training/devices.py": [PARTS, "test_devices.py"],
+    "training/replicas.py": [PARTS, "test_devices.py"],
+    "training/checkpoint.py": [
+        PARTS,
+        "test_training.py",
+        "test_fit_promises.py",
+        "test_survival.py",
+    ],
 }
+LOOP = [PARTS, "test_fit_promises.py", "test_training_equality.py", "test_training.py"]
+OPTIONS = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-o", "addopts="]
+OPTIONS += ["-m", "not slow and not gpu and not network", "-c", str(ROOT / "pyproject.toml")]
 
 
-@dataclass
+@dataclasses.dataclass
 class Change:
     """One planted change, and what became of it."""
 
     file: str
+    function: str  # or the class
+    method: str  # or ""
     line: int
+    column: int
     what: str
-    source: str  # of the whole file
-    found: str = ""  # "seen", "equivalent" or "MISSED"
+    source: str  # of the function or class
+    first_line: int  # of the function or method, decorators included
+    found: str = ""  # "seen", "no change" or "MISSED"
+    by: str = ""  # the input that gave something else, the test that failed
+
+    @property
+    def name(self) -> str:
+        """Where and what, in one line; the same as long as the file is."""
+        where = ".".join(filter(None, (self.function, self.method)))
+        return f"{self.file}:{self.line}:{self.column} {where}: {self.what}"
+
+    @property
+    def place(self) -> str:
+        """The function as `entered` names it."""
+        return f"{self.file}:{self.first_line}"
 
 
 # --- the changes --------------------------------------------------------------------------
@@ -57,62 +90,77 @@ SWAPS: dict[type, type] = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt,
     ast.Eq: ast.NotEq, ast.NotEq: ast.Eq, ast.Is: ast.IsNot, ast.IsNot: ast.Is,
     ast.In: ast.NotIn, ast.NotIn: ast.In, ast.And: ast.Or, ast.Or: ast.And,
+    ast.BitAnd: ast.BitOr, ast.BitOr: ast.BitAnd,
 }  # fmt: skip
 
 
 def changes_of(file: Path, wanted: Callable[[str], bool]) -> Iterator[Change]:
-    """Yields all changes of the functions whose name is wanted."""
-    text = file.read_text(encoding="utf-8")
-    tree = ast.parse(text)
-    name = str(file.relative_to(ROOT / "kerasbook"))
-    for function in functions_in(tree, wanted):
-        for node in ast.walk(function):
-            for what, edit in edits_of(node, function):
-                with edit:
-                    source = ast.unparse(tree)
-                yield Change(name, getattr(node, "lineno", function.lineno), what, source)
+    """Yields all changes of the functions and classes whose name is wanted."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    name = str(file.relative_to(PACKAGE))
+    for outer in tree.body:
+        if not isinstance(outer, ast.FunctionDef | ast.ClassDef) or not wanted(outer.name):
+            continue
+        inner = outer.body if isinstance(outer, ast.ClassDef) else [outer]
+        for function in (each for each in inner if isinstance(each, ast.FunctionDef)):
+            method = "" if function is outer else function.name
+            first = min([function.lineno, *(each.lineno for each in function.decorator_list)])
+            for node in ast.walk(function):
+                for what, edit in edits_of(node):
+                    with edit:
+                        source = ast.unparse(outer)
+                    at = node if hasattr(node, "lineno") else function
+                    place = at.lineno, at.col_offset
+                    yield Change(name, outer.name, method, *place, what, source, first)
 
 
-def functions_in(tree: ast.Module, wanted: Callable[[str], bool]) -> list[ast.FunctionDef]:
-    """Returns the outermost functions and methods of that kind."""
-    found = []
-    for node in tree.body:
-        inside = node.body if isinstance(node, ast.ClassDef) else [node]
-        found += [f for f in inside if isinstance(f, ast.FunctionDef)]
-    return [function for function in found if wanted(function.name)]
-
-
-def edits_of(
-    node: ast.AST, function: ast.FunctionDef
-) -> Iterator[tuple[str, contextlib.ExitStack]]:
+def edits_of(node: ast.AST) -> Iterator[tuple[str, contextlib.AbstractContextManager]]:
     """Yields what can be changed at a node: a word for it, and a context in which it is changed."""
     if isinstance(node, ast.BinOp | ast.AugAssign | ast.BoolOp) and type(node.op) in SWAPS:
         new = SWAPS[type(node.op)]
-        yield f"{type(node.op).__name__} → {new.__name__}", put(node, "op", new())
+        if not in_a_type(node):
+            yield f"{swapped(node.op, new)} in {short(node)}", put(node, "op", new())
     if isinstance(node, ast.Compare) and type(node.ops[0]) in SWAPS:
         new = SWAPS[type(node.ops[0])]
-        yield (
-            f"{type(node.ops[0]).__name__} → {new.__name__}",
-            put(node, "ops", [new(), *node.ops[1:]]),
-        )
+        ops = [new(), *node.ops[1:]]
+        yield f"{swapped(node.ops[0], new)} in {short(node)}", put(node, "ops", ops)
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
-        yield "not → +bool", put(node, "op", ast.UAdd())
+        yield f"not left out of {short(node)}", put(node, "op", ast.UAdd())
     if isinstance(node, ast.Constant) and isinstance(node.value, bool):
         yield f"{node.value} → {not node.value}", put(node, "value", not node.value)
     elif isinstance(node, ast.Constant) and isinstance(node.value, int | float):
         yield f"{node.value} → {node.value + 1}", put(node, "value", node.value + 1)
     body = getattr(node, "body", None)
-    if (isinstance(body, list) and node is not function) or node is function:
+    if isinstance(body, list):
         yield from dropped(node, body)
 
 
-def dropped(node: ast.AST, body: list) -> Iterator[tuple[str, contextlib.ExitStack]]:
+def dropped(node: ast.AST, body: list) -> Iterator[tuple[str, contextlib.AbstractContextManager]]:
     """Yields the same without one of its statements: a call, an assignment in place, a raise."""
     for place, statement in enumerate(body):
         is_docstring = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
         if isinstance(statement, ast.Expr | ast.AugAssign | ast.Raise) and not is_docstring:
-            left = [*body[:place], ast.Pass(), *body[place + 1 :]]
-            yield f"dropped: {ast.unparse(statement)[:60]}", put(node, "body", left)
+            # Never run but there, so that the function still closes over the same variables.
+            never = ast.If(test=ast.Constant(False), body=[statement], orelse=[])
+            left = [*body[:place], never, *body[place + 1 :]]
+            yield f"dropped: {short(statement)} (line {statement.lineno})", put(node, "body", left)
+
+
+def in_a_type(node: ast.AST) -> bool:
+    """Whether it is `int | None`, which is a type and computes nothing."""
+    return isinstance(node, ast.BinOp) and bool(
+        re.search(r"\| None|Callable|\bstr \|", short(node))
+    )
+
+
+def swapped(old: ast.AST, new: type) -> str:
+    """Returns the words for another operator."""
+    return f"{type(old).__name__} → {new.__name__}"
+
+
+def short(node: ast.AST) -> str:
+    """Returns the beginning of its text."""
+    return " ".join(ast.unparse(node).split())[:60]
 
 
 @contextlib.contextmanager
@@ -126,150 +174,312 @@ def put(node: ast.AST, name: str, value: object) -> Iterator[None]:
         setattr(node, name, before)
 
 
-# --- tests and behaviour, each in a fork ----------------------------------------------------
+def all_changes(only: str) -> list[Change]:
+    """Returns every change of the training loop and of what the ledger compares."""
+    found: list[Change] = []
+    for file in sorted((PACKAGE / "training").glob("*.py")):
+        found += changes_of(file, lambda name: True)
+    ledger = "".join(file.read_text() for file in sorted((PACKAGE / "ledger").glob("*.py")))
+    for file in sorted(PACKAGE.glob("chapter*.py")):
+        names = set(re.findall(rf"\b{file.stem}\.(\w+)", ledger))
+        imported = re.findall(rf"from kerasbook\.{file.stem} import \(?([\w, ]+)", ledger)
+        names |= {name.split()[0] for each in imported for name in each.split(",") if name.strip()}
+        found += changes_of(file, names.__contains__)
+    return [change for change in found if only in change.file]
 
 
-def in_a_fork(overlay: Path, work: Callable[[], int]) -> int:
-    """Returns what work() returns in a fork that imports the copied package; not 0 if it hangs."""
+def plant(change: Change) -> None:
+    """Gives the function, wherever it has been imported, the changed code."""
+    module = importlib.import_module("kerasbook." + change.file[:-3].replace("/", "."))
+    scratch = dict(vars(module))
+    exec(compile(change.source, change.file, "exec"), scratch)
+    old, new = vars(module)[change.function], scratch[change.function]
+    if change.method:
+        old, new = vars(old)[change.method], vars(new)[change.method]
+    old, new = plain(old), plain(new)
+    old.__code__, old.__defaults__, old.__kwdefaults__ = (
+        new.__code__, new.__defaults__, new.__kwdefaults__,
+    )  # fmt: skip
+
+
+def plain(function):
+    """Returns the function in a property, a class method or behind decorators."""
+    for name in ("fget", "__func__", "func"):
+        function = getattr(function, name, None) or function
+    return inspect.unwrap(function)
+
+
+# --- forks --------------------------------------------------------------------------------
+
+
+def in_a_fork(work: Callable[[], object], seconds: int = SECONDS, wall: int = 1500):
+    """Returns what work() returns in a fork; ENDED if it hangs or crashes."""
+    reader, writer = os.pipe()
     child = os.fork()
     if not child:
-        resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
-        quiet = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(quiet, 1)
-        os.dup2(quiet, 2)
-        sys.path.insert(0, str(overlay))
-        os.chdir(overlay)
+        resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+        quiet = os.open(os.devnull, os.O_RDWR)
+        for stream in (0, 1, 2):
+            os.dup2(quiet, stream)
+        import signal
+
+        signal.alarm(wall)
         try:
-            os._exit(work())
-        except BaseException:
+            with os.fdopen(writer, "wb") as file:
+                pickle.dump(work(), file)
+            os._exit(0)
+        except BaseException as error:
+            with contextlib.suppress(Exception):
+                Path("/dev/stderr").write_text(repr(error))
             os._exit(99)
-    end = time.monotonic() + 10 * SECONDS  # for one that sleeps
-    while time.monotonic() < end:
-        done, status = os.waitpid(child, os.WNOHANG)
-        if done:
-            return os.waitstatus_to_exitcode(status)
-        time.sleep(0.1)
-    os.kill(child, signal.SIGKILL)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as file:
+        given = file.read()
     os.waitpid(child, 0)
-    return -1
+    try:
+        return pickle.loads(given)
+    except (EOFError, pickle.UnpicklingError):
+        return ENDED
+
+
+class Entered:
+    """Notes which functions of the package are entered, as "file:first line"."""
+
+    def __init__(self):
+        self.places: set[str] = set()
+        self.prefix = f"{PACKAGE}/"
+
+    def __call__(self, frame, event, argument):
+        if event == "call" and frame.f_code.co_filename.startswith(self.prefix):
+            code = frame.f_code
+            self.places.add(f"{code.co_filename[len(self.prefix) :]}:{code.co_firstlineno}")
+
+    def __enter__(self):
+        sys.setprofile(self)
+        return self
+
+    def __exit__(self, *error):
+        sys.setprofile(None)
+
+
+# --- the fixed inputs -----------------------------------------------------------------------
+
+
+def outputs_of(names: list[str]) -> dict[str, list]:
+    """Returns what the inputs give."""
+    import mutation_inputs
+
+    return {name: mutation_inputs.result_of(name) for name in names}
+
+
+def first_other(change: Change, expected: dict[str, list]) -> str:
+    """Returns the first input that gives something else with the change; "" if none."""
+    import mutation_inputs
+
+    plant(change)
+    for name, outputs in expected.items():
+        if not mutation_inputs.same(mutation_inputs.result_of(name), outputs):
+            return name
+    return ""
+
+
+def inputs_entered() -> dict[str, tuple[set[str], float]]:
+    """Returns, for each input, the functions that it enters and its seconds."""
+    import mutation_inputs
+
+    found = {}
+    for name in mutation_inputs.TRAINING:
+        started = time.process_time()
+        with Entered() as entered:
+            mutation_inputs.result_of(name)
+        found[name] = entered.places, time.process_time() - started
+    return found
+
+
+# --- the tests ------------------------------------------------------------------------------
+
+
+class Watch:
+    """A plugin of pytest: which test enters which functions, its seconds, which one failed."""
+
+    def __init__(self, trace: bool):
+        self.trace, self.tests, self.failed = trace, {}, ""
+
+    def pytest_runtest_protocol(self, item, nextitem):
+        """Runs around setup, test and teardown."""
+        from _pytest.runner import runtestprotocol
+
+        if not self.trace:
+            return None
+        started, failures = time.process_time(), self.failed
+        with Entered() as entered:
+            runtestprotocol(item, nextitem=nextitem)
+        if self.failed == failures:
+            self.tests[item.nodeid] = entered.places, time.process_time() - started
+        return True
+
+    def pytest_runtest_logreport(self, report):
+        """Notes a failure."""
+        if report.failed:
+            self.failed = report.nodeid
+
+
+def tests_entered(file: str) -> dict[str, tuple[set[str], float]]:
+    """Returns, for each test of a file that passes, what it enters and its seconds."""
+    import pytest
+
+    watch = Watch(trace=True)
+    pytest.main([*OPTIONS[1:], str(ROOT / "tests" / file)], plugins=[watch])
+    return watch.tests
+
+
+def first_failure(change: Change, tests: list[str]) -> str:
+    """Returns the first of the tests that fails with the change; "" if none."""
+    import pytest
+
+    plant(change)
+    watch = Watch(trace=False)
+    os.chdir(ROOT)
+    status = pytest.main([*OPTIONS, *tests], plugins=[watch])
+    return watch.failed or ("" if int(status) == 0 else f"pytest ends with {status}")
+
+
+def first_red(change: Change, names: list[str]) -> str:
+    """Returns the first claim of the ledger that is red with the change; "" if none."""
+    from kerasbook import ledger
+
+    import numpy as np
+
+    plant(change)
+    claims = {f"{one.chapter}: {one.name}": one for one in ledger.CLAIMS}
+    for name in names:
+        one = claims[name]
+        try:
+            with np.errstate(all="ignore"):
+                if not ledger.verify(one, 0, one.dtypes[-1:])["green"]:
+                    return name
+        except Exception as error:
+            return f"{name}: {error!r}"[:200]
+    return ""
+
+
+def claims_entered() -> dict[str, tuple[set[str], float]]:
+    """Returns, for each claim, what it enters and its seconds; chapter 9's start processes."""
+    from kerasbook import ledger
+
+    found = {}
+    for one in ledger.CLAIMS:
+        started = time.process_time()
+        with Entered() as entered:
+            ledger.verify(one, 0, one.dtypes[-1:])
+        found[f"{one.chapter}: {one.name}"] = entered.places, time.process_time() - started
+    return found
 
 
 def tests_of(file: str) -> list[str]:
-    """Returns the nearest tests of a file of the package."""
-    if file.startswith("training/"):
-        return NEAREST.get(file, LOOP)
-    return [f"test_{Path(file).stem}.py"]
+    """Returns the files of the nearest tests of a file of the package."""
+    return (
+        NEAREST.get(file, LOOP) if file.startswith("training/") else [f"test_{Path(file).stem}.py"]
+    )
 
 
-def passes(file: str) -> int:
-    """Runs the nearest tests and the ledger's claims; 0 if all pass."""
-    import pytest
-
-    options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-o", "addopts="]
-    options += ["-m", "not slow and not gpu and not network", "-c", str(ROOT / "pyproject.toml")]
-    status = pytest.main([*options, *(str(ROOT / "tests" / test) for test in tests_of(file))])
-    if status:
-        return int(status)
-    from kerasbook import ledger
-
-    key = "loop" if file.startswith("training/") else Path(file).stem
-    return 0 if ledger.run([key], 0, None, False) else 1
+# --- judging --------------------------------------------------------------------------------
 
 
-def behaviour(file: str) -> str:
-    """Returns a digest of what the code does on fixed inputs: outputs, weights, errors."""
-    digest = hashlib.sha256()
-    results = fits() if file.startswith("training/") else claims(Path(file).stem)
-    for result in results:
-        digest.update(result)
-    return digest.hexdigest()
+class Judge:
+    """Judges changes; what holds without any change is computed once and kept in a file."""
+
+    def __init__(self, folder: Path):
+        self.file = folder / "unchanged.pickle"
+        self.known: dict = {}
+        if self.file.exists():
+            self.known = pickle.loads(self.file.read_bytes())
+
+    def know(self, name: str, work: Callable[[], object]):
+        """Returns work(), from the file if it is there."""
+        if name not in self.known:
+            self.known[name] = self.must(name, work)
+            self.file.write_bytes(pickle.dumps(self.known))
+        return self.known[name]
+
+    def must(self, name: str, work: Callable[[], object]):
+        """Returns work(), done in a fork."""
+        print(f"     … {name}", flush=True)
+        found = in_a_fork(work, 1500, 3000)
+        if found == ENDED:
+            sys.exit(f"{name} cannot be computed even without a change")
+        return found
+
+    def quickest(self, entered: dict, place: str) -> list[str]:
+        """Returns the names of what enters the function, the quickest first."""
+        chosen = [name for name, (places, _) in entered.items() if place in places]
+        return sorted(chosen, key=lambda name: entered[name][1])
+
+    def judge(self, change: Change) -> tuple[str, str]:
+        """Returns "seen", "no change" or "MISSED", and by what."""
+        inputs = self.inputs(change)
+        if not inputs:
+            return "no change", "none of the inputs enters it"
+        expected = self.outputs(inputs)
+        by = in_a_fork(lambda: first_other(change, expected))
+        if not by:
+            return "no change", f"on {len(inputs)} inputs"
+        by += "; "
+        for seen in (self.claims, self.tests):
+            failed = seen(change)
+            if failed:
+                return "seen", by + failed
+        return "MISSED", by
+
+    def inputs(self, change: Change) -> list[str]:
+        """Returns the names of the inputs that enter the function: fifty, or fewer."""
+        if change.file.startswith("training/"):
+            return self.quickest(self.know("what the inputs enter", inputs_entered), change.place)
+        claims = self.quickest(self.know("what the claims enter", claims_entered), change.place)
+        draws = range(-(-INPUTS // max(1, len(claims))))
+        return [f"{claim}#{draw}" for draw in draws for claim in claims][:INPUTS]
+
+    def outputs(self, names: list[str]) -> dict[str, list]:
+        """Returns what the inputs give without a change."""
+        known = self.known.setdefault("outputs", {})
+        missing = [name for name in names if name not in known]
+        if missing:
+            known |= self.must(f"{len(missing)} inputs", lambda: outputs_of(missing))
+            self.file.write_bytes(pickle.dumps(self.known))
+        return {name: known[name] for name in names}
+
+    def claims(self, change: Change) -> str:
+        """Returns the claim that turns red; "" if none or for the loop, whose tests are nearer."""
+        if change.file.startswith("training/"):
+            return ""
+        names = self.quickest(self.know("what the claims enter", claims_entered), change.place)
+        return names and in_a_fork(lambda: first_red(change, names))
+
+    def tests(self, change: Change) -> str:
+        """Returns the test that fails; "" if none."""
+        entered: dict = {}
+        for file in tests_of(change.file):
+            entered |= self.know(f"what {file} enters", lambda file=file: tests_entered(file))
+        names = self.quickest(entered, change.place)
+        return names and in_a_fork(lambda: first_failure(change, names))
 
 
-def fits() -> Iterator[bytes]:
-    """Yields weights, History or error of fifty small runs."""
-    from kerasbook.training import evaluate, fit, predict
-
-    import keras
-    import numpy as np
-
-    for number in range(50):
-        draw = np.random.default_rng(number)
-        rows, batch = int(draw.integers(1, 12)), int(draw.integers(1, 6))
-        x, y = draw.normal(size=(rows, 3)), draw.normal(size=(rows, 1))
-        weight = [draw.random(rows)] if number % 3 == 0 else []
-        keras.utils.set_random_seed(number)
-        hidden = [keras.layers.Dense(4, "relu", kernel_regularizer="l2")]
-        hidden += [keras.layers.Dropout(0.3, seed=1)] * (number % 4 == 0)
-        model = keras.Sequential([*hidden, keras.layers.Dense(1)])
-        options = {"epochs": 2, "batch_size": batch, "shuffle": number % 2 == 0, "seed": number}
-        options |= {"validation_data": (x, y)} if number % 5 == 0 else {}
-        try:
-            data = (x, y, *weight)
-            history = fit(
-                model, data, loss_fn="mse", optimizer="adam", progress="none", jit="off", **options
-            )
-            scores = evaluate(model, data, loss_fn="mse", batch_size=batch)
-            yield repr((history.history, scores)).encode()
-            yield predict(model, x).tobytes()
-        except Exception as error:
-            yield repr(error).encode()
+# --- the command ----------------------------------------------------------------------------
 
 
-def claims(key: str) -> Iterator[bytes]:
-    """Yields what the chapter's side of every claim gives for ten draws."""
-    from kerasbook import ledger
-    from kerasbook.ledger.core import CLAIMS, Draw
+def prepare() -> None:
+    """Imports everything, without computing anything: a fork of a computing process hangs."""
+    sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+    os.environ.update({"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"})
+    from kerasbook.training.devices import logical_devices
 
-    import numpy as np
-    import tensorflow as tf
+    import mutation_inputs  # noqa: F401
+    import pytest  # noqa: F401
+    from tensorflow.python.eager import context
 
-    for claim in [one for one in CLAIMS if one.chapter == key]:
-        for seed in range(10):
-            try:
-                pairs = claim.pairs(Draw(np.random.default_rng(seed), claim.dtypes[-1]))
-                for ours, _ in pairs.values():
-                    yield np.asarray(tf.convert_to_tensor(ours)).tobytes()
-            except Exception as error:
-                yield repr(error).encode()
-    del ledger
-
-
-# --- the command --------------------------------------------------------------------------
-
-
-def judge(change: Change, overlay: Path) -> str:
-    """Returns "seen", "equivalent" or "MISSED" for one change."""
-    place = overlay / "kerasbook" / change.file
-    original = place.read_text(encoding="utf-8")
-    try:
-        place.write_text(change.source, encoding="utf-8")
-        if in_a_fork(overlay, lambda: passes(change.file)):
-            return "seen"
-        changed = digest_of(change.file, overlay)
-    finally:
-        place.write_text(original, encoding="utf-8")
-    return "equivalent" if changed == digest_of(change.file, overlay) else "MISSED"
-
-
-def digest_of(file: str, overlay: Path) -> str:
-    """Returns what the copy of the package does on fixed inputs, as a digest."""
-    out = overlay / "digest"
-    out.write_text("it ended before")
-    in_a_fork(overlay, lambda: bool(out.write_text(behaviour(file))))
-    return out.read_text()
-
-
-def all_changes(only: str) -> list[Change]:
-    """Returns every change of the training loop and of the functions that the ledger compares."""
-    package = ROOT / "kerasbook"
-    found: list[Change] = []
-    for file in sorted((package / "training").glob("*.py")):
-        found += changes_of(file, lambda name: True)
-    for file in sorted(package.glob("chapter*.py")):
-        ledger = package / "ledger" / file.name
-        text = ledger.read_text(encoding="utf-8") if ledger.exists() else ""
-        found += changes_of(file, lambda name, text=text, key=file.stem: f"{key}.{name}" in text)
-    return [change for change in found if only in change.file]
+    logical_devices(4, "CPU")
+    if context.context()._context_handle is not None:
+        sys.exit("something has been computed already")
 
 
 def main() -> None:
@@ -278,40 +488,48 @@ def main() -> None:
     parser.add_argument("--sample", type=int, default=300)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", default="", help="files with this in their name")
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--folder", type=Path, default=Path("mutants"), help="for the results")
+    parser.add_argument("--minutes", type=float, default=1e9, help="then it ends, and can go on")
+    parser.add_argument("--again", help="judge those once more whose results match this pattern")
     options = parser.parse_args()
+    end = time.monotonic() + 60 * options.minutes
     changes = all_changes(options.only)
     chosen = random.Random(options.seed).sample(changes, min(options.sample, len(changes)))
     print(f"{len(changes)} changes, {len(chosen)} of them tried", flush=True)
-    os.environ.update({"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"})
-    import keras  # noqa: F401
-    import pytest  # noqa: F401
-    import tensorflow  # noqa: F401  (before any fork; no operation runs)
+    options.folder.mkdir(exist_ok=True)
+    results = options.folder / "results.jsonl"
+    rows = (
+        [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []
+    )
+    done = {row["name"]: row for row in rows}  # the last counts
+    if options.again:
+        done = {k: v for k, v in done.items() if not re.search(options.again, json.dumps(v))}
+    prepare()
+    judge = Judge(options.folder)
+    for number, change in enumerate(chosen, start=1):
+        if change.name in done:
+            continue
+        if time.monotonic() > end:
+            sys.exit("to be gone on with")
+        change.found, change.by = judge.judge(change)
+        done[change.name] = row = {
+            "name": change.name, "found": change.found, "by": change.by
+        }  # fmt: skip
+        with results.open("a") as file:
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+        print(f"{number:4} {change.found:9} {change.name}   [{change.by}]", flush=True)
+    summary([done[change.name] for change in chosen])
 
-    with tempfile.TemporaryDirectory() as folder:
-        overlay = Path(folder)
-        shutil.copytree(ROOT / "kerasbook", overlay / "kerasbook")
-        for file in sorted({change.file for change in chosen}):
-            if in_a_fork(overlay, lambda file=file: passes(file)):
-                sys.exit(f"the nearest tests of {file} fail without any change")
-        for number, change in enumerate(chosen, start=1):
-            change.found = judge(change, overlay)
-            print(
-                f"{number:4} {change.found:10} {change.file}:{change.line} {change.what}",
-                flush=True,
-            )
-    counts = {
-        found: sum(c.found == found for c in chosen) for found in ("seen", "equivalent", "MISSED")
-    }
-    print(counts, f"seen of those that change something: {share(counts):.1%}")
-    if options.json:
-        rows = [{k: v for k, v in asdict(c).items() if k != "source"} for c in chosen]
-        options.json.write_text(json.dumps({"counts": counts, "changes": rows}, indent=1) + "\n")
 
-
-def share(counts: dict[str, int]) -> float:
-    """Returns which share is seen of the changes that change something."""
-    return counts["seen"] / max(1, counts["seen"] + counts["MISSED"])
+def summary(rows: list[dict]) -> None:
+    """Prints the counts and what was missed."""
+    found = [row["found"] for row in rows]
+    counts = {word: found.count(word) for word in ("seen", "MISSED", "no change")}
+    for row in rows:
+        if row["found"] == "MISSED":
+            print(f"MISSED {row['name']}   [{row['by']}]")
+    share = counts["seen"] / max(1, counts["seen"] + counts["MISSED"])
+    print(counts, f"seen of those that change something: {share:.1%}")
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from keras import layers
 
 # Sentences with numbers from results.json, which tests/test_prose.py fills in and looks for.
 def mean_and_error(way: str, digits: int) -> str:
-    return f"{{measured/{way}/mean:.{digits}f}} ± {{measured/{way}/error:.{digits}f}}"
+    return f"{{measured/{way}/mean:.{digits}f}} ({{measured/{way}/error:.{digits}f}})"
 
 
 ORDER = {"bag of words": "bag", "simple recurrent network": "simple", "GRU": "gru"}

@@ -13,7 +13,7 @@ import pytest
 
 # Sentences with numbers from results.json, which tests/test_prose.py fills in and looks for.
 def mean_and_error(way: str) -> str:
-    return f"{{measured/ladder/{way}/mean:.1f}} ± {{measured/ladder/{way}/error:.1f}}"
+    return f"{{measured/ladder/{way}/mean:.1f}} ({{measured/ladder/{way}/error:.1f}})"
 
 
 NAMES = {"dense": "dense", "Conv1D": "conv", "GRU": "gru", "LSTM": "lstm"}

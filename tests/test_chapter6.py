@@ -437,3 +437,18 @@ def test_a_short_last_batch_is_left_out(examples, left):
 @pytest.mark.slow
 def test_loss_at_the_defaults():
     assert chapter6.main(progress="none").scores["validation"]["loss"] <= 1.8
+
+
+@pytest.mark.parametrize(
+    ("options", "count"),
+    [({}, 416_589), ({"width": 256, "blocks": 4}, 3_199_053), ({"positions": "learned"}, 482_125)],
+)
+def test_the_writer_has_as_many_weights_as_the_text_says(options, count):
+    assert chapter6.make_writer(77, **options).count_params() == count
+
+
+@pytest.mark.parametrize("kind", [chapter6.Block, chapter6.PostNormBlock])
+def test_inside_a_block_there_are_four_times_as_many_units(kind):
+    block = kind(8, 2)
+    block(np.zeros((1, 3, 8), "float32"))
+    assert [layer.units for layer in block.feed_forward.layers] == [32, 8]

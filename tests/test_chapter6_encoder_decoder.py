@@ -357,3 +357,7 @@ def test_unshifted_targets_are_copied(monkeypatch):
 @pytest.mark.slow
 def test_errors_at_the_defaults():
     assert chapter.main(progress="none").scores["test"]["phoneme_error"] <= 0.14
+
+
+def test_the_pronouncer_has_as_many_weights_as_its_summary_says():
+    assert chapter.make_pronouncer().count_params() == 240_874

@@ -1,5 +1,6 @@
 """The exercises: what each must have, and that the selfcheck sees what is wrong with one."""
 
+import inspect
 import json
 import re
 import textwrap
@@ -193,6 +194,40 @@ def test_the_seed_of_a_submission_needs_the_key():
     }
     assert len(seeds) == 8
     assert secret_seed(b"k" * 32, "one", b"a") == secret_seed(b"k" * 32, "one", b"a")
+
+
+# Mistakes: a right solution with other text in one place
+
+BY_TWO = "\n\n@exercise.right\ndef by_two(x):\n    return x * 0.5\n\n\n"
+A_THIRD = 'exercise.mistake("third", "Half, not a third.", old="x / 2", new="x / 3")\n'
+TWICE = 'exercise.mistake("twice", old="* 0.5", new="* 2", of=by_two)\n'
+
+
+def test_a_mistake_is_a_right_solution_with_other_text_in_one_place(tmp_path):
+    path = tmp_path / "halves.py"
+    text = exercise_text(wrong=dict.fromkeys((f"x / {n}" for n in range(4, 12)), "a part"))
+    path.write_text(text + BY_TWO + A_THIRD + TWICE, encoding="utf-8")
+    *_, third, twice = load_file(path).wrong_ones
+    assert (third.name, third.message, twice.name, twice.message) == (
+        *("third", "Half, not a third."),
+        *("twice", ""),
+    )
+    assert third.source.endswith("def halves(x):\n    return x / 3\n")
+    assert third.function(np.ones(1)) == 1 / 3
+    assert twice.function(np.ones(1)) == 2
+    assert inspect.getsource(twice.function) == "def halves(x):\n    return x * 2\n"
+
+
+@pytest.mark.parametrize(("old", "times"), [("x", 2), ("y", 0), ("x / 2", 1)])
+def test_a_mistake_that_does_not_stand_once_is_told_with_the_exercise(tmp_path, old, times):
+    path = tmp_path / "halves.py"
+    mistake = f'exercise.mistake("lost", old="{old}", new="x / 3")\n'
+    path.write_text(exercise_text() + "\n\n" + mistake, encoding="utf-8")
+    if times == 1:
+        assert load_file(path).wrong_ones[-1].name == "lost"
+        return
+    with pytest.raises(ExerciseError, match=rf"halves: lost: '{old}' stands {times} times"):
+        load_file(path)
 
 
 # Files that are none

@@ -4,6 +4,7 @@ import contextlib
 import io
 import os
 import pty
+import re
 import subprocess
 import sys
 import threading
@@ -11,8 +12,9 @@ import time
 
 from kerasbook.cli import app
 from kerasbook.exercises import ExerciseError
-from kerasbook.exercises.exercise import load
+from kerasbook.exercises.exercise import load, load_file, stub_files
 from kerasbook.grading.feedback import cut
+from kerasbook.grading.libraries import without_slow_imports
 from kerasbook.grading.workers import Workers
 from kerasbook.learner import learner, notebook, watch
 
@@ -113,18 +115,79 @@ def test_a_teachers_own_exercises_are_handed_out_as_notebooks_too(kerasbook, tea
     assert path.read_text(encoding="utf-8") == text
 
 
+SLOW = "import keras\nimport numpy as np\nimport tensorflow as tf\n\n\n"
+LAYER = '''
+
+class Layer(keras.layers.Layer):
+    """A stub."""
+'''
+
+
+@pytest.mark.parametrize(
+    ("text", "heavy"),
+    [
+        (SLOW + RIGHT, False),
+        (SLOW + RIGHT + LAYER, False),  # its stub
+        (SLOW + RIGHT + LAYER.replace("class Layer", "class Net"), True),  # made at the import
+        (SLOW + RIGHT + "\n\ndef other(x):\n    return tf.abs(x)\n", False),  # not called
+        (SLOW + RIGHT.replace("x /", "tf.abs(x) /"), True),
+        (SLOW + "def by(x):\n    return tf.abs(x)\n" + RIGHT.replace("x /", "by(x) /"), True),
+        (SLOW + RIGHT + "\n\nONE = tf.ones(1)\n", True),
+        (SLOW + RIGHT.replace("return", "import keras; return"), True),
+        (SLOW.replace("\nimport numpy", "; import numpy") + RIGHT, True),  # two in a line
+        ("from keras import ops\nimport tensorflow.experimental.numpy as tnp\n" + RIGHT, False),
+    ],
+)
+def test_an_answer_is_run_without_tensorflow_where_it_needs_none(text, heavy):
+    found = without_slow_imports(text, "halves", ["Layer"])
+    assert (found is None) == heavy
+    if found is not None:
+        assert not re.search("^(import|from) (keras|tensorflow)", found, re.MULTILINE)
+        line = next(line for line in text.splitlines() if line.startswith("def halves"))
+        assert found.splitlines().index(line) == text.splitlines().index(line)
+
+
 def test_an_answer_with_numpy_alone_does_not_wait_for_tensorflow(teacher, tmp_path):
     path = tmp_path / "answer.py"
-    path.write_text("import numpy as np\n" + RIGHT, encoding="utf-8")
+    path.write_text(SLOW + RIGHT, encoding="utf-8")
     assert not learner.needs_tensorflow(path, teacher)
     path.write_text(
-        RIGHT + "import sys\nassert 'tensorflow' not in sys.modules\n", encoding="utf-8"
+        SLOW + RIGHT + "import sys\nassert not any('flow' in one for one in sys.modules)\n",
+        encoding="utf-8",
     )
     with Workers(tensorflow=False) as light:
         (result,) = learner.check_file(path, load(teacher), light)
     assert result.status == "pass", result.message
-    path.write_text("import tensorflow as tf\n" + RIGHT, encoding="utf-8")
+    path.write_text(SLOW + RIGHT.replace("x /", "tf.abs(x) /"), encoding="utf-8")
     assert learner.needs_tensorflow(path, teacher)
+
+
+def test_how_an_answer_is_used_may_need_tensorflow(tmp_path):
+    path = tmp_path / "answer.py"
+    path.write_text("def quantile_step(model, optimizer, x, y, q):\n    return x\n", "utf-8")
+    assert learner.needs_tensorflow(path)
+    path.write_text("def robust_fit(x, y):\n    return x\n", encoding="utf-8")
+    assert not learner.needs_tensorflow(path)
+
+
+def test_the_book_checks_a_question_for_numpy_without_tensorflow(tmp_path):
+    """The whole command, from the key: stubs that import all libraries, one of them answered."""
+    command = [sys.executable, "-m", "kerasbook"]
+    subprocess.run([*command, "start", "desk"], cwd=tmp_path, check=True, capture_output=True)
+    path = tmp_path / "desk" / "exercises" / "chapter1.py"
+    answer = load_file(stub_files()["huber_loss"]).solution.source.partition("def huber_loss")[2]
+    text = path.read_text(encoding="utf-8")
+    head, _, rest = text.partition("def huber_loss")
+    body = rest.partition("raise NotImplementedError\n")[2]
+    path.write_text(f"{head}def huber_loss{answer}{body}", encoding="utf-8")
+    assert "import tensorflow" in head
+    code = (
+        "import sys; from kerasbook.cli import main; sys.argv = ['kerasbook', 'check', "
+        f"{str(path)!r}]\ntry: main()\nfinally: print('tensorflow' in sys.modules)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "1 of 1 passed" in run.stdout, run.stdout + run.stderr
+    assert run.stdout.endswith("False\n")
 
 
 def test_no_answer_is_ever_lost(kerasbook, teacher, tmp_path):

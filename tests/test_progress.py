@@ -170,3 +170,122 @@ def test_scores_are_shown_rounded_and_kept_whole():
     assert repr(history) == "History(2 epochs, last: {'loss': 0.1235})"
     result = Result(None, None, history, {"test": scores, "validation": scores})
     assert repr(result) == "test: loss 0.1235  mae 2\nvalidation: loss 0.1235  mae 2"
+
+
+# --- a bar and a plot, by a clock of ours -----------------------------------------------------
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(progress.time, "perf_counter", clock)
+    return clock
+
+
+def test_the_bar_is_moved_ten_times_a_second_at_most(clock):
+    bar = progress._Bar(2, 10)
+    task = bar.bar.tasks[0]
+    assert task.total == 20
+    bar.update(0, 3, {"loss": 0.5})
+    assert (task.completed, task.fields["epoch"], task.fields["speed"]) == (3, 1, "")
+    clock.now += 0.09
+    bar.update(0, 4, {"loss": 0.5})
+    assert task.completed == 3
+    clock.now += 0.02
+    bar.update(0, 5, {"loss": 0.4})
+    assert (task.completed, task.fields["scores"]) == (5, "loss 0.4")
+    clock.now += 0.89
+    bar.update(1, 3, {"loss": 0.3})  # 10 steps after the first, 1 s after it
+    assert (task.completed, task.fields["epoch"], task.fields["speed"]) == (13, 2, "10")
+
+
+def test_the_bar_of_a_resumed_run_counts_its_own_steps_as_speed(clock):
+    bar = progress._Bar(9, 10)
+    bar.update(7, 0, {"loss": 1.0})
+    clock.now += 2
+    bar.update(7, 4, {"loss": 1.0})
+    assert bar.bar.tasks[0].fields["speed"] == "2"
+
+
+@pytest.mark.parametrize(("steps", "completed", "total"), [(10, 10, 20), (None, 1, 2)])
+def test_the_bar_at_the_end_of_an_epoch(steps, completed, total, clock):
+    bar = progress._Bar(2, steps)
+    task = bar.bar.tasks[0]
+    bar.update(0, 3, {"loss": 0.5})
+    bar.epoch_end(0, {"loss": 0.4})  # too soon
+    assert task.completed < completed
+    clock.now += 0.11
+    bar.epoch_end(0, {"loss": 0.4})
+    assert (task.completed, task.total, task.fields["epoch"]) == (completed, total, 1)
+    bar.update(1, 10, {"loss": 0.3})
+    bar.epoch_end(1, {"loss": 0.2, "val_loss": 0.3})  # the last is always drawn
+    assert (task.completed, task.fields["scores"]) == (total, "loss 0.2  val_loss 0.3")
+    assert task.fields["epoch"] == 2
+
+
+def test_the_lines_tell_the_speed_since_the_last_epoch(clock, capsys):
+    shown = progress._Lines(2, 4)
+    for epoch, seconds in enumerate((2, 0.5)):
+        clock.now += seconds
+        shown.update(epoch, 4, {"loss": 1.0})
+        shown.epoch_end(epoch, {"val_loss": 0.25, "mae": 3.0, "loss": 0.5})
+    shown.note("off")
+    assert capsys.readouterr().out.splitlines() == [
+        "epoch 1/2  loss 0.5  mae 3  val_loss 0.25  2 steps/s",
+        "epoch 2/2  loss 0.5  mae 3  val_loss 0.25  8 steps/s",
+        "note: off",
+    ]
+
+
+def test_lines_without_steps_tell_no_speed(clock, capsys):
+    progress._Lines(1, None).epoch_end(0, {"loss": 0.5})
+    assert capsys.readouterr().out == "epoch 1/1  loss 0.5\n"
+
+
+def test_the_plot_tells_speed_and_time_left(drawn):
+    plot = drawn.plot
+    plot.update(0, 100, {"loss": 3.0})
+    assert plot.line == "epoch 1/2\nloss 3"  # of one point there is no speed
+    drawn.clock.now += 0.05
+    plot.update(0, 200, {"loss": 9.0})  # too soon after the last
+    assert plot.training == [(0.1, 3.0)]
+    drawn.clock.now += 0.15
+    plot.update(0, 300, {"loss": 2.0})  # 200 steps in 0.201 s
+    assert plot.line == "epoch 1/2  995 steps/s  about 2 s left\nloss 2"
+    drawn.clock.now += 1.7
+    plot.epoch_end(1, {"loss": 1.0, "val_loss": 1.5})
+    assert plot.line == "epoch 2/2  999 steps/s\nloss 1  val_loss 1.5"
+    assert plot.training == [(0.1, 3.0), (0.3, 2.0), (2, 1.0)]
+    assert plot.validation == [(2, 1.5)]
+
+
+def test_a_plot_keeps_at_most_a_thousand_points(drawn):
+    for number in range(1001):
+        drawn.plot.add(drawn.clock.now, number / 1000, 0, {"loss": 1.0})
+    assert len(drawn.plot.training) == 501
+    assert drawn.plot.training[:2] == [(0.0, 1.0), (0.002, 1.0)]
+
+
+def test_a_plot_without_steps_has_a_point_per_epoch(clock):
+    plot = progress._Plot(2, None, clock)
+    plot.show = lambda page: None
+    plot.update(0, 5, {"loss": 1.0})
+    assert plot.training == []
+    plot.epoch_end(0, {"loss": 1.0})
+    clock.now += 2
+    plot.epoch_end(1, {"loss": 1.0})
+    assert plot.line == "epoch 2/2\nloss 1"
+
+
+def test_a_plot_that_had_nothing_to_do_leaves_nothing(drawn):
+    with drawn.plot:
+        pass
+    assert drawn.pages[-1] == ""
+    assert drawn.plot.line == ""
+
+
+@pytest.mark.parametrize(
+    ("speed", "shown"), [(9.4, "9.4"), (9.5, "10"), (1234.5, "1234"), (0.0345, "0.035"), (0, "0")]
+)
+def test_a_speed_is_never_rounded_to_nothing(speed, shown):
+    assert progress.rate(speed) == shown

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from kerasbook import contents, notebooks
 from kerasbook.contents import load_results
+from kerasbook.exercises.cards import cards as all_cards
 
 import nbformat
 import pytest
@@ -13,6 +14,86 @@ import pytest
 CHAPTERS = Path(__file__).resolve().parent.parent / "chapters"
 PAGES = list(contents.pages())
 PYTHONS = ("3.11", "3.13")  # the versions
+
+# --- whole numbers, from eleven up: smaller ones stand in every code --------------------------
+
+ONES = [
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+]
+TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
+DIGITS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
+WORDS = {word: number for number, word in enumerate(ONES, start=11)}
+WORDS |= {word: 10 * number for number, word in enumerate(TENS, start=2)}
+WORDS |= {f"{t}-{d}": WORDS[t] + n for t in TENS for n, d in enumerate(DIGITS, start=1)}
+WHOLE = re.compile(
+    rf"(?<![\w.,/\-#])(\d[\d,]*\d)(?!\w|\.\d)|\b({'|'.join(sorted(WORDS, reverse=True))})\b", re.I
+)
+# What is no result: it counts nothing that was measured or is computed here.
+MONTHS = "January|February|March|April|May|June|July|August|September|October|November|December"
+NO_RESULT = {
+    "a year": r"\b(1[89]|20)\d\d\b",
+    "a day": rf"\b\d+ ({MONTHS})\b|\b\d+(st|nd|rd|th)\b",
+    "a place in the book": r"\b(chapter|section|exercise)s? \d+|## \d+\.",
+    "part of a name": r"\b[A-Z]\w*-\d+",
+    "another's words, or an example": r'"[^"]*"',
+    "counted by contents.minutes": r"about \d+ to read",
+}
+# The rest: where each comes from.
+WHOLE_ELSEWHERE = {
+    "chapter1": {
+        "392": "examples of load_auto_mpg",
+        "256": "a rule of thumb",
+        "44": "8 features, their squares and their 28 products",
+    },
+    "chapter2": {
+        **{"12,000": "examples of load_fashion", "70,000": "Xiao and others 2017"},
+        **{"102": "chosen", "101": "chosen", "100": "chosen"},
+    },
+    "chapter2_training": {"141": "steps of 64 in 9,000 examples", "80": "of an example"},
+    "chapter3": {"784": "28 · 28", "24": "of an example", "17": "of an example"},
+    "chapter4": {
+        "17": "of an example",
+        "10,549": "examples of load_film_sentences",
+        "thirteen": "7.8 % of the test part's words have the number of the unknown ones",
+    },
+    "chapter5": {
+        "270": "training and validation part of load_japanese_vowels",
+        **{"24": "fewest test recordings of a man", "88": "most of them"},
+    },
+    "chapter5_forecasting": {
+        **{"30": "of a question", "thirty": "days from 19 September to 19 October"},
+        **{"115": "hours that the file lacks", "8,760": "365 · 24", "1,872": "48 · 39"},
+        **{"19": "hours of rain or snow in the file", "4,308": "rentals of 22 October"},
+    },
+    "chapter3_residual": {"152": "layers, He and others 2015"},
+    "chapter9": {
+        "80": "thousandths of a second for the arithmetic printed",
+        "2,000": "dynamic_growth_steps of Keras",
+    },
+    "chapter9_devices": {"100": "of a question", "twelve": "three numbers of 4 bytes"},
+    "chapter6": {"3,199,053": "count_params of make_writer(77, 256, blocks=4)"},
+    "chapter6_encoder_decoder": {"39": "sounds in cmudict.tsv"},
+    "errata": {
+        **{"36": "9 pictures make 16 rows: 4 · 9", "175": "Brown and others 2020"},
+        **{"50,000": "Maas and others 2011", "25,000": "Maas and others 2011"},
+    },
+    "porting": {"784": "28 · 28"},
+    "speed": dict.fromkeys(
+        [
+            *("132", "209", "227", "114", "185", "153", "7,600", "1,100", "97", "103", "89"),
+            *("ninety", "25", "18", "12", "20", "40", "200", "512", "10,000"),
+        ],
+        "measured once, as is said there",
+    ),
+}
 
 
 def stated(page: str, name: str, nothing):
@@ -67,6 +148,44 @@ def unexplained(page: str, text: str, printed: str) -> set[str]:
     return set(re.findall(r"(?<![\d.])\d+\.\d+(?![\d.])", text)) - known
 
 
+def whole_numbers(text: str) -> dict[str, int]:
+    """Returns the whole numbers above ten, as they are written and as they are meant."""
+    for pattern in NO_RESULT.values():
+        text = re.sub(pattern, "", text)
+    found = {}
+    for match in WHOLE.finditer(text):
+        written = match[0].lower()
+        found[written] = WORDS.get(written) or int(written.replace(",", ""))
+    return {written: number for written, number in found.items() if number > 10}
+
+
+def code(page: str) -> str:
+    """Returns the page's code."""
+    cells = notebooks.notebook_of(contents.find(page)).cells
+    return "\n".join(cell.source for cell in cells if cell.cell_type == "code")
+
+
+def from_nowhere(text: str, shown: str) -> dict[str, int]:
+    """Returns the whole numbers of the text that no code has and no cell has printed.
+
+    80 % may be printed as 0.8.
+    """
+    plain = re.sub(r"(?<=\d)[_,](?=\d)", "", shown)
+    known = {int(number) for number in re.findall(r"(?<![\d.])\d+(?!\.\d)", plain)}
+    shares = {round(100 * float(share)) for share in re.findall(r"\b0\.\d+", plain)}
+    text = re.sub(r"\b(\d+) %", lambda m: "" if int(m[1]) in shares else m[0], text)
+    return {w: number for w, number in whole_numbers(text).items() if number not in known}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_whole_numbers_in_the_text_are_printed_computed_or_accounted_for(page):
+    text = prose(page)
+    for sentence in stated(page, "SENTENCES", []):
+        text = text.replace(filled_in(page, sentence, load_results()), "")
+    unknown = from_nowhere(text, code(page) + outputs(page)).keys() - WHOLE_ELSEWHERE.get(page, {})
+    assert not unknown, f"where do {unknown} come from? See WHOLE_ELSEWHERE"
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_the_numbers_in_the_text_are_those_of_the_results(page):
     text = prose(page)
@@ -87,3 +206,31 @@ def test_another_score_would_be_noticed():
 
 def test_a_number_from_nowhere_would_be_noticed():
     assert unexplained("chapter1", "2.50 mpg, 0.1 and 7.31", "loss 2.50\n0.1") == {"7.31"}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_as_many_exercises_as_the_text_says(page):
+    counts = re.findall(r"(\w+) exercises go with", prose(page))
+    short = re.findall(r"(\w+) of them take five minutes", prose(page))
+    cards = [c for c in all_cards().values() if contents.key_of(c.chapter) == page]
+    assert [read(word) for word in counts] == [len(cards)] * len(counts)
+    assert [read(word) for word in short] == [sum(c.minutes == 5 for c in cards)] * len(short)
+
+
+def read(word: str) -> int:
+    """Returns the number of a number word."""
+    return DIGITS.index(word.lower()) + 1 if word.lower() in DIGITS else WORDS.get(word.lower(), 0)
+
+
+def test_a_whole_number_from_nowhere_would_be_noticed():
+    text = "Thirteen cars and 1,234 of 4_000; thirty-one, 81 % and twelve"
+    assert from_nowhere(text, "range(12), 4_000, 0.81") == {
+        "thirteen": 13, "1,234": 1234, "thirty-one": 31
+    }  # fmt: skip
+
+
+def test_what_is_no_result_is_let_through():
+    text = (
+        'In 1997, on 29 October and the 27th, chapter 13 said "80 % sure" of BERT-110; 2.14 ## 19.'
+    )
+    assert whole_numbers(text + " 10 and ten; about 22 to read") == {}

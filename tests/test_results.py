@@ -5,6 +5,8 @@ import json
 import sys
 from pathlib import Path
 
+from kerasbook import contents
+
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -66,9 +68,29 @@ def test_a_processor_is_said_to_be_ahead_only_where_it_was(tools):
 
 
 def test_a_band_is_the_mean_and_three_standard_deviations(tools):
-    summary = tools["make_results"].summary([1.0, 2.0, 3.0])
+    summary = tools["make_results"].summary("r2", [1.0, 2.0, 3.0])
     assert (summary["mean"], summary["sd"]) == (2.0, 1.0)
     assert summary["band"] == [-1.0, 5.0]
+
+
+@pytest.mark.parametrize(
+    ("metric", "values", "band"),
+    [
+        ("accuracy", [0.9, 0.95, 1.0], [0.8, 1.0]),
+        ("loss", [1.0, 2.0, 3.0], [0.0, 5.0]),
+        ("beam_phoneme_error", [0.1, 0.2, 0.3], [0.0, 0.5]),
+    ],
+)
+def test_a_band_is_written_without_what_the_score_cannot_be(tools, metric, values, band):
+    assert tools["make_results"].summary(metric, values)["band"] == pytest.approx(band)
+
+
+def test_the_bands_of_results_json_hold_no_more_than_the_scores_can_be(tools):
+    results = json.loads(tools["make_results"].RESULTS.read_text())
+    entries = [entry for page in results.values() for entry in page.values()]
+    for part in (part for entry in entries for part in entry.get("scores", {}).values()):
+        for metric, score in part.items():
+            assert score["band"] == contents.possible(metric, score["band"]), metric
 
 
 def test_the_ledgers_summary_counts_claims_and_keeps_the_largest_differences(tools):

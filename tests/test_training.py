@@ -225,7 +225,7 @@ def test_nan_in_the_data_is_named(row):
 
 
 def test_nan_stops_model_fit_too_and_an_infinite_validation_score_stops_nothing():
-    with pytest.raises(NonFiniteLoss, match="became NaN or infinite of epoch 1"):
+    with pytest.raises(NonFiniteLoss, match="became NaN or infinite in epoch 1"):
         train(optimizer=keras.optimizers.SGD(1e20), epochs=9, loop="fit")
     x = X.copy()
     x[0] = np.inf

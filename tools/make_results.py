@@ -7,7 +7,7 @@
 
 Which runs a chapter has stands in the `runs` of its ABOUT. Every seed is a run of
 `python -m kerasbook.<key> --seed S` in a process of its own. The band that a score should lie in
-is its mean ± 3 standard deviations over the seeds.
+is its mean ± 3 standard deviations over the seeds, less what the score cannot be.
 """
 
 import argparse
@@ -22,7 +22,7 @@ import time
 from pathlib import Path
 
 from kerasbook import contents
-from kerasbook.contents import Page
+from kerasbook.contents import Page, possible
 from kerasbook.files import atomic_path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -39,10 +39,11 @@ def run(page: Page, flags: str, seed: int) -> tuple[dict, float]:
         return json.loads((Path(folder) / "report.json").read_text()), seconds
 
 
-def summary(values: list[float]) -> dict:
-    """Mean, standard deviation and band of one score over the seeds."""
+def summary(metric: str, values: list[float]) -> dict:
+    """Returns mean, standard deviation and band of one score over the seeds."""
     mean, sd = statistics.mean(values), statistics.stdev(values)
-    return {"values": values, "mean": mean, "sd": sd, "band": [mean - 3 * sd, mean + 3 * sd]}
+    band = possible(metric, [mean - 3 * sd, mean + 3 * sd])
+    return {"values": values, "mean": mean, "sd": sd, "band": band}
 
 
 def results_of(page: Page, flags: str, seeds: int) -> dict:
@@ -57,7 +58,7 @@ def results_of(page: Page, flags: str, seeds: int) -> dict:
     first = reports[0]
     scores = {
         part: {
-            metric: summary([report["scores"][part][metric] for report in reports])
+            metric: summary(metric, [report["scores"][part][metric] for report in reports])
             for metric in values
         }
         for part, values in first["scores"].items()

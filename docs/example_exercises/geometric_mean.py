@@ -87,9 +87,13 @@ def arithmetic_mean(values):
     return np.mean(values)
 
 
-@exercise.wrong("The last step is missing: the exponential turns the logarithm back into a value.")
-def left_as_logarithm(values):
-    return np.mean(np.log(values))
+# One that differs from the reference in one place only needs that place.
+exercise.mistake(
+    "left_as_logarithm",
+    "The last step is missing: the exponential turns the logarithm back into a value.",
+    old="np.exp(np.mean(np.log(values)))",
+    new="np.mean(np.log(values))",
+)
 
 
 @exercise.wrong("The root is always the square root: it must be the n-th, for n values.")
@@ -112,9 +116,7 @@ def middle_value(values):
     return np.median(values)
 
 
-@exercise.wrong()
-def sum_not_mean(values):
-    return np.exp(np.sum(np.log(values)))
+exercise.mistake("sum_not_mean", old="np.mean", new="np.sum")
 
 
 @exercise.wrong()

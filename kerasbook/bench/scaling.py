@@ -1,12 +1,13 @@
-"""The times that chapter 9 draws: ways to run a step, one and two threads, one and two workers.
+"""The times that *Many devices* draws: one and two threads, one and two workers; and ways to run a
+step, for *What makes it fast*.
 
     python -m kerasbook.bench.scaling                      # shows them
     python -m kerasbook.bench.scaling --json kerasbook/bench/scaling.json
     python -m kerasbook.bench.scaling workers --json …     # only these, the rest of the file stays
 
 Nothing else should run. Threads and workers are measured in processes of their own, because
-TensorFlow can be told only once how many threads it has. Where several times are taken, the
-shortest counts.
+TensorFlow can be told only once how many threads it has. Of the steps in a process the shortest
+counts; the processes take turns, five of each kind.
 """
 
 import argparse
@@ -35,6 +36,7 @@ import tensorflow as tf
 from keras import layers
 
 SIZES = (8, 32, 64, 128, 512)
+REPEATS = 5  # processes
 
 
 class _Stopwatch(keras.callbacks.Callback):
@@ -137,25 +139,38 @@ def be_a_member(name: str, rows: int, file: Path, steps: int = 20) -> None:
         file.write_text(json.dumps(1000 * watch.seconds_per_epoch() / steps))
 
 
-def compare_threads() -> dict[str, dict[str, list[float]]]:
-    """Returns milliseconds per step with one thread and with two, by network and batch size."""
-    alone, both = (time_threads(threads) for threads in (1, 2))
-    return {
-        name: {size: [alone[name][size], both[name][size]] for size in alone[name]}
-        for name in alone
-    }
-
-
-def compare_workers() -> dict[str, dict[str, float]]:
-    """Returns milliseconds per step with one worker and with two, by network."""
+def compare_threads() -> dict[str, dict[str, dict[str, list[float]]]]:
+    """Returns milliseconds per step by network, batch size and number of threads, of each run."""
+    runs = {threads: [] for threads in (1, 2)}
+    for _ in range(REPEATS):
+        for threads, found in runs.items():
+            found.append(time_threads(threads))
+    names = "dense", "convolutional"
     return {
         name: {
-            "1 worker, 64 rows": time_workers(name, 1, 64),
-            "2 workers share 64 rows": time_workers(name, 2, 64),
-            "2 workers, 64 rows each": time_workers(name, 2, 128),
+            str(size): {
+                str(threads): [run[name][str(size)] for run in found]
+                for threads, found in runs.items()
+            }
+            for size in SIZES
         }
-        for name in ("dense", "convolutional")
+        for name in names
     }
+
+
+def compare_workers() -> dict[str, dict[str, list[float]]]:
+    """Returns milliseconds per step with one worker and with two, by network, of each run."""
+    kinds = {
+        "1 worker, 64 rows": (1, 64),
+        "2 workers share 64 rows": (2, 64),
+        "2 workers, 64 rows each": (2, 128),
+    }
+    times: dict = {name: {kind: [] for kind in kinds} for name in ("dense", "convolutional")}
+    for _ in range(REPEATS):
+        for name, found in times.items():
+            for kind, (workers, rows) in kinds.items():
+                found[kind].append(time_workers(name, workers, rows))
+    return times
 
 
 PARTS = {"steps": time_ways, "threads": compare_threads, "workers": compare_workers}
@@ -164,7 +179,7 @@ PARTS = {"steps": time_ways, "threads": compare_threads, "workers": compare_work
 def main(arguments: list[str] | None = None) -> None:
     """Runs `python -m kerasbook.bench.scaling`."""
     parser = argparse.ArgumentParser(
-        prog="python -m kerasbook.bench.scaling", description="Measures what chapter 9 draws."
+        prog="python -m kerasbook.bench.scaling", description="Measures what *Many devices* draws."
     )
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"some of {', '.join(PARTS)}")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")

@@ -24,6 +24,8 @@ Pages = Annotated[
 ]
 Folder = Annotated[Path, typer.Option("--folder", help="Where the notebooks lie.")]
 CHAPTERS = Path("chapters")
+Site = Annotated[Path, typer.Option("--output", help="The site's folder.")]
+SITE = Path("site")
 
 
 def list_pages():
@@ -139,6 +141,27 @@ def prepare(
     print(f"{name} lies prepared in {tfds.prepare(name, data_dir, source)}")
 
 
+# --- web ----------------------------------------------------------------------------------
+
+
+def build_site(output: Site = SITE):
+    """Make the book's web site from the committed notebooks, in a checkout; under a minute."""
+    from kerasbook.web import site
+
+    pages = site.build(Path.cwd(), output)
+    print(f"{pages} pages: open {output / 'index.html'} in a browser")
+
+
+def serve(
+    folder: Site = SITE,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: a free one.")] = 8000,
+):
+    """Serve the site to this machine; it can as well be opened from its folder."""
+    from kerasbook.web import site
+
+    site.serve(folder, port)
+
+
 def register(app: typer.Typer) -> None:
     """Adds the verbs to the command `kerasbook`."""
     verb(app, "list")(list_pages)
@@ -153,3 +176,7 @@ def register(app: typer.Typer) -> None:
     verb(data)(prepare)
     data.callback()(lambda: None)  # else a group of one verb would be that verb
     app.add_typer(data, name="data")
+    web = typer.Typer(help="The book as a web site.", no_args_is_help=True)
+    verb(web, "build")(build_site)
+    verb(web)(serve)
+    app.add_typer(web, name="web")

@@ -49,9 +49,10 @@ def check(
 
     console = Console()
     # The workers import TensorFlow, if it is needed, while this process does.
-    with Workers(level, tensorflow=learner.needs_tensorflow(file, exercises)) as workers:
+    heavy = learner.needs_tensorflow(file, exercises, question)
+    with Workers(level, tensorflow=heavy) as workers:
         with console.status("loading the exercises"):
-            found = learner.exercises_of(file, exercises)
+            found = learner.exercises_of(file, exercises, question)
 
         def show(answer, result):
             if result is None:

@@ -52,10 +52,7 @@ def card_of(name: str, path: Path) -> Any:
         NoCard: what it says of itself is no literal.
         ExerciseError: the file cannot be read.
     """
-    try:
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-    except (SyntaxError, ValueError) as error:
-        raise ExerciseError(f"{path}: {type(error).__name__}: {error}") from error
+    tree = parsed(path.read_text(encoding="utf-8"), path)
     title = (ast.get_docstring(tree) or "").partition("\n")[0].rstrip(".")
     names = ("chapter", "minutes", "difficulty", "points", "hints")
     for node in tree.body:
@@ -66,6 +63,33 @@ def card_of(name: str, path: Path) -> Any:
             except (KeyError, ValueError):
                 continue
     raise NoCard(f"{path}: {', '.join(names)} are no literals")
+
+
+def registered(path: Path, decorator: str) -> str:
+    """Returns the text of the function or class that @exercise.<decorator> registers, "" if none.
+
+    Raises:
+        ExerciseError: the file cannot be read.
+    """
+    text = path.read_text(encoding="utf-8")
+    for node in parsed(text, path).body:
+        for one in getattr(node, "decorator_list", []):
+            if ast.unparse(one) == f"exercise.{decorator}":
+                lines = text.splitlines()[node.lineno - 1 : node.end_lineno]
+                return "\n".join(lines) + "\n"
+    return ""
+
+
+def parsed(text: str, path: Path) -> ast.Module:
+    """Returns the syntax tree of an exercise's file.
+
+    Raises:
+        ExerciseError: it is not Python.
+    """
+    try:
+        return ast.parse(text)
+    except (SyntaxError, ValueError) as error:
+        raise ExerciseError(f"{path}: {type(error).__name__}: {error}") from error
 
 
 def cards(folder: Path | None = None) -> dict[str, Any]:

@@ -33,7 +33,10 @@ An exercise is one Python file, which any teacher can write:
     @exercise.wrong("Is the ½ before the square?")
     def half_forgotten(targets, predictions, threshold): …
 
-The functions of a file stand alone: each is graded with the file's imports and nothing else.
+    exercise.mistake("sign_lost", "Which way does it go?", old="y_pred - y", new="y - y_pred")
+
+The functions of a file stand alone: each is graded with the file's imports and nothing else. The
+last line is a wrong solution, too: the reference with `new` where it has `old`.
 """
 
 from __future__ import annotations
@@ -42,11 +45,13 @@ import ast
 import importlib.util
 import inspect
 import json
+import linecache
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from kerasbook.contents import key_of, name_of, place_of
@@ -153,16 +158,15 @@ class Exercise:
     generators: dict[str, Callable] = field(init=False, default_factory=dict, repr=False)
     public_cases: dict[str, list[Case]] = field(init=False, default_factory=dict, repr=False)
 
-    def __post_init__(self):
-        """Read the title and the imports from the file that makes the exercise."""
-        self.path = Path(sys._getframe(2).f_code.co_filename)
+    def stub(self, function: Callable) -> Callable:
+        """Registers what the learner gets, before all others; its docstring is the whole
+        specification. Title and imports are those of its file.
+        """
+        self.path = Path(inspect.getfile(function))
         text = self.path.read_text(encoding="utf-8")
         tree = ast.parse(text)
         self.title = (ast.get_docstring(tree) or "").partition("\n")[0].rstrip(".")
         self.imports = "\n".join(imports_of(tree, text)) + "\n"
-
-    def stub(self, function: Callable) -> Callable:
-        """Registers what the learner gets; its docstring is the whole specification."""
         self.name = function.__name__
         self.stub_source = source_of(function)
         definition = ast.parse(self.stub_source).body[0]  # python -OO takes __doc__ away
@@ -188,6 +192,29 @@ class Exercise:
 
         return register
 
+    def mistake(
+        self, name: str, message: str = "", *, old: str, new: str, of: Callable | None = None
+    ) -> None:
+        """Registers a wrong solution that differs from a right one in one place.
+
+        Args:
+            name: of the wrong solution.
+            message: as for `wrong`.
+            old: text that stands once in the right one.
+            new: what the wrong one has in its place.
+            of: the right one; the reference, if none is given.
+
+        Raises:
+            ExerciseError: `old` does not stand there exactly once.
+        """
+        right = of or self.solution.function
+        source = source_of(right, self.name)
+        if (count := source.count(old)) != 1:
+            raise ExerciseError(f"{self.name}: {name}: {old!r} stands {count} times, not once")
+        source = source.replace(old, new)
+        function = function_from(source, self.name, name, sys.modules[right.__module__])
+        self.wrong_ones.append(Variant(name, function, f"{self.imports}\n\n{source}", message))
+
     def public(self, generator: Callable) -> Callable:
         """Registers the generator of the cases that the learner sees: random → Iterator[Case]."""
         self.generators["public"] = generator
@@ -205,7 +232,9 @@ class Exercise:
         dictionary that lasts for the calls of one case.
         """
         self.drive = function
-        self.driver_source = self.imports + "\n\n" + source_of(function, "drive")
+        source = source_of(function, "drive")
+        needed = [line for line in self.imports.splitlines() if binds_a_name_of(line, source)]
+        self.driver_source = "\n".join([*needed, "", "", source])
         return function
 
     def judge(self, function: Callable) -> Callable:
@@ -277,15 +306,63 @@ def imports_of(tree: ast.Module, text: str) -> Iterator[str]:
             yield ast.get_source_segment(text, node) or ""
 
 
+def binds_a_name_of(line: str, source: str) -> bool:
+    """Returns whether a line of import binds a name that stands in a text, or all of a module's."""
+    (node,) = ast.parse(line).body
+    assert isinstance(node, ast.Import | ast.ImportFrom)
+    bound = [(one.asname or one.name).partition(".")[0] for one in node.names]
+    return "*" in bound or any(re.search(rf"\b{name}\b", source) for name in bound)
+
+
 def source_of(function: Callable, name: str = "") -> str:
     """Returns the text of a function or class without its decorators, if need be renamed."""
     text = inspect.getsource(function)
     node = ast.parse(text).body[0]
     lines = text.splitlines()[node.lineno - 1 : node.end_lineno]
-    if name:
-        pattern = rf"^(def|class) {re.escape(function.__name__)}\b"
-        lines[0] = re.sub(pattern, rf"\1 {name}", lines[0])
-    return "\n".join(lines) + "\n"
+    alone = "\n".join(lines) + "\n"
+    return renamed(alone, name) if name else alone
+
+
+def renamed(source: str, name: str) -> str:
+    """Returns the text of a function or class under another name."""
+    return re.sub(r"^(def|class) \w+", rf"\1 {name}", source)
+
+
+def function_from(source: str, name: str, file: str, module: ModuleType) -> Callable:
+    """Returns the function or class `name` of a text, as if it stood in a module.
+
+    file: what its lines are known as; AutoGraph asks for them.
+    """
+    file = f"<{module.__name__} {file}>"
+    linecache.cache[file] = (len(source), None, source.splitlines(True), file)
+    found: dict[str, Any] = {}
+    exec(compile(source, file, "exec"), vars(module), found)
+    return found[name]
+
+
+class Late:
+    """A library that is imported when something of it is first asked for."""
+
+    def __init__(self, name: str):
+        self._name = name
+
+    def __getattr__(self, attribute: str) -> Any:
+        """Returns what the library has by that name."""
+        return getattr(importlib.import_module(self._name), attribute)
+
+
+def execute(path: Path, module: ModuleType) -> None:
+    """Runs an exercise's file as a module, in which `import tensorflow as tf` and `import keras`
+    wait until they are used: a question for NumPy is there at once.
+    """
+    tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
+    for node in list(tree.body):
+        if isinstance(node, ast.Import) and len(node.names) == 1:
+            (one,) = node.names
+            if one.name in ("tensorflow", "keras"):
+                setattr(module, one.asname or one.name, Late(one.name))
+                tree.body.remove(node)
+    exec(compile(tree, path, "exec"), vars(module))
 
 
 def load_file(path: Path) -> Exercise:
@@ -301,7 +378,7 @@ def load_file(path: Path) -> Exercise:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # inspect.getsource of classes looks there
     try:
-        spec.loader.exec_module(module)
+        execute(path, module)
     except Exception as error:
         raise ExerciseError(f"{path}: {type(error).__name__}: {error}") from error
     exercise = getattr(module, "exercise", None)

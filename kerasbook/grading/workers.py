@@ -62,6 +62,7 @@ class Workers:
         if level not in (None, *LEVELS):
             raise WorkersError(f"no level {level} of isolation; there are 1, 2 and 5")
         self.memory = memory
+        self.tensorflow = tensorflow
         self._libraries = ["keras", "tensorflow"] if tensorflow else ["numpy"]
         self._wanted = level
         # Relative paths are made absolute here: the server lives in another folder.

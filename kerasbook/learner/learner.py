@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import ast
-import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from kerasbook.contents import place_of
-from kerasbook.exercises.cards import file_of
+from kerasbook.exercises.cards import file_of, registered
 from kerasbook.exercises.exercise import (
     Exercise,
+    imports_of,
     load_file,
+    renamed,
     source_of,
     stub_files,
 )
 from kerasbook.files import atomic_path, set_aside
 from kerasbook.grading.in_worker import InWorker
+from kerasbook.grading.libraries import without_slow_imports
 from kerasbook.grading.question import QuestionResult, grade
 from kerasbook.grading.workers import Workers
 from kerasbook.learner.progress import STATE, LearnerError, Progress, next_hint
@@ -93,10 +96,18 @@ def by_chapter(exercises: Iterable[Exercise]) -> dict[str, list[Exercise]]:
 
 
 @dataclass(frozen=True)
+class NotBegun:
+    """An exercise whose answer is still its stub, so that its file need not be run."""
+
+    name: str
+    stub_source: str
+
+
+@dataclass(frozen=True)
 class Answer:
     """One answer in a learner's file: the file's text, the answer's own text, its first line."""
 
-    exercise: Exercise
+    exercise: Any  # Exercise, or NotBegun
     source: str
     own: str
     line: int
@@ -104,7 +115,12 @@ class Answer:
     @property
     def untouched(self) -> bool:
         """Whether it is still the stub, whatever became of its docstring."""
-        return without_docstrings(self.own) == without_docstrings(self.exercise.stub_source)
+        return same_program(self.own, self.exercise.stub_source)
+
+
+def same_program(text: str, other: str) -> bool:
+    """Returns whether two texts are one program, whatever became of docstrings and layout."""
+    return without_docstrings(text) == without_docstrings(other)
 
 
 def without_docstrings(text: str) -> str:
@@ -138,24 +154,63 @@ def parsed(path: Path) -> tuple[str, ast.Module]:
     return source, tree
 
 
-def exercises_of(path: Path, folder: Path | None = None) -> dict[str, Exercise]:
-    """Returns the exercises that a file answers; only their files are imported."""
-    files = stub_files(folder)
-    _, tree = parsed(path)
-    names = {getattr(node, "name", "") for node in tree.body}
-    return {name: load_file(file) for name, file in files.items() if name in names}
+def exercises_of(
+    path: Path, folder: Path | None = None, question: str | None = None
+) -> dict[str, Exercise | NotBegun]:
+    """Returns the exercises that a file answers; only files of those begun, and of the question
+    that is asked for, are run.
+    """
+    stubs, files = not_begun(path, folder), stub_files(folder)
+    return {
+        name: stubs[name] if name in stubs and name != question else load_file(files[name])
+        for name in definitions(path)
+        if name in files
+    }
 
 
-def needs_tensorflow(path: Path, folder: Path | None = None) -> bool:
-    """Returns whether a file, or an exercise that it answers, names TensorFlow or Keras."""
+def definitions(path: Path) -> dict[str, str]:
+    """Returns name → text of the functions and classes of a learner's file."""
     source, tree = parsed(path)
-    names = {getattr(node, "name", "") for node in tree.body}
-    files = [file for name, file in stub_files(folder).items() if name in names]
-    texts = [source, *(file.read_text(encoding="utf-8") for file in files)]
-    return any(re.search(r"\b(tensorflow|keras)\b", text) for text in texts)
+    kinds = ast.FunctionDef | ast.ClassDef
+    found = [node for node in tree.body if isinstance(node, kinds)]
+    return {node.name: ast.get_source_segment(source, node) or "" for node in found}
 
 
-def answers_in(path: Path, exercises: dict[str, Exercise]) -> list[Answer]:
+def not_begun(path: Path, folder: Path | None = None) -> dict[str, NotBegun]:
+    """Returns those exercises of a file whose answer is still the stub; no exercise is run."""
+    files, found = stub_files(folder), {}
+    for name, own in definitions(path).items():
+        stub = registered(files[name], "stub") if name in files else ""
+        if stub and same_program(own, stub):
+            found[name] = NotBegun(name, stub)
+    return found
+
+
+def needs_tensorflow(path: Path, folder: Path | None = None, question: str | None = None) -> bool:
+    """Returns whether an answer that is to be checked, or how it is used, needs TensorFlow or
+    Keras; see `libraries`.
+    """
+    stubs, files = not_begun(path, folder), stub_files(folder)
+    begun = [name for name in definitions(path) if name in files and name not in stubs]
+    source, _ = parsed(path)
+    return any(
+        without_slow_imports(source, name, stubs) is None
+        or without_slow_imports(driver_of(files[name]), "drive") is None
+        for name in ([question] if question in files else begun)
+    )
+
+
+def driver_of(path: Path) -> str:
+    """Returns an exercise's imports and its driver, if it has one, as a program."""
+    driver = registered(path, "driver")
+    if not driver:
+        return ""
+    text = path.read_text(encoding="utf-8")
+    imports = "\n".join(imports_of(ast.parse(text), text))
+    return f"{imports}\n{renamed(driver, 'drive')}"
+
+
+def answers_in(path: Path, exercises: Mapping[str, Exercise | NotBegun]) -> list[Answer]:
     """Returns the answers of a file, in the order in which they stand there.
 
     Raises:
@@ -174,9 +229,15 @@ def answers_in(path: Path, exercises: dict[str, Exercise]) -> list[Answer]:
     return list(found.values())
 
 
-def check_answer(workers: Workers, answer: Answer) -> QuestionResult:
-    """Grades one answer, with the public seed, by the code that grades a class."""
-    with InWorker(workers, answer.exercise, answer.source) as solution:
+def check_answer(workers: Workers, answer: Answer, stubs: Iterable[str] = ()) -> QuestionResult:
+    """Grades one answer, with the public seed, by the code that grades a class.
+
+    stubs: answers of its file that were not begun, which workers without TensorFlow do not run.
+    """
+    source = answer.source
+    if not workers.tensorflow:
+        source = without_slow_imports(source, answer.exercise.name, stubs) or source
+    with InWorker(workers, answer.exercise, source) as solution:
         result = grade(answer.exercise, solution)
     result.output = solution.printed
     return result
@@ -184,7 +245,7 @@ def check_answer(workers: Workers, answer: Answer) -> QuestionResult:
 
 def check_file(
     path: Path,
-    exercises: dict[str, Exercise],
+    exercises: Mapping[str, Exercise | NotBegun],
     workers: Workers,
     question: str | None = None,
     told: Callable[[Answer, QuestionResult | None], None] = lambda answer, result: None,
@@ -207,12 +268,13 @@ def check_file(
         if not answers:
             raise LearnerError(f"{path} has no {question}")
     progress = Progress.of(path)
-    results = []
+    results: list[QuestionResult] = []
+    stubs = [one.exercise.name for one in answers_in(path, exercises) if one.untouched]
     for answer in answers:
         if answer.untouched and not question:
             told(answer, None)
             continue
-        results.append(check_answer(workers, answer))
+        results.append(check_answer(workers, answer, stubs))
         progress.note(results[-1])
         told(answer, results[-1])
     progress.save()

@@ -10,7 +10,10 @@ import tensorflow as tf
 @claim(2, "sigmoid, and softmax", sources="NTK")
 def _(draw):
     z = 20 * draw(draw.size(), draw.size())
+    large = 200 * z  # e^z overflows, also in 64 bits
     return {
+        "values of softmax, large scores": (chapter2.softmax(large), keras.ops.softmax(large)),
+        "values of sigmoid, large scores": (chapter2.sigmoid(large), keras.ops.sigmoid(large)),
         "values of sigmoid": (chapter2.sigmoid(z), keras.ops.sigmoid(z)),
         "values of softmax": (chapter2.softmax(z), keras.ops.softmax(z)),
         "values of TensorFlow's softmax": (chapter2.softmax(z), tf.nn.softmax(z)),
@@ -50,8 +53,10 @@ def _(draw):
         tape.watch(logits)
         loss = loss_fn(y, logits)
     by_hand = chapter2.cross_entropy_gradient(y, z)
+    large = 200 * z  # e^z overflows, also in 64 bits
     pairs = {
         "values": (chapter2.cross_entropy(y, z), loss),
+        "values, large scores": (chapter2.cross_entropy(y, large), loss_fn(y, large)),
         "gradient of z": (by_hand, tape.gradient(loss, logits)),
     }
     if draw.dtype == "float64":
@@ -67,6 +72,8 @@ mutant(2, chapter2.sigmoid, "np.logaddexp(0, -z)", "np.logaddexp(0, z)", "sign i
 mutant(
     2, chapter2.softmax, "axis=1, keepdims=True)\n", "axis=0, keepdims=True)\n", "softmax over rows"
 )
+mutant(2, chapter2.softmax, " - z.max(axis=1, keepdims=True)", "", "overflow for large scores")
+mutant(2, chapter2.cross_entropy, "z = z - z.max(axis=1, keepdims=True)", "", "overflow as well")
 mutant(2, chapter2.cross_entropy_from_logits, "- y * z", "+ y * z", "sign of y z")
 mutant(
     2, chapter2.cross_entropy_from_logits, "-np.abs(z)", "np.abs(z)", "overflow for large scores"

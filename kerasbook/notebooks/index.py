@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 from kerasbook.contents import Page, load_results, pages
@@ -23,12 +24,11 @@ def write_index(folder: Path) -> None:
             lines += [in_numbers(page), ""]
         if (folder / f"{key}_exercises.ipynb").exists():
             lines += [f"[Its exercises]({key}_exercises.ipynb)", ""]
-        content = picture_in(path)
-        if content is not None:
+        if cover := cover_of(path):
             picture = folder / "pictures" / f"{key}.png"
             with atomic_path(picture) as temporary:
-                temporary.write_bytes(content)
-            lines += [f"![A picture of this chapter](pictures/{picture.name})", ""]
+                temporary.write_bytes(cover.png)
+            lines += [f"![{cover.alt or 'A picture of this page'}](pictures/{picture.name})", ""]
     with atomic_path(folder / "README.md") as temporary:
         temporary.write_text("\n".join(lines), encoding="utf-8")
 
@@ -38,20 +38,34 @@ def in_numbers(page: Page) -> str:
     found = [f"`python -m {page.module}`"]
     if page.about.minutes:
         found.append(f"about {page.about.minutes} min")
+    return ", ".join([*found, score_of(page)] if score_of(page) else found)
+
+
+def score_of(page: Page) -> str:
+    """Returns the headline score over five seeds; empty if results.json has none."""
     for entry in list(load_results().get(page.key, {}).values())[:1]:  # of the first data set
         part, metric = page.about.headline or ["", ""]
         if score := entry["scores"].get(part, {}).get(metric):
             name = metric.replace("_", " ")
-            found.append(f"{part} {name} {score['mean']:.3f} ± {score['sd']:.3f}")
-    return ", ".join(found)
+            return f"{part} {name} {score['mean']:.3f} ± {score['sd']:.3f}"
+    return ""
 
 
-def picture_in(path: Path) -> bytes | None:
-    """Returns the PNG of the cell tagged `cover`, else the first; None if there is none."""
+@dataclass(frozen=True)
+class Cover:
+    """A page's picture, and its text alternative: the sentence of its cell."""
+
+    png: bytes
+    alt: str
+
+
+def cover_of(path: Path) -> Cover | None:
+    """Returns the picture of the cell tagged `cover`, else the first; None if there is none."""
     notebook = json.loads(path.read_text(encoding="utf-8"))
     tagged = [cell for cell in notebook["cells"] if "cover" in cell["metadata"].get("tags", [])]
     for cell in [*tagged, *notebook["cells"]]:
         for output in cell.get("outputs", []):
             if "image/png" in output.get("data", {}):
-                return base64.b64decode(output["data"]["image/png"])
+                png = base64.b64decode(output["data"]["image/png"])
+                return Cover(png, cell["metadata"].get("alt", ""))
     return None

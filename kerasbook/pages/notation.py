@@ -26,13 +26,14 @@ axis is always the examples. Pictures are (n, height, width, channels), sequence
 | $\beta$, $v$ | momentum, a share of the last step, and the velocity | a number; as $w$ | 1 |
 | $\lambda$ | curvature, an eigenvalue of the loss' second derivatives | a number | 1 |
 | $\kappa$ | condition number, the largest curvature over the smallest | a number | 1 |
-| $\alpha$ | penalty on large weights (ridge) | a number | 1 |
-| $z$ | weighted sum before the activation; of the last layer, the logits | (n, units) | 2 |
+| $\alpha$ | strength of the penalty on large weights (ridge, L2) | a number | 1 |
+| $z$ | scores of the last layer, the logits | (n, classes) | 2 |
 | $p$ | probability | (n,), (n, K) | 2 |
 | $K$ | number of classes; in chapter 6, a capital matrix, the keys | a number; (keys, depth) | 2 |
 | $\sigma(z)$ | sigmoid, $1/(1+e^{-z})$ | as $z$ | 2 |
+| $s_l$ | scores of layer $l$, its weighted sums before the activation | (n, units) | 2 |
 | $a_l$ | output of layer $l$, after the activation | (n, units) | 2 |
-| $\delta_l$ | gradient of the loss for the $z$ of layer $l$ | (n, units) | 2 |
+| $\delta_l$ | gradient of the loss for the scores of layer $l$ | (n, units) | 2 |
 | $\odot$ | product number by number | | 2 |
 | $[\dots]$ | 1 if what stands inside is true, else 0 | | 2 |
 | $\mu$, $\sigma^2$ | mean and variance | a number, or one for each feature | 6 |
@@ -42,13 +43,13 @@ axis is always the examples. Pictures are (n, height, width, channels), sequence
 | $r$, $z$, $\tilde h$ | the GRU's reset gate, update gate and candidate | (n, units) | 4 |
 | $i$, $f$, $o$, $g$, $c_t$ | the LSTM's three gates, candidate and cell | (n, units) | 5 |
 | $Q$, $K$, $V$ | queries, keys and values | (queries, depth), (keys, depth), (keys, width) | 6 |
+| $S$ | loss scale | a number | 9 |
 
-Some letters have two meanings, because their fields write them so: $\lambda$ (a curvature; in
-chapter 2 the strength of a penalty), $z$ (logits; the GRU's update gate, in chapter 4 alone),
-$\sigma$ (the sigmoid with an argument, else a standard deviation), $K$ (classes; keys), $d$
-(features; depth), $g$ (a gradient; the LSTM's candidate), $i$ (an index; the input gate), $f$ (the
-number of a filter, in chapter 3; the forget gate), $h$ (a state; a height in chapter 3, a head in
-chapter 6).
+Some letters have two meanings, because their fields write them so: $z$ (scores; the GRU's update
+gate, in chapter 4 alone), $\sigma$ (the sigmoid with an argument, else a standard deviation), $K$
+(classes; keys), $d$ (features; depth), $g$ (a gradient; the LSTM's candidate), $i$ (an index; the
+input gate), $f$ (the number of a filter, in chapter 3; the forget gate), $h$ (a state; a height in
+chapter 3, a head in chapter 6).
 
 ## Words
 
@@ -58,8 +59,8 @@ chapter 6).
 | epoch | one pass over the training part | |
 | step | one update of the weights; in a sequence, one place in time | |
 | kernel | the weights that multiply a layer's input, as Keras names them | a program on a GPU |
-| logit | the number before a sigmoid or softmax | score |
-| score | in chapter 6, a query's product with a key; elsewhere what `main` reports of a model | |
+| logit | the number before a sigmoid or softmax; also called its score | |
+| score | a weighted sum before its activation; of a model, what `main` reports | |
 | state | what a recurrent layer hands from step to step | the LSTM's cell, which is a second one |
 | activation | the function behind a weighted sum, also called a bend | |
 | gate | numbers between 0 and 1 that others are multiplied by | |

@@ -1,6 +1,6 @@
 """Probes: what must hold for a model whatever it has learned, asked of any model.
 
-    >>> from kerasbook import probes
+    >>> from kerasbook.testing import probes
     >>> print(probes.causality(model, tokens))
     causality: holds, largest difference 0 (limit 1e-05)
 

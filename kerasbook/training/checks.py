@@ -159,8 +159,8 @@ def why_not_finite(stop, epoch: int, data) -> str:
     """Returns the message for a loss that became NaN or infinite: where, what before, likely
     causes.
     """
-    step = "" if stop.step is None else f"at step {stop.step} "
-    where = f"the loss became NaN or infinite {step}of epoch {epoch + 1}"
+    step = "in" if stop.step is None else f"at step {stop.step} of"
+    where = f"the loss became NaN or infinite {step} epoch {epoch + 1}"
     if math.isnan(stop.last_loss):
         lines = [f"{where}, the very first one."]
     else:

@@ -45,7 +45,7 @@ def fit(
     *,
     loss_fn: Callable,
     optimizer: keras.optimizers.Optimizer,
-    metrics: Sequence[keras.metrics.Metric] = (),
+    metrics: Sequence[keras.metrics.Metric] | None = (),
     epochs: int = 1,
     batch_size: int = 32,
     validation_data: Any = None,
@@ -88,6 +88,7 @@ def fit(
         NonFiniteLoss: the loss became NaN or infinite.
         Interrupted: Ctrl-C, with the model and History so far.
     """
+    metrics = () if metrics is None else metrics
     callbacks = checks.arguments(model, epochs, batch_size, loop, train_step, metrics, callbacks)
     batches = make_batches(train, validation_data, batch_size, shuffle, seed)
     build(model, batches.train, batch_size)
@@ -317,7 +318,7 @@ def evaluate(
     data: Any,
     *,
     loss_fn: Callable,
-    metrics: Sequence[keras.metrics.Metric] = (),
+    metrics: Sequence[keras.metrics.Metric] | None = (),
     batch_size: int = 256,
 ) -> dict[str, float]:
     """Returns {"loss": …, and each metric's name: …} over `data`, as `model.evaluate` does.
@@ -325,6 +326,7 @@ def evaluate(
     Args:
         data: arrays `(x, y)` or `(x, y, sample_weight)`, or a `tf.data.Dataset` of batches.
     """
+    metrics = () if metrics is None else metrics
     checks.metric_objects(metrics)
     checks.steps_of_keras(model, "test_step", "compute_loss", "compute_metrics")
     data = as_batches(data, "data")
@@ -343,4 +345,6 @@ def predict(model: keras.Model, x: Any, *, batch_size: int = 256) -> np.ndarray:
     checks.steps_of_keras(model, "predict_step")
     forward = tf.function(lambda batch: model(batch, training=False), autograph=False)
     outputs = [forward(batch) for batch in take_inputs(x, batch_size)]
+    if not outputs:
+        raise checks.ArgumentError("x is empty: there is nothing to predict from")
     return tf.nest.map_structure(lambda *parts: tf.concat(parts, axis=0).numpy(), *outputs)

@@ -27,12 +27,12 @@ def make_train_step(model, loss_fn, optimizer):
 
     def train_step(x, y, sample_weight=None):
         with tf.GradientTape() as tape:
-            y_pred = model(x, training=True)
-            loss = total_loss(model, loss_fn, y, y_pred, sample_weight)
+            y_pred = model(x, training=True)  # forward
+            loss = total_loss(model, loss_fn, y, y_pred, sample_weight)  # loss
             scaled_loss = optimizer.scale_loss(loss)  # the loss itself, unless in float16
         variables = model.trainable_variables
-        gradients = tape.gradient(scaled_loss, variables)
-        optimizer.apply(gradients, variables)
+        gradients = tape.gradient(scaled_loss, variables)  # gradient
+        optimizer.apply(gradients, variables)  # update
         return loss, y_pred
 
     return train_step

@@ -104,16 +104,13 @@ def last_batch_dropped(permutation, batch_size):
     return rows, np.ones(rows.shape)
 
 
-@exercise.wrong(
+exercise.mistake(
+    "one_batch_too_many",
     "Where batch_size divides n there is one batch too many, without a single row: round n / "
-    "batch_size up instead of adding 1."
+    "batch_size up instead of adding 1.",
+    old="-(-n // batch_size)",
+    new="n // batch_size + 1",
 )
-def one_batch_too_many(permutation, batch_size):
-    n = len(permutation)
-    steps = n // batch_size + 1
-    rows, weights = np.zeros(steps * batch_size, np.int64), np.zeros(steps * batch_size)
-    rows[:n], weights[:n] = permutation, 1
-    return rows.reshape(steps, batch_size), weights.reshape(steps, batch_size)
 
 
 @exercise.wrong("The rows come in the order of the file: use the permutation's values, not 0 … n.")

@@ -115,13 +115,12 @@ def plain_accuracy(labels, scores):
     return matrix, np.trace(matrix) / len(labels)
 
 
-@exercise.wrong("Rows and columns of the matrix are swapped: the row is what an example is.")
-def matrix_turned(labels, scores):
-    matrix = np.zeros((scores.shape[1], scores.shape[1]), np.int64)
-    np.add.at(matrix, (labels, scores.argmax(axis=1)), 1)
-    counts = matrix.sum(axis=1)
-    present = counts > 0
-    return matrix.T, np.mean(np.diag(matrix)[present] / counts[present])
+exercise.mistake(
+    "matrix_turned",
+    "Rows and columns of the matrix are swapped: the row is what an example is.",
+    old=", np.mean",
+    new=".T, np.mean",
+)
 
 
 @exercise.wrong(
@@ -134,28 +133,20 @@ def missing_classes_count_as_lost(labels, scores):
     return matrix, np.mean(np.diag(matrix) / np.maximum(matrix.sum(axis=1), 1))
 
 
-@exercise.wrong(
+exercise.mistake(
+    "precision",
     "Divided by how often a class was chosen. That is the precision; asked is what was found of "
-    "the examples of a class."
+    "the examples of a class.",
+    old="matrix.sum(axis=1)",
+    new="matrix.sum(axis=0)",
 )
-def precision(labels, scores):
-    matrix = np.zeros((scores.shape[1], scores.shape[1]), np.int64)
-    np.add.at(matrix, (labels, scores.argmax(axis=1)), 1)
-    counts = matrix.sum(axis=0)
-    present = counts > 0
-    return matrix, np.mean(np.diag(matrix)[present] / counts[present])
-
-
-@exercise.wrong(
+exercise.mistake(
+    "pairs_counted_once",
     "The matrix counts each pair once: matrix[labels, chosen] += 1 does not add up where a pair "
-    "occurs again. np.add.at does."
+    "occurs again. np.add.at does.",
+    old="np.add.at(matrix, (labels, scores.argmax(axis=1)), 1)",
+    new="matrix[labels, scores.argmax(axis=1)] += 1",
 )
-def pairs_counted_once(labels, scores):
-    matrix = np.zeros((scores.shape[1], scores.shape[1]), np.int64)
-    matrix[labels, scores.argmax(axis=1)] += 1
-    counts = matrix.sum(axis=1)
-    present = counts > 0
-    return matrix, np.mean(np.diag(matrix)[present] / counts[present])
 
 
 @exercise.wrong()
@@ -176,28 +167,10 @@ def shares_in_the_matrix(labels, scores):
     return matrix / np.maximum(counts, 1)[:, np.newaxis], accuracy
 
 
-@exercise.wrong()
-def smallest_score(labels, scores):
-    matrix = np.zeros((scores.shape[1], scores.shape[1]), np.int64)
-    np.add.at(matrix, (labels, scores.argmin(axis=1)), 1)
-    counts = matrix.sum(axis=1)
-    present = counts > 0
-    return matrix, np.mean(np.diag(matrix)[present] / counts[present])
-
-
-@exercise.wrong()
-def as_a_percentage(labels, scores):
-    matrix = np.zeros((scores.shape[1], scores.shape[1]), np.int64)
-    np.add.at(matrix, (labels, scores.argmax(axis=1)), 1)
-    counts = matrix.sum(axis=1)
-    present = counts > 0
-    return matrix, 100 * np.mean(np.diag(matrix)[present] / counts[present])
-
-
-@exercise.wrong()
-def size_from_the_labels(labels, scores):
-    matrix = np.zeros((labels.max() + 1, labels.max() + 1), np.int64)
-    np.add.at(matrix, (labels, scores.argmax(axis=1)), 1)
-    counts = matrix.sum(axis=1)
-    present = counts > 0
-    return matrix, np.mean(np.diag(matrix)[present] / counts[present])
+exercise.mistake("smallest_score", old="scores.argmax", new="scores.argmin")
+exercise.mistake("as_a_percentage", old="np.mean", new="100 * np.mean")
+exercise.mistake(
+    "size_from_the_labels",
+    old="(scores.shape[1], scores.shape[1])",
+    new="(labels.max() + 1, labels.max() + 1)",
+)

@@ -149,24 +149,20 @@ def clipped(labels, logits, gamma, alpha):
     return -np.where(labels == 1, alpha, 1 - alpha) * (1 - true) ** gamma * np.log(true)
 
 
-@exercise.wrong(
+exercise.mistake(
+    "easy_ones_dear",
     "The factor is p_t^γ, which makes the easy examples dear and the hard ones cheap; it is "
-    "(1 − p_t)^γ."
+    "(1 − p_t)^γ.",
+    old="np.logaddexp(0, true)",
+    new="np.logaddexp(0, -true)",
 )
-def easy_ones_dear(labels, logits, gamma, alpha):
-    true = np.where(labels == 1, logits, -logits)
-    weights = np.where(labels == 1, alpha, 1 - alpha)
-    return weights * np.exp(-gamma * np.logaddexp(0, -true)) * np.logaddexp(0, -true)
-
-
-@exercise.wrong(
+exercise.mistake(
+    "factor_of_class_one",
     "The factor is (1 − σ(z))^γ for both classes. Where y = 0 the true class has the probability "
-    "1 − σ(z), and the factor is σ(z)^γ."
+    "1 − σ(z), and the factor is σ(z)^γ.",
+    old="np.logaddexp(0, true)",
+    new="np.logaddexp(0, logits)",
 )
-def factor_of_class_one(labels, logits, gamma, alpha):
-    true = np.where(labels == 1, logits, -logits)
-    weights = np.where(labels == 1, alpha, 1 - alpha)
-    return weights * np.exp(-gamma * np.logaddexp(0, logits)) * np.logaddexp(0, -true)
 
 
 @exercise.wrong("α weighs both classes alike: examples with y = 0 have the weight 1 − α.")
@@ -182,11 +178,7 @@ def mean_of_the_losses(labels, logits, gamma, alpha):
     return np.mean(weights * np.exp(-gamma * np.logaddexp(0, true)) * np.logaddexp(0, -true))
 
 
-@exercise.wrong()
-def weights_swapped(labels, logits, gamma, alpha):
-    true = np.where(labels == 1, logits, -logits)
-    weights = np.where(labels == 1, 1 - alpha, alpha)
-    return weights * np.exp(-gamma * np.logaddexp(0, true)) * np.logaddexp(0, -true)
+exercise.mistake("weights_swapped", old="alpha, 1 -", new="1 - alpha,")
 
 
 @exercise.wrong()
@@ -202,8 +194,4 @@ def gamma_on_the_product(labels, logits, gamma, alpha):
     return (weights * np.exp(-np.logaddexp(0, true))) ** gamma * np.logaddexp(0, -true)
 
 
-@exercise.wrong()
-def sign_lost(labels, logits, gamma, alpha):
-    true = np.where(labels == 1, logits, -logits)
-    weights = np.where(labels == 1, alpha, 1 - alpha)
-    return -weights * np.exp(-gamma * np.logaddexp(0, true)) * np.logaddexp(0, -true)
+exercise.mistake("sign_lost", old="return", new="return -")

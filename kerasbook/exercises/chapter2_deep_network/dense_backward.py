@@ -157,16 +157,8 @@ def bias_forgotten(x, w, b, back, leak):
     return delta @ w.T, x.T @ delta, delta.sum(axis=0)
 
 
-@exercise.wrong()
-def leak_where_positive(x, w, b, back, leak):
-    delta = back * np.where(x @ w + b > 0, leak, 1)
-    return delta @ w.T, x.T @ delta, delta.sum(axis=0)
-
-
-@exercise.wrong()
-def bend_after_the_weights(x, w, b, back, leak):
-    delta = back * np.where(x @ w + b > 0, 1, leak)
-    return back @ w.T, x.T @ delta, delta.sum(axis=0)
+exercise.mistake("leak_where_positive", old="1, leak", new="leak, 1")
+exercise.mistake("bend_after_the_weights", old="delta @ w.T", new="back @ w.T")
 
 
 @exercise.wrong()

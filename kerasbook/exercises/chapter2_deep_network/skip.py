@@ -190,105 +190,39 @@ def with_keras_operations_in_single_precision(x, labels, w1, w2, w3):
     )
 
 
-@exercise.wrong(
+exercise.mistake(
+    "skip_forgotten_on_the_way_back",
     "The skip connection is missing on the way back: a₁ goes into a₂ directly as well, and the "
-    "gradient of a₂ comes back to it by that way too."
+    "gradient of a₂ comes back to it by that way too.",
+    old="delta_2 @ w2.T + back",
+    new="delta_2 @ w2.T",
 )
-def skip_forgotten_on_the_way_back(x, labels, w1, w2, w3):
-    a1 = np.tanh(x @ w1)
-    t = np.tanh(a1 @ w2)
-    a2 = t + a1
-    z = a2 @ w3
-    z = z - z.max(axis=1, keepdims=True)
-    log_p = z - np.log(np.exp(z).sum(axis=1, keepdims=True))
-    rows = np.arange(len(x))
-    loss = -log_p[rows, labels].mean()
-    delta_3 = np.exp(log_p) / len(x)
-    delta_3[rows, labels] -= 1 / len(x)
-    back = delta_3 @ w3.T
-    delta_2 = back * (1 - t**2)
-    delta_1 = (delta_2 @ w2.T) * (1 - a1**2)
-    return loss, delta_1 @ w1.T, x.T @ delta_1, a1.T @ delta_2, a2.T @ delta_3
-
-
-@exercise.wrong(
+exercise.mistake(
+    "slope_of_a2",
     "The slope of tanh was taken from a₂, which is tanh plus the skip. 1 − tanh² needs the value "
-    "of tanh alone."
+    "of tanh alone.",
+    old="t**2",
+    new="a2**2",
 )
-def slope_of_a2(x, labels, w1, w2, w3):
-    a1 = np.tanh(x @ w1)
-    t = np.tanh(a1 @ w2)
-    a2 = t + a1
-    z = a2 @ w3
-    z = z - z.max(axis=1, keepdims=True)
-    log_p = z - np.log(np.exp(z).sum(axis=1, keepdims=True))
-    rows = np.arange(len(x))
-    loss = -log_p[rows, labels].mean()
-    delta_3 = np.exp(log_p) / len(x)
-    delta_3[rows, labels] -= 1 / len(x)
-    back = delta_3 @ w3.T
-    delta_2 = back * (1 - a2**2)
-    delta_1 = (delta_2 @ w2.T + back) * (1 - a1**2)
-    return loss, delta_1 @ w1.T, x.T @ delta_1, a1.T @ delta_2, a2.T @ delta_3
-
-
-@exercise.wrong(
-    "A tanh does not switch units off: [a > 0] is the slope of a ReLU. That of tanh is 1 − tanh²."
+exercise.mistake(
+    "gate_of_a_relu",
+    "A tanh does not switch units off: [a > 0] is the slope of a ReLU. That of tanh is 1 − tanh².",
+    old="delta_2 = back * (1 - t**2)\n    delta_1 = (delta_2 @ w2.T + back) * (1 - a1**2)",
+    new="delta_2 = back * (t > 0)\n    delta_1 = (delta_2 @ w2.T + back) * (a1 > 0)",
 )
-def gate_of_a_relu(x, labels, w1, w2, w3):
-    a1 = np.tanh(x @ w1)
-    t = np.tanh(a1 @ w2)
-    a2 = t + a1
-    z = a2 @ w3
-    z = z - z.max(axis=1, keepdims=True)
-    log_p = z - np.log(np.exp(z).sum(axis=1, keepdims=True))
-    rows = np.arange(len(x))
-    loss = -log_p[rows, labels].mean()
-    delta_3 = np.exp(log_p) / len(x)
-    delta_3[rows, labels] -= 1 / len(x)
-    back = delta_3 @ w3.T
-    delta_2 = back * (t > 0)
-    delta_1 = (delta_2 @ w2.T + back) * (a1 > 0)
-    return loss, delta_1 @ w1.T, x.T @ delta_1, a1.T @ delta_2, a2.T @ delta_3
-
-
-@exercise.wrong("The gradients belong to the sum of the losses; the loss is their mean.")
-def gradients_of_the_sum(x, labels, w1, w2, w3):
-    a1 = np.tanh(x @ w1)
-    t = np.tanh(a1 @ w2)
-    a2 = t + a1
-    z = a2 @ w3
-    z = z - z.max(axis=1, keepdims=True)
-    log_p = z - np.log(np.exp(z).sum(axis=1, keepdims=True))
-    rows = np.arange(len(x))
-    loss = -log_p[rows, labels].mean()
-    delta_3 = np.exp(log_p)
-    delta_3[rows, labels] -= 1
-    back = delta_3 @ w3.T
-    delta_2 = back * (1 - t**2)
-    delta_1 = (delta_2 @ w2.T + back) * (1 - a1**2)
-    return loss, delta_1 @ w1.T, x.T @ delta_1, a1.T @ delta_2, a2.T @ delta_3
-
-
-@exercise.wrong(
+exercise.mistake(
+    "gradients_of_the_sum",
+    "The gradients belong to the sum of the losses; the loss is their mean.",
+    old="delta_3 = np.exp(log_p) / len(x)\n    delta_3[rows, labels] -= 1 / len(x)",
+    new="delta_3 = np.exp(log_p)\n    delta_3[rows, labels] -= 1",
+)
+exercise.mistake(
+    "bend_after_the_skip",
     "On the way back the skip was sent through the bend, with the "
-    "slope 1 − t². It joins tanh(a₁ W₂) after the bend, so its gradient is that of a₂."
+    "slope 1 − t². It joins tanh(a₁ W₂) after the bend, so its gradient is that of a₂.",
+    old="delta_2 @ w2.T + back",
+    new="delta_2 @ w2.T + delta_2",
 )
-def bend_after_the_skip(x, labels, w1, w2, w3):
-    a1 = np.tanh(x @ w1)
-    t = np.tanh(a1 @ w2)
-    a2 = t + a1
-    z = a2 @ w3
-    z = z - z.max(axis=1, keepdims=True)
-    log_p = z - np.log(np.exp(z).sum(axis=1, keepdims=True))
-    rows = np.arange(len(x))
-    loss = -log_p[rows, labels].mean()
-    delta_3 = np.exp(log_p) / len(x)
-    delta_3[rows, labels] -= 1 / len(x)
-    back = delta_3 @ w3.T
-    delta_2 = back * (1 - t**2)
-    delta_1 = (delta_2 @ w2.T + delta_2) * (1 - a1**2)
-    return loss, delta_1 @ w1.T, x.T @ delta_1, a1.T @ delta_2, a2.T @ delta_3
 
 
 @exercise.wrong()
@@ -309,90 +243,16 @@ def no_skip_at_all(x, labels, w1, w2, w3):
     return loss, delta_1 @ w1.T, x.T @ delta_1, a1.T @ delta_2, a2.T @ delta_3
 
 
-@exercise.wrong()
-def gradient_of_x_stops_early(x, labels, w1, w2, w3):
-    a1 = np.tanh(x @ w1)
-    t = np.tanh(a1 @ w2)
-    a2 = t + a1
-    z = a2 @ w3
-    z = z - z.max(axis=1, keepdims=True)
-    log_p = z - np.log(np.exp(z).sum(axis=1, keepdims=True))
-    rows = np.arange(len(x))
-    loss = -log_p[rows, labels].mean()
-    delta_3 = np.exp(log_p) / len(x)
-    delta_3[rows, labels] -= 1 / len(x)
-    back = delta_3 @ w3.T
-    delta_2 = back * (1 - t**2)
-    delta_1 = (delta_2 @ w2.T + back) * (1 - a1**2)
-    return loss, (delta_2 @ w2.T + back) @ w1.T, x.T @ delta_1, a1.T @ delta_2, a2.T @ delta_3
-
-
-@exercise.wrong()
-def skip_counted_twice(x, labels, w1, w2, w3):
-    a1 = np.tanh(x @ w1)
-    t = np.tanh(a1 @ w2)
-    a2 = t + a1
-    z = a2 @ w3
-    z = z - z.max(axis=1, keepdims=True)
-    log_p = z - np.log(np.exp(z).sum(axis=1, keepdims=True))
-    rows = np.arange(len(x))
-    loss = -log_p[rows, labels].mean()
-    delta_3 = np.exp(log_p) / len(x)
-    delta_3[rows, labels] -= 1 / len(x)
-    back = delta_3 @ w3.T
-    delta_2 = back * (1 - t**2)
-    delta_1 = (delta_2 @ w2.T + 2 * back) * (1 - a1**2)
-    return loss, delta_1 @ w1.T, x.T @ delta_1, a1.T @ delta_2, a2.T @ delta_3
-
-
-@exercise.wrong()
-def w2_not_transposed(x, labels, w1, w2, w3):
-    a1 = np.tanh(x @ w1)
-    t = np.tanh(a1 @ w2)
-    a2 = t + a1
-    z = a2 @ w3
-    z = z - z.max(axis=1, keepdims=True)
-    log_p = z - np.log(np.exp(z).sum(axis=1, keepdims=True))
-    rows = np.arange(len(x))
-    loss = -log_p[rows, labels].mean()
-    delta_3 = np.exp(log_p) / len(x)
-    delta_3[rows, labels] -= 1 / len(x)
-    back = delta_3 @ w3.T
-    delta_2 = back * (1 - t**2)
-    delta_1 = (delta_2 @ w2 + back) * (1 - a1**2)
-    return loss, delta_1 @ w1.T, x.T @ delta_1, a1.T @ delta_2, a2.T @ delta_3
-
-
-@exercise.wrong()
-def truth_forgotten(x, labels, w1, w2, w3):
-    a1 = np.tanh(x @ w1)
-    t = np.tanh(a1 @ w2)
-    a2 = t + a1
-    z = a2 @ w3
-    z = z - z.max(axis=1, keepdims=True)
-    log_p = z - np.log(np.exp(z).sum(axis=1, keepdims=True))
-    rows = np.arange(len(x))
-    loss = -log_p[rows, labels].mean()
-    delta_3 = np.exp(log_p) / len(x)
-    back = delta_3 @ w3.T
-    delta_2 = back * (1 - t**2)
-    delta_1 = (delta_2 @ w2.T + back) * (1 - a1**2)
-    return loss, delta_1 @ w1.T, x.T @ delta_1, a1.T @ delta_2, a2.T @ delta_3
-
-
-@exercise.wrong()
-def tanh_not_squared(x, labels, w1, w2, w3):
-    a1 = np.tanh(x @ w1)
-    t = np.tanh(a1 @ w2)
-    a2 = t + a1
-    z = a2 @ w3
-    z = z - z.max(axis=1, keepdims=True)
-    log_p = z - np.log(np.exp(z).sum(axis=1, keepdims=True))
-    rows = np.arange(len(x))
-    loss = -log_p[rows, labels].mean()
-    delta_3 = np.exp(log_p) / len(x)
-    delta_3[rows, labels] -= 1 / len(x)
-    back = delta_3 @ w3.T
-    delta_2 = back * (1 - t)
-    delta_1 = (delta_2 @ w2.T + back) * (1 - a1)
-    return loss, delta_1 @ w1.T, x.T @ delta_1, a1.T @ delta_2, a2.T @ delta_3
+exercise.mistake(
+    "gradient_of_x_stops_early",
+    old="delta_1 @ w1.T",
+    new="(delta_2 @ w2.T + back) @ w1.T",
+)
+exercise.mistake("skip_counted_twice", old="T +", new="T + 2 *")
+exercise.mistake("w2_not_transposed", old="w2.T", new="w2")
+exercise.mistake("truth_forgotten", old="delta_3[rows, labels] -= 1 / len(x)", new="")
+exercise.mistake(
+    "tanh_not_squared",
+    old="delta_2 = back * (1 - t**2)\n    delta_1 = (delta_2 @ w2.T + back) * (1 - a1**2)",
+    new="delta_2 = back * (1 - t)\n    delta_1 = (delta_2 @ w2.T + back) * (1 - a1)",
+)

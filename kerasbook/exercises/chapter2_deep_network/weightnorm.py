@@ -193,24 +193,19 @@ class WithALoopOverTheUnits(keras.layers.Layer):
         return tf.stack(outputs, axis=-1)
 
 
-@exercise.wrong(
+exercise.mistake(
+    "NormsOfTheRows",
     "The norms are taken along the rows of V. A unit's weights are a column: axis 0, with one norm "
-    "for each unit."
+    "for each unit.",
+    old=(
+        "kernel = self.direction * (self.length / tf.norm(self.direction, axis=0))\n"
+        "        return tf.tensordot(inputs, kernel, 1)"
+    ),
+    new=(
+        "norms = tf.sqrt(tf.reduce_sum(self.direction**2, axis=1, keepdims=True))\n"
+        "        return tf.tensordot(inputs, self.direction / norms * self.length, 1)"
+    ),
 )
-class NormsOfTheRows(keras.layers.Layer):
-    def __init__(self, units):
-        super().__init__()
-        self.units = units
-
-    def build(self, shape):
-        self.direction = self.add_weight(shape=(shape[-1], self.units), name="direction")
-        self.length = self.add_weight(shape=(self.units,), name="length")
-        self.bias = self.add_weight(shape=(self.units,), initializer="zeros", name="bias")
-        self.length.assign(tf.norm(self.direction, axis=0))
-
-    def call(self, inputs):
-        norms = tf.sqrt(tf.reduce_sum(self.direction**2, axis=1, keepdims=True))
-        return tf.tensordot(inputs, self.direction / norms * self.length, 1) + self.bias
 
 
 @exercise.wrong("One norm of the whole V was taken; each column needs its own.")
@@ -231,24 +226,19 @@ class OneNormForAll(keras.layers.Layer):
         return tf.tensordot(inputs, self.direction * self.length / norm, 1) + self.bias
 
 
-@exercise.wrong(
+exercise.mistake(
+    "ConstantNorm",
     "The outputs are right and the gradient of V is not: the norm was treated as a constant. It "
-    "depends on V, so compute it in call with TensorFlow or Keras operations."
+    "depends on V, so compute it in call with TensorFlow or Keras operations.",
+    old=(
+        "kernel = self.direction * (self.length / tf.norm(self.direction, axis=0))\n"
+        "        return tf.tensordot(inputs, kernel, 1)"
+    ),
+    new=(
+        "norms = np.linalg.norm(np.array(self.direction), axis=0)\n"
+        "        return tf.tensordot(inputs, self.direction * (self.length / norms), 1)"
+    ),
 )
-class ConstantNorm(keras.layers.Layer):
-    def __init__(self, units):
-        super().__init__()
-        self.units = units
-
-    def build(self, shape):
-        self.direction = self.add_weight(shape=(shape[-1], self.units), name="direction")
-        self.length = self.add_weight(shape=(self.units,), name="length")
-        self.bias = self.add_weight(shape=(self.units,), initializer="zeros", name="bias")
-        self.length.assign(tf.norm(self.direction, axis=0))
-
-    def call(self, inputs):
-        norms = np.linalg.norm(np.array(self.direction), axis=0)
-        return tf.tensordot(inputs, self.direction * (self.length / norms), 1) + self.bias
 
 
 @exercise.wrong(
@@ -290,39 +280,29 @@ class RootForgotten(keras.layers.Layer):
         return tf.tensordot(inputs, self.direction * (self.length / squares), 1) + self.bias
 
 
-@exercise.wrong()
-class BiasScaledToo(keras.layers.Layer):
-    def __init__(self, units):
-        super().__init__()
-        self.units = units
-
-    def build(self, shape):
-        self.direction = self.add_weight(shape=(shape[-1], self.units), name="direction")
-        self.length = self.add_weight(shape=(self.units,), name="length")
-        self.bias = self.add_weight(shape=(self.units,), initializer="zeros", name="bias")
-        self.length.assign(tf.norm(self.direction, axis=0))
-
-    def call(self, inputs):
-        norms = tf.sqrt(tf.reduce_sum(self.direction**2, axis=0))
-        scores = tf.tensordot(inputs, self.direction, 1) + self.bias
-        return scores * (self.length / norms)
-
-
-@exercise.wrong()
-class DividedInPlace(keras.layers.Layer):
-    def __init__(self, units):
-        super().__init__()
-        self.units = units
-
-    def build(self, shape):
-        self.direction = self.add_weight(shape=(shape[-1], self.units), name="direction")
-        self.length = self.add_weight(shape=(self.units,), name="length")
-        self.bias = self.add_weight(shape=(self.units,), initializer="zeros", name="bias")
-        self.length.assign(tf.norm(self.direction, axis=0))
-
-    def call(self, inputs):
-        self.direction.assign(self.direction / tf.norm(self.direction, axis=0))
-        return tf.tensordot(inputs, self.direction * self.length, 1) + self.bias
+exercise.mistake(
+    "BiasScaledToo",
+    old=(
+        "kernel = self.direction * (self.length / tf.norm(self.direction, axis=0))\n"
+        "        return tf.tensordot(inputs, kernel, 1) + self.bias"
+    ),
+    new=(
+        "norms = tf.sqrt(tf.reduce_sum(self.direction**2, axis=0))\n"
+        "        scores = tf.tensordot(inputs, self.direction, 1) + self.bias\n"
+        "        return scores * (self.length / norms)"
+    ),
+)
+exercise.mistake(
+    "DividedInPlace",
+    old=(
+        "kernel = self.direction * (self.length / tf.norm(self.direction, axis=0))\n"
+        "        return tf.tensordot(inputs, kernel, 1) + self.bias"
+    ),
+    new=(
+        "self.direction.assign(self.direction / tf.norm(self.direction, axis=0))\n"
+        "        return tf.tensordot(inputs, self.direction * self.length, 1) + self.bias"
+    ),
+)
 
 
 @exercise.wrong()
@@ -342,21 +322,11 @@ class AbsoluteValues(keras.layers.Layer):
         return tf.tensordot(inputs, self.direction * (self.length / sums), 1) + self.bias
 
 
-@exercise.wrong()
-class TwoAxesOnly(keras.layers.Layer):
-    def __init__(self, units):
-        super().__init__()
-        self.units = units
-
-    def build(self, shape):
-        self.direction = self.add_weight(shape=(shape[-1], self.units), name="direction")
-        self.length = self.add_weight(shape=(self.units,), name="length")
-        self.bias = self.add_weight(shape=(self.units,), initializer="zeros", name="bias")
-        self.length.assign(tf.norm(self.direction, axis=0))
-
-    def call(self, inputs):
-        kernel = self.direction * (self.length / tf.norm(self.direction, axis=0))
-        return tf.linalg.matmul(tf.reshape(inputs, (-1, kernel.shape[0])), kernel) + self.bias
+exercise.mistake(
+    "TwoAxesOnly",
+    old="tf.tensordot(inputs, kernel, 1)",
+    new="tf.linalg.matmul(tf.reshape(inputs, (-1, kernel.shape[0])), kernel)",
+)
 
 
 @exercise.wrong()

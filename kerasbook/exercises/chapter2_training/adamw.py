@@ -231,25 +231,16 @@ def decay_in_the_gradient(model, x, labels, memory, learning_rate, weight_decay)
     return loss
 
 
-@exercise.wrong("The biases decay too; only variables with two axes are meant to.")
-def biases_decay(model, x, labels, memory, learning_rate, weight_decay):
-    variables = model.trainable_variables
-    with tf.GradientTape() as tape:
-        logits = model(x, training=True)
-        loss = tf.reduce_mean(
-            tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
-        )
-    gradients = tape.gradient(loss, variables)
-    zeros = [tf.zeros(w.shape) for w in variables]
-    t, means, squares = memory.get("state", (0, zeros, zeros))
-    t += 1
-    means = [0.9 * m + 0.1 * g for m, g in zip(means, gradients)]
-    squares = [0.999 * s + 0.001 * g**2 for s, g in zip(squares, gradients)]
-    for w, m, s in zip(variables, means, squares):
-        change = m / (1 - 0.9**t) / (tf.sqrt(s / (1 - 0.999**t)) + 1e-5)
-        w.assign_sub(learning_rate * (change + weight_decay * w))
-    memory["state"] = t, means, squares
-    return loss
+exercise.mistake(
+    "biases_decay",
+    "The biases decay too; only variables with two axes are meant to.",
+    old=(
+        "if len(w.shape) == 2:\n"
+        "            change += weight_decay * w\n"
+        "        w.assign_sub(learning_rate * change)"
+    ),
+    new="w.assign_sub(learning_rate * (change + weight_decay * w))",
+)
 
 
 @exercise.wrong(
@@ -397,24 +388,4 @@ def plain_descent(model, x, labels, memory, learning_rate, weight_decay):
     return loss
 
 
-@exercise.wrong()
-def root_forgotten(model, x, labels, memory, learning_rate, weight_decay):
-    variables = model.trainable_variables
-    with tf.GradientTape() as tape:
-        logits = model(x, training=True)
-        loss = tf.reduce_mean(
-            tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
-        )
-    gradients = tape.gradient(loss, variables)
-    zeros = [tf.zeros(w.shape) for w in variables]
-    t, means, squares = memory.get("state", (0, zeros, zeros))
-    t += 1
-    means = [0.9 * m + 0.1 * g for m, g in zip(means, gradients)]
-    squares = [0.999 * s + 0.001 * g**2 for s, g in zip(squares, gradients)]
-    for w, m, s in zip(variables, means, squares):
-        change = m / (1 - 0.9**t) / (s / (1 - 0.999**t) + 1e-5)
-        if len(w.shape) == 2:
-            change += weight_decay * w
-        w.assign_sub(learning_rate * change)
-    memory["state"] = t, means, squares
-    return loss
+exercise.mistake("root_forgotten", old="tf.sqrt(s / (1 - 0.999**t))", new="s / (1 - 0.999**t)")

@@ -95,14 +95,13 @@ def with_keras_cell(words, width, units, both_directions):
     return np.array([words * width, factor * cell.count_params(), factor * units + 1])
 
 
-@exercise.wrong(
+exercise.mistake(
+    "one_bias",
     "One bias per gate is counted. With reset_after=True, Keras' default, the product with h has a "
-    "bias of its own: two for each."
+    "bias of its own: two for each.",
+    old="width + units + 2",
+    new="width + units + 1",
 )
-def one_bias(words, width, units, both_directions):
-    directions = 2 if both_directions else 1
-    recurrent = directions * 3 * units * (width + units + 1)
-    return np.array([words * width, recurrent, directions * units + 1])
 
 
 @exercise.wrong("Only two sets are counted, for z and r. The candidate has weights of its own.")
@@ -126,11 +125,7 @@ def dense_of_one(words, width, units, both_directions):
     return np.array([words * width, recurrent, units + 1])
 
 
-@exercise.wrong("The dense layer has a bias too.")
-def dense_without_bias(words, width, units, both_directions):
-    directions = 2 if both_directions else 1
-    recurrent = directions * 3 * units * (width + units + 2)
-    return np.array([words * width, recurrent, directions * units])
+exercise.mistake("dense_without_bias", "The dense layer has a bias too.", old="+ 1", new="")
 
 
 @exercise.wrong("Both directions have weights of their own: a Bidirectional has twice as many.")
@@ -146,8 +141,4 @@ def no_recurrent_kernel(words, width, units, both_directions):
     return np.array([words * width, directions * 3 * units * (width + 2), directions * units + 1])
 
 
-@exercise.wrong()
-def embedding_with_bias(words, width, units, both_directions):
-    directions = 2 if both_directions else 1
-    recurrent = directions * 3 * units * (width + units + 2)
-    return np.array([words * width + width, recurrent, directions * units + 1])
+exercise.mistake("embedding_with_bias", old="words * width", new="words * width + width")

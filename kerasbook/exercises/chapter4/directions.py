@@ -195,18 +195,13 @@ def last_of_the_row(forward, backward, lengths):
     return joined, np.where(lengths[:, np.newaxis] > 0, last, 0)
 
 
-@exercise.wrong(
+exercise.mistake(
+    "empty_sentence_has_a_state",
     "A sentence without words has got a state: length − 1 is −1 there, which is the end of the row "
-    "(or step 0, if you have kept it from being negative). Nothing was read: zeros."
+    "(or step 0, if you have kept it from being negative). Nothing was read: zeros.",
+    old="if length > 0:",
+    new="",
 )
-def empty_sentence_has_a_state(forward, backward, lengths):
-    n, time, units = forward.shape
-    joined, last = np.zeros((n, time, 2 * units)), np.zeros((n, 2 * units))
-    for row, length in enumerate(lengths):
-        joined[row, :length, :units] = forward[row, :length]
-        joined[row, :length, units:] = backward[row, :length][::-1]
-        last[row] = np.concatenate([forward[row, length - 1], backward[row, length - 1]])
-    return joined, last
 
 
 @exercise.wrong("The two are in the other order: the forward state comes first.")
@@ -256,13 +251,8 @@ def forward_turned(forward, backward, lengths):
     return joined, last
 
 
-@exercise.wrong()
-def one_step_off(forward, backward, lengths):
-    n, time, units = forward.shape
-    joined, last = np.zeros((n, time, 2 * units)), np.zeros((n, 2 * units))
-    for row, length in enumerate(lengths):
-        if length > 0:
-            joined[row, :length, :units] = forward[row, :length]
-            joined[row, :length, units:] = np.roll(backward[row, :length][::-1], 1, axis=0)
-            last[row] = np.concatenate([forward[row, length - 1], backward[row, length - 1]])
-    return joined, last
+exercise.mistake(
+    "one_step_off",
+    old="backward[row, :length][::-1]",
+    new="np.roll(backward[row, :length][::-1], 1, axis=0)",
+)

@@ -283,26 +283,13 @@ def no_mask(x, mask, decay, kernel, start, g):
     return for_decay, for_kernel, for_x, back
 
 
-@exercise.wrong(
+exercise.mistake(
+    "mean_over_rows",
     "The weights' gradients are divided by the number of rows. L is given as it is: a weight's "
-    "gradient is the sum over all rows and steps."
+    "gradient is the sum over all rows and steps.",
+    old="sum(axis=0)\n        for_kernel += x[:, t].T @ moved",
+    new="mean(axis=0)\n        for_kernel += x[:, t].T @ moved / len(x)",
 )
-def mean_over_rows(x, mask, decay, kernel, start, g):
-    befores, h = [], start
-    for t in range(x.shape[1]):
-        befores.append(h)
-        h = np.where(mask[:, t, np.newaxis], decay * h + x[:, t] @ kernel, h)
-    for_decay, for_kernel, for_x = np.zeros_like(decay), np.zeros_like(kernel), np.zeros_like(x)
-    back = np.zeros_like(start)
-    for t in reversed(range(x.shape[1])):
-        delta = g[:, t] + back
-        read = mask[:, t, np.newaxis]
-        moved = np.where(read, delta, 0)
-        for_decay += (befores[t] * moved).mean(axis=0)
-        for_kernel += x[:, t].T @ moved / len(x)
-        for_x[:, t] = moved @ kernel.T
-        back = np.where(read, decay * delta, delta)
-    return for_decay, for_kernel, for_x, back
 
 
 @exercise.wrong()
@@ -323,42 +310,8 @@ def last_step_only(x, mask, decay, kernel, start, g):
     return for_decay, for_kernel, for_x, back
 
 
-@exercise.wrong()
-def x_of_masked_steps(x, mask, decay, kernel, start, g):
-    befores, h = [], start
-    for t in range(x.shape[1]):
-        befores.append(h)
-        h = np.where(mask[:, t, np.newaxis], decay * h + x[:, t] @ kernel, h)
-    for_decay, for_kernel, for_x = np.zeros_like(decay), np.zeros_like(kernel), np.zeros_like(x)
-    back = np.zeros_like(start)
-    for t in reversed(range(x.shape[1])):
-        delta = g[:, t] + back
-        read = mask[:, t, np.newaxis]
-        moved = np.where(read, delta, 0)
-        for_decay += (befores[t] * moved).sum(axis=0)
-        for_kernel += x[:, t].T @ moved
-        for_x[:, t] = delta @ kernel.T
-        back = np.where(read, decay * delta, delta)
-    return for_decay, for_kernel, for_x, back
-
-
-@exercise.wrong()
-def start_forgotten(x, mask, decay, kernel, start, g):
-    befores, h = [], start
-    for t in range(x.shape[1]):
-        befores.append(h)
-        h = np.where(mask[:, t, np.newaxis], decay * h + x[:, t] @ kernel, h)
-    for_decay, for_kernel, for_x = np.zeros_like(decay), np.zeros_like(kernel), np.zeros_like(x)
-    back = np.zeros_like(start)
-    for t in reversed(range(x.shape[1])):
-        delta = g[:, t] + back
-        read = mask[:, t, np.newaxis]
-        moved = np.where(read, delta, 0)
-        for_decay += (befores[t] * moved).sum(axis=0)
-        for_kernel += x[:, t].T @ moved
-        for_x[:, t] = moved @ kernel.T
-        back = np.where(read, decay * delta, delta)
-    return for_decay, for_kernel, for_x, delta
+exercise.mistake("x_of_masked_steps", old="moved @ kernel.T", new="delta @ kernel.T")
+exercise.mistake("start_forgotten", old=", back", new=", delta")
 
 
 @exercise.wrong()

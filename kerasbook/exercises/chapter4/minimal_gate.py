@@ -175,68 +175,36 @@ def row_by_row(x, mask, kernel, recurrent_kernel, bias, initial_state):
     return states, states[:, -1]
 
 
-@exercise.wrong(
+exercise.mistake(
+    "gate_turned",
     "f and 1 − f have changed places: here f is the share of the candidate in the new state. (In "
-    "Keras' GRU z is the share of the old one.)"
+    "Keras' GRU z is the share of the old one.)",
+    old="(1 - f) * h + f * c",
+    new="f * h + (1 - f) * c",
 )
-def gate_turned(x, mask, kernel, recurrent_kernel, bias, initial_state):
-    units = len(recurrent_kernel)
-    h, states = initial_state, []
-    for t in range(x.shape[1]):
-        from_x = x[:, t] @ kernel + bias
-        f = 1 / (1 + np.exp(-from_x[:, :units] - h @ recurrent_kernel[:, :units]))
-        c = np.tanh(from_x[:, units:] + (f * h) @ recurrent_kernel[:, units:])
-        new = f * h + (1 - f) * c
-        h = new if mask is None else np.where(mask[:, t, np.newaxis], new, h)
-        states.append(h)
-    return np.stack(states, axis=1), h
-
-
-@exercise.wrong(
+exercise.mistake(
+    "reset_after",
     "You multiply by f after the product, f ⊙ (h U_c). Here it stands before, (f ⊙ h) U_c: the two "
-    "are different networks."
+    "are different networks.",
+    old="(f * h) @ recurrent_kernel[:, units:]",
+    new="f * (h @ recurrent_kernel[:, units:])",
 )
-def reset_after(x, mask, kernel, recurrent_kernel, bias, initial_state):
-    units = len(recurrent_kernel)
-    h, states = initial_state, []
-    for t in range(x.shape[1]):
-        from_x = x[:, t] @ kernel + bias
-        f = 1 / (1 + np.exp(-from_x[:, :units] - h @ recurrent_kernel[:, :units]))
-        c = np.tanh(from_x[:, units:] + f * (h @ recurrent_kernel[:, units:]))
-        new = (1 - f) * h + f * c
-        h = new if mask is None else np.where(mask[:, t, np.newaxis], new, h)
-        states.append(h)
-    return np.stack(states, axis=1), h
-
-
-@exercise.wrong("The mask is not obeyed: your network reads the padding too.")
-def padding_read(x, mask, kernel, recurrent_kernel, bias, initial_state):
-    units = len(recurrent_kernel)
-    h, states = initial_state, []
-    for t in range(x.shape[1]):
-        from_x = x[:, t] @ kernel + bias
-        f = 1 / (1 + np.exp(-from_x[:, :units] - h @ recurrent_kernel[:, :units]))
-        c = np.tanh(from_x[:, units:] + (f * h) @ recurrent_kernel[:, units:])
-        h = (1 - f) * h + f * c
-        states.append(h)
-    return np.stack(states, axis=1), h
-
-
-@exercise.wrong(
+exercise.mistake(
+    "padding_read",
+    "The mask is not obeyed: your network reads the padding too.",
+    old=(
+        "new = (1 - f) * h + f * c\n"
+        "        h = new if mask is None else np.where(mask[:, t, np.newaxis], new, h)"
+    ),
+    new="h = (1 - f) * h + f * c",
+)
+exercise.mistake(
+    "state_erased",
     "Where nothing is read you set the state to zero, and what was read before is lost. The state "
-    "must stay as it was."
+    "must stay as it was.",
+    old="new, h",
+    new="new, 0",
 )
-def state_erased(x, mask, kernel, recurrent_kernel, bias, initial_state):
-    units = len(recurrent_kernel)
-    h, states = initial_state, []
-    for t in range(x.shape[1]):
-        from_x = x[:, t] @ kernel + bias
-        f = 1 / (1 + np.exp(-from_x[:, :units] - h @ recurrent_kernel[:, :units]))
-        c = np.tanh(from_x[:, units:] + (f * h) @ recurrent_kernel[:, units:])
-        new = (1 - f) * h + f * c
-        h = new if mask is None else np.where(mask[:, t, np.newaxis], new, 0)
-        states.append(h)
-    return np.stack(states, axis=1), h
 
 
 @exercise.wrong(
@@ -256,68 +224,40 @@ def inputs_erased(x, mask, kernel, recurrent_kernel, bias, initial_state):
     return np.stack(states, axis=1), h
 
 
-@exercise.wrong(
+exercise.mistake(
+    "outputs_erased",
     "Your states are zero where the mask is false. They are to be the state that stays, also where "
-    "nothing is read."
+    "nothing is read.",
+    old="states.append(h)",
+    new="states.append(h if mask is None else h * mask[:, t, np.newaxis])",
 )
-def outputs_erased(x, mask, kernel, recurrent_kernel, bias, initial_state):
-    units = len(recurrent_kernel)
-    h, states = initial_state, []
-    for t in range(x.shape[1]):
-        from_x = x[:, t] @ kernel + bias
-        f = 1 / (1 + np.exp(-from_x[:, :units] - h @ recurrent_kernel[:, :units]))
-        c = np.tanh(from_x[:, units:] + (f * h) @ recurrent_kernel[:, units:])
-        new = (1 - f) * h + f * c
-        h = new if mask is None else np.where(mask[:, t, np.newaxis], new, h)
-        states.append(h if mask is None else h * mask[:, t, np.newaxis])
-    return np.stack(states, axis=1), h
-
-
-@exercise.wrong(
+exercise.mistake(
+    "mask_as_length",
     "You take the mask for a length: a row is read from its first step for as many steps as the "
-    "mask has true places. False places may stand anywhere."
+    "mask has true places. False places may stand anywhere.",
+    old="[]",
+    new=(
+        "[]\n"
+        "    if mask is not None:\n"
+        "        mask = np.arange(x.shape[1]) < mask.sum(axis=1, keepdims=True)"
+    ),
 )
-def mask_as_length(x, mask, kernel, recurrent_kernel, bias, initial_state):
-    units = len(recurrent_kernel)
-    h, states = initial_state, []
-    if mask is not None:
-        mask = np.arange(x.shape[1]) < mask.sum(axis=1, keepdims=True)
-    for t in range(x.shape[1]):
-        from_x = x[:, t] @ kernel + bias
-        f = 1 / (1 + np.exp(-from_x[:, :units] - h @ recurrent_kernel[:, :units]))
-        c = np.tanh(from_x[:, units:] + (f * h) @ recurrent_kernel[:, units:])
-        new = (1 - f) * h + f * c
-        h = new if mask is None else np.where(mask[:, t, np.newaxis], new, h)
-        states.append(h)
-    return np.stack(states, axis=1), h
-
-
-@exercise.wrong()
-def halves_swapped(x, mask, kernel, recurrent_kernel, bias, initial_state):
-    units = len(recurrent_kernel)
-    h, states = initial_state, []
-    for t in range(x.shape[1]):
-        from_x = x[:, t] @ kernel + bias
-        f = 1 / (1 + np.exp(-from_x[:, units:] - h @ recurrent_kernel[:, units:]))
-        c = np.tanh(from_x[:, :units] + (f * h) @ recurrent_kernel[:, :units])
-        new = (1 - f) * h + f * c
-        h = new if mask is None else np.where(mask[:, t, np.newaxis], new, h)
-        states.append(h)
-    return np.stack(states, axis=1), h
-
-
-@exercise.wrong()
-def initial_state_forgotten(x, mask, kernel, recurrent_kernel, bias, initial_state):
-    units = len(recurrent_kernel)
-    h, states = np.zeros_like(initial_state), []
-    for t in range(x.shape[1]):
-        from_x = x[:, t] @ kernel + bias
-        f = 1 / (1 + np.exp(-from_x[:, :units] - h @ recurrent_kernel[:, :units]))
-        c = np.tanh(from_x[:, units:] + (f * h) @ recurrent_kernel[:, units:])
-        new = (1 - f) * h + f * c
-        h = new if mask is None else np.where(mask[:, t, np.newaxis], new, h)
-        states.append(h)
-    return np.stack(states, axis=1), h
+exercise.mistake(
+    "halves_swapped",
+    old=(
+        "f = 1 / (1 + np.exp(-from_x[:, :units] - h @ recurrent_kernel[:, :units]))\n"
+        "        c = np.tanh(from_x[:, units:] + (f * h) @ recurrent_kernel[:, units:])"
+    ),
+    new=(
+        "f = 1 / (1 + np.exp(-from_x[:, units:] - h @ recurrent_kernel[:, units:]))\n"
+        "        c = np.tanh(from_x[:, :units] + (f * h) @ recurrent_kernel[:, :units])"
+    ),
+)
+exercise.mistake(
+    "initial_state_forgotten",
+    old="initial_state, []",
+    new="np.zeros_like(initial_state), []",
+)
 
 
 @exercise.wrong()
@@ -333,14 +273,11 @@ def no_reset(x, mask, kernel, recurrent_kernel, bias, initial_state):
     return np.stack(states, axis=1), h
 
 
-@exercise.wrong()
-def mask_needed(x, mask, kernel, recurrent_kernel, bias, initial_state):
-    units = len(recurrent_kernel)
-    h, states = initial_state, []
-    for t in range(x.shape[1]):
-        from_x = x[:, t] @ kernel + bias
-        f = 1 / (1 + np.exp(-from_x[:, :units] - h @ recurrent_kernel[:, :units]))
-        c = np.tanh(from_x[:, units:] + (f * h) @ recurrent_kernel[:, units:])
-        h = np.where(mask[:, t : t + 1], (1 - f) * h + f * c, h)
-        states.append(h)
-    return np.stack(states, axis=1), h
+exercise.mistake(
+    "mask_needed",
+    old=(
+        "new = (1 - f) * h + f * c\n"
+        "        h = new if mask is None else np.where(mask[:, t, np.newaxis], new, h)"
+    ),
+    new="h = np.where(mask[:, t : t + 1], (1 - f) * h + f * c, h)",
+)

@@ -118,7 +118,4 @@ def inverse_of_the_tanh(share, steps):
     return np.arctanh(share ** (1 / steps))
 
 
-@exercise.wrong()
-def one_step_too_few(share, steps):
-    f = share ** (1 / (steps + 1))
-    return np.log(f / (1 - f))
+exercise.mistake("one_step_too_few", old="1 / steps", new="1 / (steps + 1)")

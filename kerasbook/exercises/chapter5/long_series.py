@@ -198,58 +198,27 @@ def with_weights_of_pieces(model, optimizer, x, y, piece, state):
     return loss, state
 
 
-@exercise.wrong(
+exercise.mistake(
+    "gradient_crosses_borders",
     "The gradient goes through all pieces: the state of one is a tensor on the same tape as "
-    "the next. Make a constant of it with tf.stop_gradient."
+    "the next. Make a constant of it with tf.stop_gradient.",
+    old="state = tuple(tf.stop_gradient(each) for each in state)",
+    new="",
 )
-def gradient_crosses_borders(model, optimizer, x, y, piece, state):
-    with tf.GradientTape() as tape:
-        total = 0.0
-        for start in range(0, x.shape[1], piece):
-            here = slice(start, start + piece)
-            outputs, state = model(x[:, here], state)
-            total += tf.reduce_sum((outputs - y[:, here]) ** 2)
-        loss = total / (x.shape[0] * x.shape[1])
-    gradients = tape.gradient(loss, model.trainable_variables)
-    optimizer.apply(gradients, model.trainable_variables)
-    return loss, state
-
-
-@exercise.wrong(
+exercise.mistake(
+    "only_h_is_cut",
     "The gradient stops in h and still goes through the cell c, the longest way of all. A "
-    "state has two parts."
+    "state has two parts.",
+    old="tuple(tf.stop_gradient(each) for each in state)",
+    new="tf.stop_gradient(state[0]), state[1]",
 )
-def only_h_is_cut(model, optimizer, x, y, piece, state):
-    with tf.GradientTape() as tape:
-        total = 0.0
-        for start in range(0, x.shape[1], piece):
-            here = slice(start, start + piece)
-            outputs, state = model(x[:, here], state)
-            total += tf.reduce_sum((outputs - y[:, here]) ** 2)
-            state = tf.stop_gradient(state[0]), state[1]
-        loss = total / (x.shape[0] * x.shape[1])
-    gradients = tape.gradient(loss, model.trainable_variables)
-    optimizer.apply(gradients, model.trainable_variables)
-    return loss, state
-
-
-@exercise.wrong(
+exercise.mistake(
+    "zeros_at_borders",
     "Each piece begins with a state of zeros. Gradients stop at the borders, but the state "
-    "goes on: the model should remember what it read."
+    "goes on: the model should remember what it read.",
+    old="outputs, state",
+    new="state = tuple(tf.zeros_like(each) for each in state)\n            outputs, state",
 )
-def zeros_at_borders(model, optimizer, x, y, piece, state):
-    with tf.GradientTape() as tape:
-        total = 0.0
-        for start in range(0, x.shape[1], piece):
-            here = slice(start, start + piece)
-            state = tuple(tf.zeros_like(each) for each in state)
-            outputs, state = model(x[:, here], state)
-            total += tf.reduce_sum((outputs - y[:, here]) ** 2)
-            state = tuple(tf.stop_gradient(each) for each in state)
-        loss = total / (x.shape[0] * x.shape[1])
-    gradients = tape.gradient(loss, model.trainable_variables)
-    optimizer.apply(gradients, model.trainable_variables)
-    return loss, state
 
 
 @exercise.wrong(
@@ -269,40 +238,28 @@ def update_after_each_piece(model, optimizer, x, y, piece, state):
     return total, state
 
 
-@exercise.wrong(
+exercise.mistake(
+    "mean_of_means",
     "You average the means of the pieces. A short last piece then counts as much as a long "
-    "one: divide the sum of all squared errors by the number of all outputs."
+    "one: divide the sum of all squared errors by the number of all outputs.",
+    old=(
+        "total += tf.reduce_sum((outputs - y[:, here]) ** 2)\n"
+        "            state = tuple(tf.stop_gradient(each) for each in state)\n"
+        "        loss = total / (x.shape[0] * x.shape[1])"
+    ),
+    new=(
+        "total += tf.reduce_mean((outputs - y[:, here]) ** 2)\n"
+        "            state = tuple(tf.stop_gradient(each) for each in state)\n"
+        "        loss = total / -(-x.shape[1] // piece)"
+    ),
 )
-def mean_of_means(model, optimizer, x, y, piece, state):
-    with tf.GradientTape() as tape:
-        total = 0.0
-        for start in range(0, x.shape[1], piece):
-            here = slice(start, start + piece)
-            outputs, state = model(x[:, here], state)
-            total += tf.reduce_mean((outputs - y[:, here]) ** 2)
-            state = tuple(tf.stop_gradient(each) for each in state)
-        loss = total / -(-x.shape[1] // piece)
-    gradients = tape.gradient(loss, model.trainable_variables)
-    optimizer.apply(gradients, model.trainable_variables)
-    return loss, state
-
-
-@exercise.wrong(
+exercise.mistake(
+    "short_piece_dropped",
     "A last piece that is shorter than the others is never read. range(0, time, piece) "
-    "reaches it, and slicing beyond the end is no error."
+    "reaches it, and slicing beyond the end is no error.",
+    old="[1],",
+    new="[1] - piece + 1,",
 )
-def short_piece_dropped(model, optimizer, x, y, piece, state):
-    with tf.GradientTape() as tape:
-        total = 0.0
-        for start in range(0, x.shape[1] - piece + 1, piece):
-            here = slice(start, start + piece)
-            outputs, state = model(x[:, here], state)
-            total += tf.reduce_sum((outputs - y[:, here]) ** 2)
-            state = tuple(tf.stop_gradient(each) for each in state)
-        loss = total / (x.shape[0] * x.shape[1])
-    gradients = tape.gradient(loss, model.trainable_variables)
-    optimizer.apply(gradients, model.trainable_variables)
-    return loss, state
 
 
 @exercise.wrong()
@@ -320,46 +277,10 @@ def state_not_returned(model, optimizer, x, y, piece, state):
     return loss, first
 
 
-@exercise.wrong()
-def last_piece_only(model, optimizer, x, y, piece, state):
-    with tf.GradientTape() as tape:
-        total = 0.0
-        for start in range(0, x.shape[1], piece):
-            here = slice(start, start + piece)
-            outputs, state = model(x[:, here], state)
-            total = tf.reduce_sum((outputs - y[:, here]) ** 2)
-            state = tuple(tf.stop_gradient(each) for each in state)
-        loss = total / (x.shape[0] * x.shape[1])
-    gradients = tape.gradient(loss, model.trainable_variables)
-    optimizer.apply(gradients, model.trainable_variables)
-    return loss, state
-
-
-@exercise.wrong()
-def no_recurrence_in_gradient(model, optimizer, x, y, piece, state):
-    with tf.GradientTape() as tape:
-        total = 0.0
-        for start in range(x.shape[1]):
-            here = slice(start, start + 1)
-            outputs, state = model(x[:, here], state)
-            total += tf.reduce_sum((outputs - y[:, here]) ** 2)
-            state = tuple(tf.stop_gradient(each) for each in state)
-        loss = total / (x.shape[0] * x.shape[1])
-    gradients = tape.gradient(loss, model.trainable_variables)
-    optimizer.apply(gradients, model.trainable_variables)
-    return loss, state
-
-
-@exercise.wrong()
-def sum_for_mean(model, optimizer, x, y, piece, state):
-    with tf.GradientTape() as tape:
-        total = 0.0
-        for start in range(0, x.shape[1], piece):
-            here = slice(start, start + piece)
-            outputs, state = model(x[:, here], state)
-            total += tf.reduce_sum((outputs - y[:, here]) ** 2)
-            state = tuple(tf.stop_gradient(each) for each in state)
-        loss = total
-    gradients = tape.gradient(loss, model.trainable_variables)
-    optimizer.apply(gradients, model.trainable_variables)
-    return loss, state
+exercise.mistake("last_piece_only", old="+=", new="=")
+exercise.mistake(
+    "no_recurrence_in_gradient",
+    old="(0, x.shape[1], piece):\n            here = slice(start, start + piece)",
+    new="(x.shape[1]):\n            here = slice(start, start + 1)",
+)
+exercise.mistake("sum_for_mean", old="total / (x.shape[0] * x.shape[1])", new="total")

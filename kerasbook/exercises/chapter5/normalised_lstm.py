@@ -273,87 +273,29 @@ class WithOneMatrix(keras.layers.Layer):
         return tf.stack(states, axis=1) if self.return_sequences else state[0]
 
 
-@exercise.wrong(
+exercise.mistake(
+    "CarriesNormalised",
     "The cell is normalised and then carried on. It should be carried on as it is: the norm "
-    "stands only before the last tanh. Otherwise a memory is rescaled at every step."
+    "stands only before the last tanh. Otherwise a memory is rescaled at every step.",
+    old="new_h = tf.sigmoid(o) * tf.tanh(norm(new_c) * cell_scale + shift)",
+    new=(
+        "new_c = norm(new_c) * cell_scale + shift\n"
+        "            new_h = tf.sigmoid(o) * tf.tanh(new_c)"
+    ),
 )
-class CarriesNormalised(keras.layers.Layer):
-    def __init__(self, units, return_sequences=False):
-        super().__init__()
-        self.units, self.return_sequences = units, return_sequences
-
-    def build(self, input_shape):
-        four = 4 * self.units
-        shapes = [(input_shape[-1], four), (self.units, four), (four,), (four,), (four,)]
-        shapes += [(self.units,), (self.units,)]
-        self.parts = [self.add_weight(shape=shape) for shape in shapes]
-        self.built = True
-
-    def call(self, x, mask=None):
-        kernel, recurrent_kernel, bias, *scales, shift = self.parts
-        input_scale, recurrent_scale, cell_scale = scales
-
-        def norm(sums):
-            mean, variance = tf.nn.moments(sums, axes=[-1], keepdims=True)
-            return (sums - mean) / tf.sqrt(variance + 1e-3)
-
-        h = c = tf.zeros((x.shape[0], self.units))
-        states = []
-        for t in range(x.shape[1]):
-            sums = norm(x[:, t] @ kernel) * input_scale
-            sums += norm(h @ recurrent_kernel) * recurrent_scale + bias
-            i, f, g, o = tf.split(sums, 4, axis=-1)
-            new_c = tf.sigmoid(f) * c + tf.sigmoid(i) * tf.tanh(g)
-            new_c = norm(new_c) * cell_scale + shift
-            new_h = tf.sigmoid(o) * tf.tanh(new_c)
-            if mask is None:
-                h, c = new_h, new_c
-            else:
-                read = mask[:, t, np.newaxis]
-                h, c = tf.where(read, new_h, h), tf.where(read, new_c, c)
-            states.append(h)
-        return tf.stack(states, axis=1) if self.return_sequences else h
-
-
-@exercise.wrong(
+exercise.mistake(
+    "NormOfTheTotal",
     "You add both products first and normalise their total. Each has a norm and a scale of its "
-    "own, so that neither can drown the other."
+    "own, so that neither can drown the other.",
+    old=(
+        "(x[:, t] @ kernel) * input_scale\n"
+        "            sums += norm(h @ recurrent_kernel) * recurrent_scale +"
+    ),
+    new=(
+        "(x[:, t] @ kernel * input_scale + h @ recurrent_kernel * recurrent_scale)\n"
+        "            sums +="
+    ),
 )
-class NormOfTheTotal(keras.layers.Layer):
-    def __init__(self, units, return_sequences=False):
-        super().__init__()
-        self.units, self.return_sequences = units, return_sequences
-
-    def build(self, input_shape):
-        four = 4 * self.units
-        shapes = [(input_shape[-1], four), (self.units, four), (four,), (four,), (four,)]
-        shapes += [(self.units,), (self.units,)]
-        self.parts = [self.add_weight(shape=shape) for shape in shapes]
-        self.built = True
-
-    def call(self, x, mask=None):
-        kernel, recurrent_kernel, bias, *scales, shift = self.parts
-        input_scale, recurrent_scale, cell_scale = scales
-
-        def norm(sums):
-            mean, variance = tf.nn.moments(sums, axes=[-1], keepdims=True)
-            return (sums - mean) / tf.sqrt(variance + 1e-3)
-
-        h = c = tf.zeros((x.shape[0], self.units))
-        states = []
-        for t in range(x.shape[1]):
-            sums = norm(x[:, t] @ kernel * input_scale + h @ recurrent_kernel * recurrent_scale)
-            sums += bias
-            i, f, g, o = tf.split(sums, 4, axis=-1)
-            new_c = tf.sigmoid(f) * c + tf.sigmoid(i) * tf.tanh(g)
-            new_h = tf.sigmoid(o) * tf.tanh(norm(new_c) * cell_scale + shift)
-            if mask is None:
-                h, c = new_h, new_c
-            else:
-                read = mask[:, t, np.newaxis]
-                h, c = tf.where(read, new_h, h), tf.where(read, new_c, c)
-            states.append(h)
-        return tf.stack(states, axis=1) if self.return_sequences else h
 
 
 @exercise.wrong(
@@ -402,127 +344,32 @@ class NormOfEachGate(keras.layers.Layer):
         return tf.stack(states, axis=1) if self.return_sequences else h
 
 
-@exercise.wrong(
+exercise.mistake(
+    "MaskForTheStateOnly",
     "Where the mask is False the state is kept, but the cell has read the padding and shows it "
-    "later. Keep both."
+    "later. Keep both.",
+    old="tf.where(read, new_c, c)",
+    new="new_c",
 )
-class MaskForTheStateOnly(keras.layers.Layer):
-    def __init__(self, units, return_sequences=False):
-        super().__init__()
-        self.units, self.return_sequences = units, return_sequences
-
-    def build(self, input_shape):
-        four = 4 * self.units
-        shapes = [(input_shape[-1], four), (self.units, four), (four,), (four,), (four,)]
-        shapes += [(self.units,), (self.units,)]
-        self.parts = [self.add_weight(shape=shape) for shape in shapes]
-        self.built = True
-
-    def call(self, x, mask=None):
-        kernel, recurrent_kernel, bias, *scales, shift = self.parts
-        input_scale, recurrent_scale, cell_scale = scales
-
-        def norm(sums):
-            mean, variance = tf.nn.moments(sums, axes=[-1], keepdims=True)
-            return (sums - mean) / tf.sqrt(variance + 1e-3)
-
-        h = c = tf.zeros((x.shape[0], self.units))
-        states = []
-        for t in range(x.shape[1]):
-            sums = norm(x[:, t] @ kernel) * input_scale
-            sums += norm(h @ recurrent_kernel) * recurrent_scale + bias
-            i, f, g, o = tf.split(sums, 4, axis=-1)
-            new_c = tf.sigmoid(f) * c + tf.sigmoid(i) * tf.tanh(g)
-            new_h = tf.sigmoid(o) * tf.tanh(norm(new_c) * cell_scale + shift)
-            if mask is None:
-                h, c = new_h, new_c
-            else:
-                read = mask[:, t, np.newaxis]
-                h, c = tf.where(read, new_h, h), new_c
-            states.append(h)
-        return tf.stack(states, axis=1) if self.return_sequences else h
-
-
-@exercise.wrong(
+exercise.mistake(
+    "EpsilonOutside",
     "The 0.001 is outside of the root: the deviation plus 0.001. It belongs under the root, "
-    "beside the variance."
+    "beside the variance.",
+    old="tf.sqrt(variance + 1e-3)",
+    new="(tf.sqrt(variance) + 1e-3)",
 )
-class EpsilonOutside(keras.layers.Layer):
-    def __init__(self, units, return_sequences=False):
-        super().__init__()
-        self.units, self.return_sequences = units, return_sequences
-
-    def build(self, input_shape):
-        four = 4 * self.units
-        shapes = [(input_shape[-1], four), (self.units, four), (four,), (four,), (four,)]
-        shapes += [(self.units,), (self.units,)]
-        self.parts = [self.add_weight(shape=shape) for shape in shapes]
-        self.built = True
-
-    def call(self, x, mask=None):
-        kernel, recurrent_kernel, bias, *scales, shift = self.parts
-        input_scale, recurrent_scale, cell_scale = scales
-
-        def norm(sums):
-            mean, variance = tf.nn.moments(sums, axes=[-1], keepdims=True)
-            return (sums - mean) / (tf.sqrt(variance) + 1e-3)
-
-        h = c = tf.zeros((x.shape[0], self.units))
-        states = []
-        for t in range(x.shape[1]):
-            sums = norm(x[:, t] @ kernel) * input_scale
-            sums += norm(h @ recurrent_kernel) * recurrent_scale + bias
-            i, f, g, o = tf.split(sums, 4, axis=-1)
-            new_c = tf.sigmoid(f) * c + tf.sigmoid(i) * tf.tanh(g)
-            new_h = tf.sigmoid(o) * tf.tanh(norm(new_c) * cell_scale + shift)
-            if mask is None:
-                h, c = new_h, new_c
-            else:
-                read = mask[:, t, np.newaxis]
-                h, c = tf.where(read, new_h, h), tf.where(read, new_c, c)
-            states.append(h)
-        return tf.stack(states, axis=1) if self.return_sequences else h
-
-
-@exercise.wrong(
+exercise.mistake(
+    "ZerosAtPadding",
     "At padding your outputs are zero, and so the last output is that of the padding. There the "
-    "state stays as it was, and is the output again."
+    "state stays as it was, and is the output again.",
+    old=(
+        "states.append(h)\n        return tf.stack(states, axis=1) if self.return_sequences else h"
+    ),
+    new=(
+        "states.append(h if mask is None else tf.where(mask[:, t, np.newaxis], h, 0.0))\n"
+        "        return tf.stack(states, axis=1) if self.return_sequences else states[-1]"
+    ),
 )
-class ZerosAtPadding(keras.layers.Layer):
-    def __init__(self, units, return_sequences=False):
-        super().__init__()
-        self.units, self.return_sequences = units, return_sequences
-
-    def build(self, input_shape):
-        four = 4 * self.units
-        shapes = [(input_shape[-1], four), (self.units, four), (four,), (four,), (four,)]
-        shapes += [(self.units,), (self.units,)]
-        self.parts = [self.add_weight(shape=shape) for shape in shapes]
-        self.built = True
-
-    def call(self, x, mask=None):
-        kernel, recurrent_kernel, bias, *scales, shift = self.parts
-        input_scale, recurrent_scale, cell_scale = scales
-
-        def norm(sums):
-            mean, variance = tf.nn.moments(sums, axes=[-1], keepdims=True)
-            return (sums - mean) / tf.sqrt(variance + 1e-3)
-
-        h = c = tf.zeros((x.shape[0], self.units))
-        states = []
-        for t in range(x.shape[1]):
-            sums = norm(x[:, t] @ kernel) * input_scale
-            sums += norm(h @ recurrent_kernel) * recurrent_scale + bias
-            i, f, g, o = tf.split(sums, 4, axis=-1)
-            new_c = tf.sigmoid(f) * c + tf.sigmoid(i) * tf.tanh(g)
-            new_h = tf.sigmoid(o) * tf.tanh(norm(new_c) * cell_scale + shift)
-            if mask is None:
-                h, c = new_h, new_c
-            else:
-                read = mask[:, t, np.newaxis]
-                h, c = tf.where(read, new_h, h), tf.where(read, new_c, c)
-            states.append(h if mask is None else tf.where(mask[:, t, np.newaxis], h, 0.0))
-        return tf.stack(states, axis=1) if self.return_sequences else states[-1]
 
 
 @exercise.wrong()
@@ -559,115 +406,6 @@ class MaskIgnored(keras.layers.Layer):
         return tf.stack(states, axis=1) if self.return_sequences else h
 
 
-@exercise.wrong()
-class OtherOrder(keras.layers.Layer):
-    def __init__(self, units, return_sequences=False):
-        super().__init__()
-        self.units, self.return_sequences = units, return_sequences
-
-    def build(self, input_shape):
-        four = 4 * self.units
-        shapes = [(input_shape[-1], four), (self.units, four), (four,), (four,), (four,)]
-        shapes += [(self.units,), (self.units,)]
-        self.parts = [self.add_weight(shape=shape) for shape in shapes]
-        self.built = True
-
-    def call(self, x, mask=None):
-        kernel, recurrent_kernel, bias, *scales, shift = self.parts
-        input_scale, recurrent_scale, cell_scale = scales
-
-        def norm(sums):
-            mean, variance = tf.nn.moments(sums, axes=[-1], keepdims=True)
-            return (sums - mean) / tf.sqrt(variance + 1e-3)
-
-        h = c = tf.zeros((x.shape[0], self.units))
-        states = []
-        for t in range(x.shape[1]):
-            sums = norm(x[:, t] @ kernel) * input_scale
-            sums += norm(h @ recurrent_kernel) * recurrent_scale + bias
-            i, f, o, g = tf.split(sums, 4, axis=-1)
-            new_c = tf.sigmoid(f) * c + tf.sigmoid(i) * tf.tanh(g)
-            new_h = tf.sigmoid(o) * tf.tanh(norm(new_c) * cell_scale + shift)
-            if mask is None:
-                h, c = new_h, new_c
-            else:
-                read = mask[:, t, np.newaxis]
-                h, c = tf.where(read, new_h, h), tf.where(read, new_c, c)
-            states.append(h)
-        return tf.stack(states, axis=1) if self.return_sequences else h
-
-
-@exercise.wrong()
-class CellNotNormalised(keras.layers.Layer):
-    def __init__(self, units, return_sequences=False):
-        super().__init__()
-        self.units, self.return_sequences = units, return_sequences
-
-    def build(self, input_shape):
-        four = 4 * self.units
-        shapes = [(input_shape[-1], four), (self.units, four), (four,), (four,), (four,)]
-        shapes += [(self.units,), (self.units,)]
-        self.parts = [self.add_weight(shape=shape) for shape in shapes]
-        self.built = True
-
-    def call(self, x, mask=None):
-        kernel, recurrent_kernel, bias, *scales, shift = self.parts
-        input_scale, recurrent_scale, cell_scale = scales
-
-        def norm(sums):
-            mean, variance = tf.nn.moments(sums, axes=[-1], keepdims=True)
-            return (sums - mean) / tf.sqrt(variance + 1e-3)
-
-        h = c = tf.zeros((x.shape[0], self.units))
-        states = []
-        for t in range(x.shape[1]):
-            sums = norm(x[:, t] @ kernel) * input_scale
-            sums += norm(h @ recurrent_kernel) * recurrent_scale + bias
-            i, f, g, o = tf.split(sums, 4, axis=-1)
-            new_c = tf.sigmoid(f) * c + tf.sigmoid(i) * tf.tanh(g)
-            new_h = tf.sigmoid(o) * tf.tanh(new_c * cell_scale + shift)
-            if mask is None:
-                h, c = new_h, new_c
-            else:
-                read = mask[:, t, np.newaxis]
-                h, c = tf.where(read, new_h, h), tf.where(read, new_c, c)
-            states.append(h)
-        return tf.stack(states, axis=1) if self.return_sequences else h
-
-
-@exercise.wrong()
-class OverTheBatch(keras.layers.Layer):
-    def __init__(self, units, return_sequences=False):
-        super().__init__()
-        self.units, self.return_sequences = units, return_sequences
-
-    def build(self, input_shape):
-        four = 4 * self.units
-        shapes = [(input_shape[-1], four), (self.units, four), (four,), (four,), (four,)]
-        shapes += [(self.units,), (self.units,)]
-        self.parts = [self.add_weight(shape=shape) for shape in shapes]
-        self.built = True
-
-    def call(self, x, mask=None):
-        kernel, recurrent_kernel, bias, *scales, shift = self.parts
-        input_scale, recurrent_scale, cell_scale = scales
-
-        def norm(sums):
-            mean, variance = tf.nn.moments(sums, axes=[0], keepdims=True)
-            return (sums - mean) / tf.sqrt(variance + 1e-3)
-
-        h = c = tf.zeros((x.shape[0], self.units))
-        states = []
-        for t in range(x.shape[1]):
-            sums = norm(x[:, t] @ kernel) * input_scale
-            sums += norm(h @ recurrent_kernel) * recurrent_scale + bias
-            i, f, g, o = tf.split(sums, 4, axis=-1)
-            new_c = tf.sigmoid(f) * c + tf.sigmoid(i) * tf.tanh(g)
-            new_h = tf.sigmoid(o) * tf.tanh(norm(new_c) * cell_scale + shift)
-            if mask is None:
-                h, c = new_h, new_c
-            else:
-                read = mask[:, t, np.newaxis]
-                h, c = tf.where(read, new_h, h), tf.where(read, new_c, c)
-            states.append(h)
-        return tf.stack(states, axis=1) if self.return_sequences else h
+exercise.mistake("OtherOrder", old="i, f, g, o", new="i, f, o, g")
+exercise.mistake("CellNotNormalised", old="norm(new_c)", new="new_c")
+exercise.mistake("OverTheBatch", old="=[-1]", new="=[0]")

@@ -170,212 +170,76 @@ def with_keras_ops(x, h, c, mask, kernel, recurrent_kernel, bias, peepholes):
     return ops.stack(outputs, axis=1), h, c
 
 
-@exercise.wrong(
+exercise.mistake(
+    "output_gate_sees_the_old_cell",
     "The output gate looks at the old cell. It comes last, and what it shows is the new cell: "
-    "let it look at that one."
+    "let it look at that one.",
+    old="peepholes[2] * new_c",
+    new="peepholes[2] * c",
 )
-def output_gate_sees_the_old_cell(x, h, c, mask, kernel, recurrent_kernel, bias, peepholes):
-    def sigmoid(s):
-        return 1 / (1 + np.exp(-s))
-
-    outputs = []
-    for t in range(x.shape[1]):
-        sums = x[:, t] @ kernel + h @ recurrent_kernel + bias
-        i, f, g, o = np.split(sums, 4, axis=-1)  # each (n, units)
-        i, f = sigmoid(i + peepholes[0] * c), sigmoid(f + peepholes[1] * c)
-        new_c = f * c + i * np.tanh(g)
-        new_h = sigmoid(o + peepholes[2] * c) * np.tanh(new_c)
-        read = mask[:, t, np.newaxis]
-        h, c = np.where(read, new_h, h), np.where(read, new_c, c)
-        outputs.append(h)
-    return np.stack(outputs, axis=1), h, c
-
-
-@exercise.wrong(
-    "You read the quarters as i, f, o, g. Here, as in the chapter, they are i, f, g, o."
+exercise.mistake(
+    "other_order",
+    "You read the quarters as i, f, o, g. Here, as in the chapter, they are i, f, g, o.",
+    old="i, f, g, o",
+    new="i, f, o, g",
 )
-def other_order(x, h, c, mask, kernel, recurrent_kernel, bias, peepholes):
-    def sigmoid(s):
-        return 1 / (1 + np.exp(-s))
-
-    outputs = []
-    for t in range(x.shape[1]):
-        sums = x[:, t] @ kernel + h @ recurrent_kernel + bias
-        i, f, o, g = np.split(sums, 4, axis=-1)  # each (n, units)
-        i, f = sigmoid(i + peepholes[0] * c), sigmoid(f + peepholes[1] * c)
-        new_c = f * c + i * np.tanh(g)
-        new_h = sigmoid(o + peepholes[2] * new_c) * np.tanh(new_c)
-        read = mask[:, t, np.newaxis]
-        h, c = np.where(read, new_h, h), np.where(read, new_c, c)
-        outputs.append(h)
-    return np.stack(outputs, axis=1), h, c
-
-
-@exercise.wrong(
+exercise.mistake(
+    "cell_reads_padding",
     "Where the mask is False, the state is kept but the cell is not: it has read the padding, "
-    "and shows it at the next step that counts."
+    "and shows it at the next step that counts.",
+    old="np.where(read, new_c, c)",
+    new="new_c",
 )
-def cell_reads_padding(x, h, c, mask, kernel, recurrent_kernel, bias, peepholes):
-    def sigmoid(s):
-        return 1 / (1 + np.exp(-s))
-
-    outputs = []
-    for t in range(x.shape[1]):
-        sums = x[:, t] @ kernel + h @ recurrent_kernel + bias
-        i, f, g, o = np.split(sums, 4, axis=-1)  # each (n, units)
-        i, f = sigmoid(i + peepholes[0] * c), sigmoid(f + peepholes[1] * c)
-        new_c = f * c + i * np.tanh(g)
-        new_h = sigmoid(o + peepholes[2] * new_c) * np.tanh(new_c)
-        read = mask[:, t, np.newaxis]
-        h, c = np.where(read, new_h, h), new_c
-        outputs.append(h)
-    return np.stack(outputs, axis=1), h, c
-
-
-@exercise.wrong("The gates do not look at the cell: this is the chapter's LSTM.")
-def no_peepholes(x, h, c, mask, kernel, recurrent_kernel, bias, peepholes):
-    def sigmoid(s):
-        return 1 / (1 + np.exp(-s))
-
-    outputs = []
-    for t in range(x.shape[1]):
-        sums = x[:, t] @ kernel + h @ recurrent_kernel + bias
-        i, f, g, o = np.split(sums, 4, axis=-1)  # each (n, units)
-        i, f = sigmoid(i), sigmoid(f)
-        new_c = f * c + i * np.tanh(g)
-        new_h = sigmoid(o) * np.tanh(new_c)
-        read = mask[:, t, np.newaxis]
-        h, c = np.where(read, new_h, h), np.where(read, new_c, c)
-        outputs.append(h)
-    return np.stack(outputs, axis=1), h, c
-
-
-@exercise.wrong(
+exercise.mistake(
+    "no_peepholes",
+    "The gates do not look at the cell: this is the chapter's LSTM.",
+    old=(
+        "(i + peepholes[0] * c), sigmoid(f + peepholes[1] * c)\n"
+        "        new_c = f * c + i * np.tanh(g)\n"
+        "        new_h = sigmoid(o + peepholes[2] * new_c)"
+    ),
+    new="(i), sigmoid(f)\n        new_c = f * c + i * np.tanh(g)\n        new_h = sigmoid(o)",
+)
+exercise.mistake(
+    "peepholes_see_the_shown_cell",
     "The gates look at tanh(c). They see the cell itself, before the tanh; that squeezing is "
-    "for the output only."
+    "for the output only.",
+    old=(
+        "(i + peepholes[0] * c), sigmoid(f + peepholes[1] * c)\n"
+        "        new_c = f * c + i * np.tanh(g)\n"
+        "        new_h = sigmoid(o + peepholes[2] * new_c)"
+    ),
+    new=(
+        "(i + peepholes[0] * np.tanh(c)), sigmoid(f + peepholes[1] * np.tanh(c))\n"
+        "        new_c = f * c + i * np.tanh(g)\n"
+        "        new_h = sigmoid(o + peepholes[2] * np.tanh(new_c))"
+    ),
 )
-def peepholes_see_the_shown_cell(x, h, c, mask, kernel, recurrent_kernel, bias, peepholes):
-    def sigmoid(s):
-        return 1 / (1 + np.exp(-s))
-
-    outputs = []
-    for t in range(x.shape[1]):
-        sums = x[:, t] @ kernel + h @ recurrent_kernel + bias
-        i, f, g, o = np.split(sums, 4, axis=-1)  # each (n, units)
-        i, f = sigmoid(i + peepholes[0] * np.tanh(c)), sigmoid(f + peepholes[1] * np.tanh(c))
-        new_c = f * c + i * np.tanh(g)
-        new_h = sigmoid(o + peepholes[2] * np.tanh(new_c)) * np.tanh(new_c)
-        read = mask[:, t, np.newaxis]
-        h, c = np.where(read, new_h, h), np.where(read, new_c, c)
-        outputs.append(h)
-    return np.stack(outputs, axis=1), h, c
-
-
-@exercise.wrong(
-    "At padding the outputs are zeros. There the step's output is the state that was kept."
+exercise.mistake(
+    "zeros_at_padding",
+    "At padding the outputs are zeros. There the step's output is the state that was kept.",
+    old="outputs.append(h)",
+    new="outputs.append(h * read)",
 )
-def zeros_at_padding(x, h, c, mask, kernel, recurrent_kernel, bias, peepholes):
-    def sigmoid(s):
-        return 1 / (1 + np.exp(-s))
-
-    outputs = []
-    for t in range(x.shape[1]):
-        sums = x[:, t] @ kernel + h @ recurrent_kernel + bias
-        i, f, g, o = np.split(sums, 4, axis=-1)  # each (n, units)
-        i, f = sigmoid(i + peepholes[0] * c), sigmoid(f + peepholes[1] * c)
-        new_c = f * c + i * np.tanh(g)
-        new_h = sigmoid(o + peepholes[2] * new_c) * np.tanh(new_c)
-        read = mask[:, t, np.newaxis]
-        h, c = np.where(read, new_h, h), np.where(read, new_c, c)
-        outputs.append(h * read)
-    return np.stack(outputs, axis=1), h, c
-
-
-@exercise.wrong("You begin with zeros. The state and the cell before the first step are given.")
-def first_state_ignored(x, h, c, mask, kernel, recurrent_kernel, bias, peepholes):
-    def sigmoid(s):
-        return 1 / (1 + np.exp(-s))
-
-    outputs, h, c = [], np.zeros_like(h), np.zeros_like(c)
-    for t in range(x.shape[1]):
-        sums = x[:, t] @ kernel + h @ recurrent_kernel + bias
-        i, f, g, o = np.split(sums, 4, axis=-1)  # each (n, units)
-        i, f = sigmoid(i + peepholes[0] * c), sigmoid(f + peepholes[1] * c)
-        new_c = f * c + i * np.tanh(g)
-        new_h = sigmoid(o + peepholes[2] * new_c) * np.tanh(new_c)
-        read = mask[:, t, np.newaxis]
-        h, c = np.where(read, new_h, h), np.where(read, new_c, c)
-        outputs.append(h)
-    return np.stack(outputs, axis=1), h, c
-
-
-@exercise.wrong()
-def peepholes_of_i_and_f_swapped(x, h, c, mask, kernel, recurrent_kernel, bias, peepholes):
-    def sigmoid(s):
-        return 1 / (1 + np.exp(-s))
-
-    outputs = []
-    for t in range(x.shape[1]):
-        sums = x[:, t] @ kernel + h @ recurrent_kernel + bias
-        i, f, g, o = np.split(sums, 4, axis=-1)  # each (n, units)
-        i, f = sigmoid(i + peepholes[1] * c), sigmoid(f + peepholes[0] * c)
-        new_c = f * c + i * np.tanh(g)
-        new_h = sigmoid(o + peepholes[2] * new_c) * np.tanh(new_c)
-        read = mask[:, t, np.newaxis]
-        h, c = np.where(read, new_h, h), np.where(read, new_c, c)
-        outputs.append(h)
-    return np.stack(outputs, axis=1), h, c
-
-
-@exercise.wrong()
-def mask_ignored(x, h, c, mask, kernel, recurrent_kernel, bias, peepholes):
-    def sigmoid(s):
-        return 1 / (1 + np.exp(-s))
-
-    outputs = []
-    for t in range(x.shape[1]):
-        sums = x[:, t] @ kernel + h @ recurrent_kernel + bias
-        i, f, g, o = np.split(sums, 4, axis=-1)  # each (n, units)
-        i, f = sigmoid(i + peepholes[0] * c), sigmoid(f + peepholes[1] * c)
-        new_c = f * c + i * np.tanh(g)
-        new_h = sigmoid(o + peepholes[2] * new_c) * np.tanh(new_c)
-        read = mask[:, t, np.newaxis]
-        h, c = np.where(read | True, new_h, h), new_c
-        outputs.append(h)
-    return np.stack(outputs, axis=1), h, c
-
-
-@exercise.wrong()
-def candidate_without_tanh(x, h, c, mask, kernel, recurrent_kernel, bias, peepholes):
-    def sigmoid(s):
-        return 1 / (1 + np.exp(-s))
-
-    outputs = []
-    for t in range(x.shape[1]):
-        sums = x[:, t] @ kernel + h @ recurrent_kernel + bias
-        i, f, g, o = np.split(sums, 4, axis=-1)  # each (n, units)
-        i, f = sigmoid(i + peepholes[0] * c), sigmoid(f + peepholes[1] * c)
-        new_c = f * c + i * g
-        new_h = sigmoid(o + peepholes[2] * new_c) * np.tanh(new_c)
-        read = mask[:, t, np.newaxis]
-        h, c = np.where(read, new_h, h), np.where(read, new_c, c)
-        outputs.append(h)
-    return np.stack(outputs, axis=1), h, c
-
-
-@exercise.wrong()
-def gates_times_cell(x, h, c, mask, kernel, recurrent_kernel, bias, peepholes):
-    def sigmoid(s):
-        return 1 / (1 + np.exp(-s))
-
-    outputs = []
-    for t in range(x.shape[1]):
-        sums = x[:, t] @ kernel + h @ recurrent_kernel + bias
-        i, f, g, o = np.split(sums, 4, axis=-1)  # each (n, units)
-        i, f = sigmoid(i) * peepholes[0] * c, sigmoid(f) * peepholes[1] * c
-        new_c = f * c + i * np.tanh(g)
-        new_h = sigmoid(o + peepholes[2] * new_c) * np.tanh(new_c)
-        read = mask[:, t, np.newaxis]
-        h, c = np.where(read, new_h, h), np.where(read, new_c, c)
-        outputs.append(h)
-    return np.stack(outputs, axis=1), h, c
+exercise.mistake(
+    "first_state_ignored",
+    "You begin with zeros. The state and the cell before the first step are given.",
+    old="outputs = []",
+    new="outputs, h, c = [], np.zeros_like(h), np.zeros_like(c)",
+)
+exercise.mistake(
+    "peepholes_of_i_and_f_swapped",
+    old="sigmoid(i + peepholes[0] * c), sigmoid(f + peepholes[1] * c)",
+    new="sigmoid(i + peepholes[1] * c), sigmoid(f + peepholes[0] * c)",
+)
+exercise.mistake(
+    "mask_ignored",
+    old="np.where(read, new_h, h), np.where(read, new_c, c)",
+    new="np.where(read | True, new_h, h), new_c",
+)
+exercise.mistake("candidate_without_tanh", old="np.tanh(g)", new="g")
+exercise.mistake(
+    "gates_times_cell",
+    old="sigmoid(i + peepholes[0] * c), sigmoid(f + peepholes[1] * c)",
+    new="sigmoid(i) * peepholes[0] * c, sigmoid(f) * peepholes[1] * c",
+)

@@ -199,9 +199,4 @@ def roots_of_squares(history, targets, predictions, season):
     return naive, np.mean((targets - predictions) ** 2, axis=1) ** 0.5 / scale
 
 
-@exercise.wrong()
-def one_step_late(history, targets, predictions, season):
-    steps = np.arange(1, targets.shape[1] + 1)
-    naive = history[:, history.shape[1] - season + steps % season]
-    scale = np.abs(history[:, season:] - history[:, :-season]).mean(axis=1)
-    return naive, np.abs(targets - predictions).mean(axis=1) / scale
+exercise.mistake("one_step_late", old="targets.shape[1]", new="1, targets.shape[1] + 1")

@@ -134,73 +134,41 @@ def with_loops(query, key, value):
     return result
 
 
-@exercise.wrong(
+exercise.mistake(
+    "far_preferred",
     "The bias has the wrong sign: keys that are far away get more weight. Subtract slope · "
-    "distance."
+    "distance.",
+    old="0.5 -",
+    new="0.5 +",
 )
-def far_preferred(query, key, value):
-    heads, queries, keys = query.shape[1], query.shape[2], key.shape[2]
-    slopes = 2.0 ** (-8 * np.arange(1, heads + 1) / heads)[:, np.newaxis, np.newaxis]
-    distance = np.arange(keys - queries, keys)[:, np.newaxis] - np.arange(keys)
-    scores = query @ key.swapaxes(2, 3) / query.shape[-1] ** 0.5 + slopes * distance
-    scores = np.where(distance < 0, -np.inf, scores)  # each query sees itself
-    weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
-    return weights / weights.sum(axis=-1, keepdims=True) @ value
-
-
-@exercise.wrong(
+exercise.mistake(
+    "queries_from_place_zero",
     "You place the first query at 0. With fewer queries than keys they are the last ones: "
-    "query r stands at keys − queries + r."
+    "query r stands at keys − queries + r.",
+    old="np.arange(keys - queries, keys)",
+    new="np.arange(queries)",
 )
-def queries_from_place_zero(query, key, value):
-    heads, queries, keys = query.shape[1], query.shape[2], key.shape[2]
-    slopes = 2.0 ** (-8 * np.arange(1, heads + 1) / heads)[:, np.newaxis, np.newaxis]
-    distance = np.arange(queries)[:, np.newaxis] - np.arange(keys)
-    scores = query @ key.swapaxes(2, 3) / query.shape[-1] ** 0.5 - slopes * distance
-    scores = np.where(distance < 0, -np.inf, scores)  # each query sees itself
-    weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
-    return weights / weights.sum(axis=-1, keepdims=True) @ value
-
-
-@exercise.wrong(
+exercise.mistake(
+    "slopes_from_zero",
     "The slopes begin at h = 0: the first head gets 2^0 = 1, and the last not 2^(−8). h "
-    "counts from 1."
+    "counts from 1.",
+    old="np.arange(1, heads + 1)",
+    new="np.arange(heads)",
 )
-def slopes_from_zero(query, key, value):
-    heads, queries, keys = query.shape[1], query.shape[2], key.shape[2]
-    slopes = 2.0 ** (-8 * np.arange(heads) / heads)[:, np.newaxis, np.newaxis]
-    distance = np.arange(keys - queries, keys)[:, np.newaxis] - np.arange(keys)
-    scores = query @ key.swapaxes(2, 3) / query.shape[-1] ** 0.5 - slopes * distance
-    scores = np.where(distance < 0, -np.inf, scores)  # each query sees itself
-    weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
-    return weights / weights.sum(axis=-1, keepdims=True) @ value
-
-
-@exercise.wrong(
+exercise.mistake(
+    "bias_divided_too",
     "The bias is divided by √depth like the products. It is added behind that division: −m · "
-    "(i − j) as it is."
+    "(i − j) as it is.",
+    old="query @ key.swapaxes(2, 3) / query.shape[-1] ** 0.5 - slopes * distance",
+    new="(query @ key.swapaxes(2, 3) - slopes * distance) / query.shape[-1] ** 0.5",
 )
-def bias_divided_too(query, key, value):
-    heads, queries, keys = query.shape[1], query.shape[2], key.shape[2]
-    slopes = 2.0 ** (-8 * np.arange(1, heads + 1) / heads)[:, np.newaxis, np.newaxis]
-    distance = np.arange(keys - queries, keys)[:, np.newaxis] - np.arange(keys)
-    scores = (query @ key.swapaxes(2, 3) - slopes * distance) / query.shape[-1] ** 0.5
-    scores = np.where(distance < 0, -np.inf, scores)  # each query sees itself
-    weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
-    return weights / weights.sum(axis=-1, keepdims=True) @ value
-
-
-@exercise.wrong(
+exercise.mistake(
+    "future_seen",
     "Queries see keys behind them: the future. The bias alone does not hide it; with j > i it "
-    "even rewards it."
+    "even rewards it.",
+    old="scores = np.where(distance < 0, -np.inf, scores)",
+    new="",
 )
-def future_seen(query, key, value):
-    heads, queries, keys = query.shape[1], query.shape[2], key.shape[2]
-    slopes = 2.0 ** (-8 * np.arange(1, heads + 1) / heads)[:, np.newaxis, np.newaxis]
-    distance = np.arange(keys - queries, keys)[:, np.newaxis] - np.arange(keys)
-    scores = query @ key.swapaxes(2, 3) / query.shape[-1] ** 0.5 - slopes * distance
-    weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
-    return weights / weights.sum(axis=-1, keepdims=True) @ value
 
 
 @exercise.wrong()
@@ -213,39 +181,17 @@ def future_at_a_distance(query, key, value):
     return weights / weights.sum(axis=-1, keepdims=True) @ value
 
 
-@exercise.wrong()
-def not_divided(query, key, value):
-    heads, queries, keys = query.shape[1], query.shape[2], key.shape[2]
-    slopes = 2.0 ** (-8 * np.arange(1, heads + 1) / heads)[:, np.newaxis, np.newaxis]
-    distance = np.arange(keys - queries, keys)[:, np.newaxis] - np.arange(keys)
-    scores = query @ key.swapaxes(2, 3) - slopes * distance
-    scores = np.where(distance < 0, -np.inf, scores)  # each query sees itself
-    weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
-    return weights / weights.sum(axis=-1, keepdims=True) @ value
-
-
-@exercise.wrong()
-def itself_not_seen(query, key, value):
-    heads, queries, keys = query.shape[1], query.shape[2], key.shape[2]
-    slopes = 2.0 ** (-8 * np.arange(1, heads + 1) / heads)[:, np.newaxis, np.newaxis]
-    distance = np.arange(keys - queries, keys)[:, np.newaxis] - np.arange(keys)
-    scores = query @ key.swapaxes(2, 3) / query.shape[-1] ** 0.5 - slopes * distance
-    scores = np.where(
-        (distance < 0) | ((distance == 0) & (np.arange(keys) > 0)), -np.inf, scores
-    )  # each query sees itself
-    weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
-    return weights / weights.sum(axis=-1, keepdims=True) @ value
-
-
-@exercise.wrong()
-def slopes_turned_round(query, key, value):
-    heads, queries, keys = query.shape[1], query.shape[2], key.shape[2]
-    slopes = 2.0 ** (-8 * np.arange(heads, 0, -1) / heads)[:, np.newaxis, np.newaxis]
-    distance = np.arange(keys - queries, keys)[:, np.newaxis] - np.arange(keys)
-    scores = query @ key.swapaxes(2, 3) / query.shape[-1] ** 0.5 - slopes * distance
-    scores = np.where(distance < 0, -np.inf, scores)  # each query sees itself
-    weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
-    return weights / weights.sum(axis=-1, keepdims=True) @ value
+exercise.mistake("not_divided", old="/ query.shape[-1] ** 0.5", new="")
+exercise.mistake(
+    "itself_not_seen",
+    old="distance < 0",
+    new="(distance < 0) | ((distance == 0) & (np.arange(keys) > 0))",
+)
+exercise.mistake(
+    "slopes_turned_round",
+    old="np.arange(1, heads + 1)",
+    new="np.arange(heads, 0, -1)",
+)
 
 
 @exercise.wrong()

@@ -103,15 +103,13 @@ def only_the_visible(query, keys, values, visible):
     return weights, values.T @ weights
 
 
-@exercise.wrong(
+exercise.mistake(
+    "not_divided",
     "The scores are not divided by the root of the depth, so the weights are too sharp: one key "
-    "gets nearly everything."
+    "gets nearly everything.",
+    old="keys @ query / np.sqrt(len(query))",
+    new="keys @ query",
 )
-def not_divided(query, keys, values, visible):
-    scores = np.where(visible, keys @ query, -np.inf)
-    powers = np.exp(scores - scores.max())
-    weights = powers / powers.sum()
-    return weights, weights @ values
 
 
 @exercise.wrong("The scores are divided by the depth itself. It is its root that keeps their size.")
@@ -122,15 +120,13 @@ def divided_by_the_depth(query, keys, values, visible):
     return weights, weights @ values
 
 
-@exercise.wrong(
+exercise.mistake(
+    "hidden_by_zero",
     "A hidden key has the score 0 here, and so a weight above 0, since e^0 is 1. Give it −∞, or "
-    "leave it out."
+    "leave it out.",
+    old="-np.inf",
+    new="0",
 )
-def hidden_by_zero(query, keys, values, visible):
-    scores = np.where(visible, keys @ query / np.sqrt(len(query)), 0)
-    powers = np.exp(scores - scores.max())
-    weights = powers / powers.sum()
-    return weights, weights @ values
 
 
 @exercise.wrong(
@@ -155,15 +151,13 @@ def mask_inverted(query, keys, values, visible):
     return weights, weights @ values
 
 
-@exercise.wrong(
+exercise.mistake(
+    "overflows",
     "For large scores the answer is not a number: e^1000 is infinite. Subtract the largest score "
-    "first; the softmax stays the same."
+    "first; the softmax stays the same.",
+    old="scores - scores.max()",
+    new="scores",
 )
-def overflows(query, keys, values, visible):
-    scores = np.where(visible, keys @ query / np.sqrt(len(query)), -np.inf)
-    powers = np.exp(scores)
-    weights = powers / powers.sum()
-    return weights, weights @ values
 
 
 @exercise.wrong()
@@ -173,12 +167,7 @@ def only_the_best(query, keys, values, visible):
     return weights, weights @ values
 
 
-@exercise.wrong()
-def divided_by_the_number_of_keys(query, keys, values, visible):
-    scores = np.where(visible, keys @ query / np.sqrt(len(keys)), -np.inf)
-    powers = np.exp(scores - scores.max())
-    weights = powers / powers.sum()
-    return weights, weights @ values
+exercise.mistake("divided_by_the_number_of_keys", old="len(query)", new="len(keys)")
 
 
 @exercise.wrong()

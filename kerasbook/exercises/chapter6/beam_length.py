@@ -84,17 +84,19 @@ def settings(random, beams, longest):
 
 @exercise.hidden
 def drawn(random):
+    wrong_ones = {one.name: one.function for one in exercise.wrong_ones}
     number = 1
     # Many tables have the same answer for right and wrong searches: draw until one differs.
-    for wrong in (
-        unfinished_lost,
-        stops_at_the_first_end,
-        beams_for_each_beginning,
-        ends_do_not_compete,
-        end_not_counted,
-        plain_length,
-        greedy,
+    for name in (
+        "unfinished_lost",
+        "stops_at_the_first_end",
+        "beams_for_each_beginning",
+        "ends_do_not_compete",
+        "end_not_counted",
+        "plain_length",
+        "greedy",
     ):
+        wrong = wrong_ones[name]
         for _ in range(1000):
             sizes = int(random.integers(2, 5)), int(random.integers(3, 9))
             inputs = settings(random, *sizes)
@@ -186,87 +188,33 @@ def ranked_by_score_too(table, start, beams, longest, alpha):
     return np.array([*best, *[-1] * (longest - len(best))]), answers[best]
 
 
-@exercise.wrong(
+exercise.mistake(
+    "no_penalty",
     "The score is the sum as it is, as if α were 0. Divide by ((5 + length) / 6)^α, so that "
-    "short answers lose their advantage."
+    "short answers lose their advantage.",
+    old="total / ((5 + len(said)) / 6) ** alpha",
+    new="total",
 )
-def no_penalty(table, start, beams, longest, alpha):
-    going, finished = [(0.0, [])], []
-    for _ in range(longest):
-        candidates = []
-        for total, said in going:
-            steps = table[said[-1] if said else start]
-            candidates += [(total + step, [*said, token]) for token, step in enumerate(steps)]
-        candidates = sorted(candidates, reverse=True)[:beams]
-        finished += [each for each in candidates if each[1][-1] == 0]
-        going = [each for each in candidates if each[1][-1] != 0]
-    finished += going
-    scores = [total for total, said in finished]
-    best = int(np.argmax(scores))
-    said = finished[best][1]
-    return np.array(said + [-1] * (longest - len(said))), scores[best]
-
-
-@exercise.wrong(
+exercise.mistake(
+    "penalty_multiplied",
     "You multiply by the penalty. Sums of logarithms are negative: multiplying makes long "
-    "answers still worse. Divide."
+    "answers still worse. Divide.",
+    old="total /",
+    new="total *",
 )
-def penalty_multiplied(table, start, beams, longest, alpha):
-    going, finished = [(0.0, [])], []
-    for _ in range(longest):
-        candidates = []
-        for total, said in going:
-            steps = table[said[-1] if said else start]
-            candidates += [(total + step, [*said, token]) for token, step in enumerate(steps)]
-        candidates = sorted(candidates, reverse=True)[:beams]
-        finished += [each for each in candidates if each[1][-1] == 0]
-        going = [each for each in candidates if each[1][-1] != 0]
-    finished += going
-    scores = [total * ((5 + len(said)) / 6) ** alpha for total, said in finished]
-    best = int(np.argmax(scores))
-    said = finished[best][1]
-    return np.array(said + [-1] * (longest - len(said))), scores[best]
-
-
-@exercise.wrong(
-    "Your length leaves the end out. It is a token that had to be predicted, and it counts."
+exercise.mistake(
+    "end_not_counted",
+    "Your length leaves the end out. It is a token that had to be predicted, and it counts.",
+    old="5 + len(said)",
+    new="5 + len(said) - (said[-1] == 0)",
 )
-def end_not_counted(table, start, beams, longest, alpha):
-    going, finished = [(0.0, [])], []
-    for _ in range(longest):
-        candidates = []
-        for total, said in going:
-            steps = table[said[-1] if said else start]
-            candidates += [(total + step, [*said, token]) for token, step in enumerate(steps)]
-        candidates = sorted(candidates, reverse=True)[:beams]
-        finished += [each for each in candidates if each[1][-1] == 0]
-        going = [each for each in candidates if each[1][-1] != 0]
-    finished += going
-    scores = [total / ((5 + len(said) - (said[-1] == 0)) / 6) ** alpha for total, said in finished]
-    best = int(np.argmax(scores))
-    said = finished[best][1]
-    return np.array(said + [-1] * (longest - len(said))), scores[best]
-
-
-@exercise.wrong(
+exercise.mistake(
+    "unfinished_lost",
     "Answers that have not ended after the last step are lost. They count as they are; "
-    "sometimes there are no others."
+    "sometimes there are no others.",
+    old="finished += going",
+    new="finished = finished or going",
 )
-def unfinished_lost(table, start, beams, longest, alpha):
-    going, finished = [(0.0, [])], []
-    for _ in range(longest):
-        candidates = []
-        for total, said in going:
-            steps = table[said[-1] if said else start]
-            candidates += [(total + step, [*said, token]) for token, step in enumerate(steps)]
-        candidates = sorted(candidates, reverse=True)[:beams]
-        finished += [each for each in candidates if each[1][-1] == 0]
-        going = [each for each in candidates if each[1][-1] != 0]
-    finished = finished or going
-    scores = [total / ((5 + len(said)) / 6) ** alpha for total, said in finished]
-    best = int(np.argmax(scores))
-    said = finished[best][1]
-    return np.array(said + [-1] * (longest - len(said))), scores[best]
 
 
 @exercise.wrong(
@@ -293,113 +241,38 @@ def stops_at_the_first_end(table, start, beams, longest, alpha):
     return np.array(said + [-1] * (longest - len(said))), scores[best]
 
 
-@exercise.wrong(
+exercise.mistake(
+    "plain_length",
     "The penalty is not length^α: there the first tokens count far more than the later ones. "
-    "It is ((5 + length) / 6)^α."
+    "It is ((5 + length) / 6)^α.",
+    old="((5 + len(said)) / 6) ** alpha",
+    new="len(said) ** alpha",
 )
-def plain_length(table, start, beams, longest, alpha):
-    going, finished = [(0.0, [])], []
-    for _ in range(longest):
-        candidates = []
-        for total, said in going:
-            steps = table[said[-1] if said else start]
-            candidates += [(total + step, [*said, token]) for token, step in enumerate(steps)]
-        candidates = sorted(candidates, reverse=True)[:beams]
-        finished += [each for each in candidates if each[1][-1] == 0]
-        going = [each for each in candidates if each[1][-1] != 0]
-    finished += going
-    scores = [total / len(said) ** alpha for total, said in finished]
-    best = int(np.argmax(scores))
-    said = finished[best][1]
-    return np.array(said + [-1] * (longest - len(said))), scores[best]
-
-
-@exercise.wrong()
-def greedy(table, start, beams, longest, alpha):
-    going, finished = [(0.0, [])], []
-    for _ in range(longest):
-        candidates = []
-        for total, said in going:
-            steps = table[said[-1] if said else start]
-            candidates += [(total + step, [*said, token]) for token, step in enumerate(steps)]
-        candidates = sorted(candidates, reverse=True)[:1]
-        finished += [each for each in candidates if each[1][-1] == 0]
-        going = [each for each in candidates if each[1][-1] != 0]
-    finished += going
-    scores = [total / ((5 + len(said)) / 6) ** alpha for total, said in finished]
-    best = int(np.argmax(scores))
-    said = finished[best][1]
-    return np.array(said + [-1] * (longest - len(said))), scores[best]
-
-
-@exercise.wrong()
-def beams_for_each_beginning(table, start, beams, longest, alpha):
-    going, finished = [(0.0, [])], []
-    for _ in range(longest):
-        candidates = []
-        for total, said in going:
-            steps = table[said[-1] if said else start]
-            more = [(total + step, [*said, token]) for token, step in enumerate(steps)]
-            candidates += sorted(more, reverse=True)[:beams]
-        candidates = sorted(candidates, reverse=True)[: 2 * beams]
-        finished += [each for each in candidates if each[1][-1] == 0]
-        going = [each for each in candidates if each[1][-1] != 0]
-    finished += going
-    scores = [total / ((5 + len(said)) / 6) ** alpha for total, said in finished]
-    best = int(np.argmax(scores))
-    said = finished[best][1]
-    return np.array(said + [-1] * (longest - len(said))), scores[best]
-
-
-@exercise.wrong()
-def ends_do_not_compete(table, start, beams, longest, alpha):
-    going, finished = [(0.0, [])], []
-    for _ in range(longest):
-        candidates = []
-        for total, said in going:
-            steps = table[said[-1] if said else start]
-            candidates += [(total + step, [*said, token]) for token, step in enumerate(steps)]
-        finished += [each for each in candidates if each[1][-1] == 0]
-        going = [each for each in candidates if each[1][-1] != 0]
-        going = sorted(going, reverse=True)[:beams]
-    finished += going
-    scores = [total / ((5 + len(said)) / 6) ** alpha for total, said in finished]
-    best = int(np.argmax(scores))
-    said = finished[best][1]
-    return np.array(said + [-1] * (longest - len(said))), scores[best]
-
-
-@exercise.wrong()
-def zeros_behind_the_end(table, start, beams, longest, alpha):
-    going, finished = [(0.0, [])], []
-    for _ in range(longest):
-        candidates = []
-        for total, said in going:
-            steps = table[said[-1] if said else start]
-            candidates += [(total + step, [*said, token]) for token, step in enumerate(steps)]
-        candidates = sorted(candidates, reverse=True)[:beams]
-        finished += [each for each in candidates if each[1][-1] == 0]
-        going = [each for each in candidates if each[1][-1] != 0]
-    finished += going
-    scores = [total / ((5 + len(said)) / 6) ** alpha for total, said in finished]
-    best = int(np.argmax(scores))
-    said = finished[best][1]
-    return np.array(said + [0] * (longest - len(said))), scores[best]
-
-
-@exercise.wrong()
-def table_turned(table, start, beams, longest, alpha):
-    going, finished = [(0.0, [])], []
-    for _ in range(longest):
-        candidates = []
-        for total, said in going:
-            steps = table[:, said[-1] if said else start]
-            candidates += [(total + step, [*said, token]) for token, step in enumerate(steps)]
-        candidates = sorted(candidates, reverse=True)[:beams]
-        finished += [each for each in candidates if each[1][-1] == 0]
-        going = [each for each in candidates if each[1][-1] != 0]
-    finished += going
-    scores = [total / ((5 + len(said)) / 6) ** alpha for total, said in finished]
-    best = int(np.argmax(scores))
-    said = finished[best][1]
-    return np.array(said + [-1] * (longest - len(said))), scores[best]
+exercise.mistake("greedy", old=":beams", new=":1")
+exercise.mistake(
+    "beams_for_each_beginning",
+    old=(
+        "candidates += [(total + step, [*said, token]) for token, step in enumerate(steps)]\n"
+        "        candidates = sorted(candidates, reverse=True)[:beams]"
+    ),
+    new=(
+        "more = [(total + step, [*said, token]) for token, step in enumerate(steps)]\n"
+        "            candidates += sorted(more, reverse=True)[:beams]\n"
+        "        candidates = sorted(candidates, reverse=True)[: 2 * beams]"
+    ),
+)
+exercise.mistake(
+    "ends_do_not_compete",
+    old=(
+        "candidates = sorted(candidates, reverse=True)[:beams]\n"
+        "        finished += [each for each in candidates if each[1][-1] == 0]\n"
+        "        going = [each for each in candidates if each[1][-1] != 0]"
+    ),
+    new=(
+        "finished += [each for each in candidates if each[1][-1] == 0]\n"
+        "        going = [each for each in candidates if each[1][-1] != 0]\n"
+        "        going = sorted(going, reverse=True)[:beams]"
+    ),
+)
+exercise.mistake("zeros_behind_the_end", old="+ [-1]", new="+ [0]")
+exercise.mistake("table_turned", old="said[-1]", new=":, said[-1]")

@@ -113,9 +113,7 @@ def only_the_new(queries, keys):
     return mask
 
 
-@exercise.wrong()
-def square(queries, keys):
-    return np.tri(keys, dtype=bool)
+exercise.mistake("square", old="[keys - queries :]", new="", of=last_rows_of_the_triangle)
 
 
 @exercise.wrong()

@@ -249,295 +249,80 @@ class WithWiderWeights(keras.layers.Layer):
         return y if mask is None else y * mask[:, :, None]
 
 
-@exercise.wrong(
+exercise.mistake(
+    "GroupsInTurns",
     "Heads use the groups in turns: 0, 1, 0, 1 … Neighbouring heads share one: with 4 heads "
-    "and 2 groups 0, 0, 1, 1. That is repeat, not tile."
+    "and 2 groups 0, 0, 1, 1. That is repeat, not tile.",
+    old=(
+        'keys = tf.repeat(tf.einsum("ntw,wgd->ngtd", x, self.key), share, axis=1)\n'
+        '        values = tf.repeat(tf.einsum("ntw,wgd->ngtd", x, self.value), share, axis=1)'
+    ),
+    new=(
+        'keys = tf.tile(tf.einsum("ntw,wgd->ngtd", x, self.key), (1, share, 1, 1))\n'
+        '        values = tf.tile(tf.einsum("ntw,wgd->ngtd", x, self.value), (1, share, 1, 1))'
+    ),
 )
-class GroupsInTurns(keras.layers.Layer):
-    def __init__(self, heads, groups, depth):
-        super().__init__()
-        self.heads, self.groups, self.depth = heads, groups, depth
-
-    def build(self, input_shape):
-        width = input_shape[-1]
-        self.query = self.add_weight(shape=(width, self.heads, self.depth), name="query")
-        self.key = self.add_weight(shape=(width, self.groups, self.depth), name="key")
-        self.value = self.add_weight(shape=(width, self.groups, self.depth), name="value")
-        self.output_kernel = self.add_weight(shape=(self.heads, self.depth, width), name="output")
-        self.built = True
-
-    def call(self, x, mask=None):
-        share, time = self.heads // self.groups, x.shape[1]
-        queries = tf.einsum("ntw,whd->nhtd", x, self.query)
-        keys = tf.tile(tf.einsum("ntw,wgd->ngtd", x, self.key), (1, share, 1, 1))
-        values = tf.tile(tf.einsum("ntw,wgd->ngtd", x, self.value), (1, share, 1, 1))
-        allowed = np.tri(time, dtype=bool)[np.newaxis, np.newaxis]  # (1, 1, time, time)
-        if mask is not None:
-            allowed = allowed & tf.convert_to_tensor(mask)[:, np.newaxis, np.newaxis]
-        scores = tf.matmul(queries, keys, transpose_b=True) / self.depth**0.5
-        scores = tf.where(allowed, scores, scores.dtype.min)
-        y = tf.einsum("nhtd,hdw->ntw", tf.nn.softmax(scores) @ values, self.output_kernel)
-        return y if mask is None else tf.where(mask[..., np.newaxis], y, 0.0)
-
-
-@exercise.wrong()
-class InfiniteScores(keras.layers.Layer):
-    def __init__(self, heads, groups, depth):
-        super().__init__()
-        self.heads, self.groups, self.depth = heads, groups, depth
-
-    def build(self, input_shape):
-        width = input_shape[-1]
-        self.query = self.add_weight(shape=(width, self.heads, self.depth), name="query")
-        self.key = self.add_weight(shape=(width, self.groups, self.depth), name="key")
-        self.value = self.add_weight(shape=(width, self.groups, self.depth), name="value")
-        self.output_kernel = self.add_weight(shape=(self.heads, self.depth, width), name="output")
-        self.built = True
-
-    def call(self, x, mask=None):
-        share, time = self.heads // self.groups, x.shape[1]
-        queries = tf.einsum("ntw,whd->nhtd", x, self.query)
-        keys = tf.repeat(tf.einsum("ntw,wgd->ngtd", x, self.key), share, axis=1)
-        values = tf.repeat(tf.einsum("ntw,wgd->ngtd", x, self.value), share, axis=1)
-        allowed = np.tri(time, dtype=bool)[np.newaxis, np.newaxis]  # (1, 1, time, time)
-        if mask is not None:
-            allowed = allowed & tf.convert_to_tensor(mask)[:, np.newaxis, np.newaxis]
-        scores = tf.matmul(queries, keys, transpose_b=True) / self.depth**0.5
-        scores = tf.where(allowed, scores, -np.inf)
-        y = tf.einsum("nhtd,hdw->ntw", tf.nn.softmax(scores) @ values, self.output_kernel)
-        return y if mask is None else y * tf.cast(mask, y.dtype)[..., np.newaxis]
-
-
-@exercise.wrong(
+exercise.mistake(
+    "InfiniteScores",
+    old=(
+        "scores = tf.where(allowed, scores, scores.dtype.min)\n"
+        '        y = tf.einsum("nhtd,hdw->ntw", tf.nn.softmax(scores) @ values, '
+        "self.output_kernel)\n"
+        "        return y if mask is None else tf.where(mask[..., np.newaxis], y, 0.0)"
+    ),
+    new=(
+        "scores = tf.where(allowed, scores, -np.inf)\n"
+        '        y = tf.einsum("nhtd,hdw->ntw", tf.nn.softmax(scores) @ values, '
+        "self.output_kernel)\n"
+        "        return y if mask is None else y * tf.cast(mask, y.dtype)[..., np.newaxis]"
+    ),
+)
+exercise.mistake(
+    "PaddingAnswers",
     "Tokens of padding have outputs that are not zero. Nobody should see them, but here they "
-    "are asked for as zeros."
+    "are asked for as zeros.",
+    old="y if mask is None else tf.where(mask[..., np.newaxis], y, 0.0)",
+    new="y",
 )
-class PaddingAnswers(keras.layers.Layer):
-    def __init__(self, heads, groups, depth):
-        super().__init__()
-        self.heads, self.groups, self.depth = heads, groups, depth
-
-    def build(self, input_shape):
-        width = input_shape[-1]
-        self.query = self.add_weight(shape=(width, self.heads, self.depth), name="query")
-        self.key = self.add_weight(shape=(width, self.groups, self.depth), name="key")
-        self.value = self.add_weight(shape=(width, self.groups, self.depth), name="value")
-        self.output_kernel = self.add_weight(shape=(self.heads, self.depth, width), name="output")
-        self.built = True
-
-    def call(self, x, mask=None):
-        share, time = self.heads // self.groups, x.shape[1]
-        queries = tf.einsum("ntw,whd->nhtd", x, self.query)
-        keys = tf.repeat(tf.einsum("ntw,wgd->ngtd", x, self.key), share, axis=1)
-        values = tf.repeat(tf.einsum("ntw,wgd->ngtd", x, self.value), share, axis=1)
-        allowed = np.tri(time, dtype=bool)[np.newaxis, np.newaxis]  # (1, 1, time, time)
-        if mask is not None:
-            allowed = allowed & tf.convert_to_tensor(mask)[:, np.newaxis, np.newaxis]
-        scores = tf.matmul(queries, keys, transpose_b=True) / self.depth**0.5
-        scores = tf.where(allowed, scores, scores.dtype.min)
-        y = tf.einsum("nhtd,hdw->ntw", tf.nn.softmax(scores) @ values, self.output_kernel)
-        return y
-
-
-@exercise.wrong("Tokens see those behind them: the causal mask is missing.")
-class FutureSeen(keras.layers.Layer):
-    def __init__(self, heads, groups, depth):
-        super().__init__()
-        self.heads, self.groups, self.depth = heads, groups, depth
-
-    def build(self, input_shape):
-        width = input_shape[-1]
-        self.query = self.add_weight(shape=(width, self.heads, self.depth), name="query")
-        self.key = self.add_weight(shape=(width, self.groups, self.depth), name="key")
-        self.value = self.add_weight(shape=(width, self.groups, self.depth), name="value")
-        self.output_kernel = self.add_weight(shape=(self.heads, self.depth, width), name="output")
-        self.built = True
-
-    def call(self, x, mask=None):
-        share, time = self.heads // self.groups, x.shape[1]
-        queries = tf.einsum("ntw,whd->nhtd", x, self.query)
-        keys = tf.repeat(tf.einsum("ntw,wgd->ngtd", x, self.key), share, axis=1)
-        values = tf.repeat(tf.einsum("ntw,wgd->ngtd", x, self.value), share, axis=1)
-        allowed = np.ones((time, time), bool)[np.newaxis, np.newaxis]  # (1, 1, time, time)
-        if mask is not None:
-            allowed = allowed & tf.convert_to_tensor(mask)[:, np.newaxis, np.newaxis]
-        scores = tf.matmul(queries, keys, transpose_b=True) / self.depth**0.5
-        scores = tf.where(allowed, scores, scores.dtype.min)
-        y = tf.einsum("nhtd,hdw->ntw", tf.nn.softmax(scores) @ values, self.output_kernel)
-        return y if mask is None else tf.where(mask[..., np.newaxis], y, 0.0)
-
-
-@exercise.wrong(
+exercise.mistake(
+    "FutureSeen",
+    "Tokens see those behind them: the causal mask is missing.",
+    old="np.tri(time, dtype=bool)",
+    new="np.ones((time, time), bool)",
+)
+exercise.mistake(
+    "PaddingSeen",
     "Padding is set to zero at the end, but the other tokens still look at it. The mask "
-    "belongs to the scores too, along the axis of the keys."
+    "belongs to the scores too, along the axis of the keys.",
+    old="tf.convert_to_tensor",
+    new="tf.ones_like",
 )
-class PaddingSeen(keras.layers.Layer):
-    def __init__(self, heads, groups, depth):
-        super().__init__()
-        self.heads, self.groups, self.depth = heads, groups, depth
-
-    def build(self, input_shape):
-        width = input_shape[-1]
-        self.query = self.add_weight(shape=(width, self.heads, self.depth), name="query")
-        self.key = self.add_weight(shape=(width, self.groups, self.depth), name="key")
-        self.value = self.add_weight(shape=(width, self.groups, self.depth), name="value")
-        self.output_kernel = self.add_weight(shape=(self.heads, self.depth, width), name="output")
-        self.built = True
-
-    def call(self, x, mask=None):
-        share, time = self.heads // self.groups, x.shape[1]
-        queries = tf.einsum("ntw,whd->nhtd", x, self.query)
-        keys = tf.repeat(tf.einsum("ntw,wgd->ngtd", x, self.key), share, axis=1)
-        values = tf.repeat(tf.einsum("ntw,wgd->ngtd", x, self.value), share, axis=1)
-        allowed = np.tri(time, dtype=bool)[np.newaxis, np.newaxis]  # (1, 1, time, time)
-        if mask is not None:
-            allowed = allowed & tf.ones_like(mask)[:, np.newaxis, np.newaxis]
-        scores = tf.matmul(queries, keys, transpose_b=True) / self.depth**0.5
-        scores = tf.where(allowed, scores, scores.dtype.min)
-        y = tf.einsum("nhtd,hdw->ntw", tf.nn.softmax(scores) @ values, self.output_kernel)
-        return y if mask is None else tf.where(mask[..., np.newaxis], y, 0.0)
-
-
-@exercise.wrong(
+exercise.mistake(
+    "DividedByTheWidth",
     "The scores are divided by the root of the width of x. What is multiplied are vectors of "
-    "`depth` numbers."
+    "`depth` numbers.",
+    old="self.depth**0.5",
+    new="x.shape[-1] ** 0.5",
 )
-class DividedByTheWidth(keras.layers.Layer):
-    def __init__(self, heads, groups, depth):
-        super().__init__()
-        self.heads, self.groups, self.depth = heads, groups, depth
-
-    def build(self, input_shape):
-        width = input_shape[-1]
-        self.query = self.add_weight(shape=(width, self.heads, self.depth), name="query")
-        self.key = self.add_weight(shape=(width, self.groups, self.depth), name="key")
-        self.value = self.add_weight(shape=(width, self.groups, self.depth), name="value")
-        self.output_kernel = self.add_weight(shape=(self.heads, self.depth, width), name="output")
-        self.built = True
-
-    def call(self, x, mask=None):
-        share, time = self.heads // self.groups, x.shape[1]
-        queries = tf.einsum("ntw,whd->nhtd", x, self.query)
-        keys = tf.repeat(tf.einsum("ntw,wgd->ngtd", x, self.key), share, axis=1)
-        values = tf.repeat(tf.einsum("ntw,wgd->ngtd", x, self.value), share, axis=1)
-        allowed = np.tri(time, dtype=bool)[np.newaxis, np.newaxis]  # (1, 1, time, time)
-        if mask is not None:
-            allowed = allowed & tf.convert_to_tensor(mask)[:, np.newaxis, np.newaxis]
-        scores = tf.matmul(queries, keys, transpose_b=True) / x.shape[-1] ** 0.5
-        scores = tf.where(allowed, scores, scores.dtype.min)
-        y = tf.einsum("nhtd,hdw->ntw", tf.nn.softmax(scores) @ values, self.output_kernel)
-        return y if mask is None else tf.where(mask[..., np.newaxis], y, 0.0)
-
-
-@exercise.wrong()
-class KeysForValues(keras.layers.Layer):
-    def __init__(self, heads, groups, depth):
-        super().__init__()
-        self.heads, self.groups, self.depth = heads, groups, depth
-
-    def build(self, input_shape):
-        width = input_shape[-1]
-        self.query = self.add_weight(shape=(width, self.heads, self.depth), name="query")
-        self.key = self.add_weight(shape=(width, self.groups, self.depth), name="key")
-        self.value = self.add_weight(shape=(width, self.groups, self.depth), name="value")
-        self.output_kernel = self.add_weight(shape=(self.heads, self.depth, width), name="output")
-        self.built = True
-
-    def call(self, x, mask=None):
-        share, time = self.heads // self.groups, x.shape[1]
-        queries = tf.einsum("ntw,whd->nhtd", x, self.query)
-        keys = tf.repeat(tf.einsum("ntw,wgd->ngtd", x, self.value), share, axis=1)
-        values = tf.repeat(tf.einsum("ntw,wgd->ngtd", x, self.key), share, axis=1)
-        allowed = np.tri(time, dtype=bool)[np.newaxis, np.newaxis]  # (1, 1, time, time)
-        if mask is not None:
-            allowed = allowed & tf.convert_to_tensor(mask)[:, np.newaxis, np.newaxis]
-        scores = tf.matmul(queries, keys, transpose_b=True) / self.depth**0.5
-        scores = tf.where(allowed, scores, scores.dtype.min)
-        y = tf.einsum("nhtd,hdw->ntw", tf.nn.softmax(scores) @ values, self.output_kernel)
-        return y if mask is None else tf.where(mask[..., np.newaxis], y, 0.0)
-
-
-@exercise.wrong()
-class NotDivided(keras.layers.Layer):
-    def __init__(self, heads, groups, depth):
-        super().__init__()
-        self.heads, self.groups, self.depth = heads, groups, depth
-
-    def build(self, input_shape):
-        width = input_shape[-1]
-        self.query = self.add_weight(shape=(width, self.heads, self.depth), name="query")
-        self.key = self.add_weight(shape=(width, self.groups, self.depth), name="key")
-        self.value = self.add_weight(shape=(width, self.groups, self.depth), name="value")
-        self.output_kernel = self.add_weight(shape=(self.heads, self.depth, width), name="output")
-        self.built = True
-
-    def call(self, x, mask=None):
-        share, time = self.heads // self.groups, x.shape[1]
-        queries = tf.einsum("ntw,whd->nhtd", x, self.query)
-        keys = tf.repeat(tf.einsum("ntw,wgd->ngtd", x, self.key), share, axis=1)
-        values = tf.repeat(tf.einsum("ntw,wgd->ngtd", x, self.value), share, axis=1)
-        allowed = np.tri(time, dtype=bool)[np.newaxis, np.newaxis]  # (1, 1, time, time)
-        if mask is not None:
-            allowed = allowed & tf.convert_to_tensor(mask)[:, np.newaxis, np.newaxis]
-        scores = tf.matmul(queries, keys, transpose_b=True)
-        scores = tf.where(allowed, scores, scores.dtype.min)
-        y = tf.einsum("nhtd,hdw->ntw", tf.nn.softmax(scores) @ values, self.output_kernel)
-        return y if mask is None else tf.where(mask[..., np.newaxis], y, 0.0)
-
-
-@exercise.wrong()
-class FirstGroupOnly(keras.layers.Layer):
-    def __init__(self, heads, groups, depth):
-        super().__init__()
-        self.heads, self.groups, self.depth = heads, groups, depth
-
-    def build(self, input_shape):
-        width = input_shape[-1]
-        self.query = self.add_weight(shape=(width, self.heads, self.depth), name="query")
-        self.key = self.add_weight(shape=(width, self.groups, self.depth), name="key")
-        self.value = self.add_weight(shape=(width, self.groups, self.depth), name="value")
-        self.output_kernel = self.add_weight(shape=(self.heads, self.depth, width), name="output")
-        self.built = True
-
-    def call(self, x, mask=None):
-        share, time = self.heads // self.groups, x.shape[1]
-        queries = tf.einsum("ntw,whd->nhtd", x, self.query)
-        keys = tf.einsum("ntw,wgd->ngtd", x, self.key)[:, :1]
-        values = tf.repeat(tf.einsum("ntw,wgd->ngtd", x, self.value), share, axis=1)
-        allowed = np.tri(time, dtype=bool)[np.newaxis, np.newaxis]  # (1, 1, time, time)
-        if mask is not None:
-            allowed = allowed & tf.convert_to_tensor(mask)[:, np.newaxis, np.newaxis]
-        scores = tf.matmul(queries, keys, transpose_b=True) / self.depth**0.5
-        scores = tf.where(allowed, scores, scores.dtype.min)
-        y = tf.einsum("nhtd,hdw->ntw", tf.nn.softmax(scores) @ values, self.output_kernel)
-        return y if mask is None else tf.where(mask[..., np.newaxis], y, 0.0)
-
-
-@exercise.wrong()
-class ItselfNotSeen(keras.layers.Layer):
-    def __init__(self, heads, groups, depth):
-        super().__init__()
-        self.heads, self.groups, self.depth = heads, groups, depth
-
-    def build(self, input_shape):
-        width = input_shape[-1]
-        self.query = self.add_weight(shape=(width, self.heads, self.depth), name="query")
-        self.key = self.add_weight(shape=(width, self.groups, self.depth), name="key")
-        self.value = self.add_weight(shape=(width, self.groups, self.depth), name="value")
-        self.output_kernel = self.add_weight(shape=(self.heads, self.depth, width), name="output")
-        self.built = True
-
-    def call(self, x, mask=None):
-        share, time = self.heads // self.groups, x.shape[1]
-        queries = tf.einsum("ntw,whd->nhtd", x, self.query)
-        keys = tf.repeat(tf.einsum("ntw,wgd->ngtd", x, self.key), share, axis=1)
-        values = tf.repeat(tf.einsum("ntw,wgd->ngtd", x, self.value), share, axis=1)
-        allowed = (np.tri(time, k=-1) + np.eye(time)[:1] > 0)[
-            np.newaxis, np.newaxis
-        ]  # (1, 1, time, time)
-        if mask is not None:
-            allowed = allowed & tf.convert_to_tensor(mask)[:, np.newaxis, np.newaxis]
-        scores = tf.matmul(queries, keys, transpose_b=True) / self.depth**0.5
-        scores = tf.where(allowed, scores, scores.dtype.min)
-        y = tf.einsum("nhtd,hdw->ntw", tf.nn.softmax(scores) @ values, self.output_kernel)
-        return y if mask is None else tf.where(mask[..., np.newaxis], y, 0.0)
+exercise.mistake(
+    "KeysForValues",
+    old=(
+        'keys = tf.repeat(tf.einsum("ntw,wgd->ngtd", x, self.key), share, axis=1)\n'
+        '        values = tf.repeat(tf.einsum("ntw,wgd->ngtd", x, self.value), share, axis=1)'
+    ),
+    new=(
+        'keys = tf.repeat(tf.einsum("ntw,wgd->ngtd", x, self.value), share, axis=1)\n'
+        '        values = tf.repeat(tf.einsum("ntw,wgd->ngtd", x, self.key), share, axis=1)'
+    ),
+)
+exercise.mistake("NotDivided", old="/ self.depth**0.5", new="")
+exercise.mistake(
+    "FirstGroupOnly",
+    old='tf.repeat(tf.einsum("ntw,wgd->ngtd", x, self.key), share, axis=1)',
+    new='tf.einsum("ntw,wgd->ngtd", x, self.key)[:, :1]',
+)
+exercise.mistake(
+    "ItselfNotSeen",
+    old="np.tri(time, dtype=bool)",
+    new="(np.tri(time, k=-1) + np.eye(time)[:1] > 0)",
+)

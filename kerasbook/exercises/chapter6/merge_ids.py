@@ -122,17 +122,12 @@ def first_only(ids, pair, new):
     return ids
 
 
-@exercise.wrong("The order counts: pair[0] first and pair[1] right after it.")
-def either_order(ids, pair, new):
-    merged, i = [], 0
-    while i < len(ids):
-        if i + 1 < len(ids) and sorted(ids[i : i + 2]) == sorted(pair):
-            merged.append(new)
-            i += 2
-        else:
-            merged.append(ids[i])
-            i += 1
-    return np.array(merged)
+exercise.mistake(
+    "either_order",
+    "The order counts: pair[0] first and pair[1] right after it.",
+    old="ids[i] == pair[0] and ids[i + 1] == pair[1]",
+    new="sorted(ids[i : i + 2]) == sorted(pair)",
+)
 
 
 @exercise.wrong("The last number is lost where it is not part of a pair.")

@@ -257,135 +257,52 @@ def applied_each_time(model, optimizer, tokens, targets, weight, micro, clip_nor
     return loss
 
 
-@exercise.wrong(
+exercise.mistake(
+    "each_part_clipped",
     "Each micro-batch's gradient is clipped by itself. What has a norm to be clipped is the "
-    "gradient of the whole batch, their sum."
+    "gradient of the whole batch, their sum.",
+    old=(
+        "gradients = [a + b for a, b in zip(gradients, more)]\n"
+        "        loss += part\n"
+        "    gradients, _ = tf.clip_by_global_norm(gradients, clip_norm)"
+    ),
+    new=(
+        "more, _ = tf.clip_by_global_norm(more, clip_norm)\n"
+        "        gradients = [a + b for a, b in zip(gradients, more)]\n"
+        "        loss += part"
+    ),
 )
-def each_part_clipped(model, optimizer, tokens, targets, weight, micro, clip_norm):
-    variables = model.trainable_variables
-    total, loss = tf.reduce_sum(weight), 0.0
-    gradients = [tf.zeros(variable.shape) for variable in variables]
-    for start in range(0, tokens.shape[0], micro):
-        rows = slice(start, start + micro)
-        with tf.GradientTape() as tape:
-            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
-                targets[rows], model(tokens[rows])
-            )
-            part = tf.reduce_sum(weight[rows] * losses) / total
-        more = tape.gradient(part, variables)
-        more, _ = tf.clip_by_global_norm(more, clip_norm)
-        gradients = [a + b for a, b in zip(gradients, more)]
-        loss += part
-    optimizer.apply(gradients, variables)
-    return loss
-
-
-@exercise.wrong(
+exercise.mistake(
+    "all_at_once",
     "The numbers are right, but the whole batch went through the model at once. It does not "
-    "fit in memory: give it `micro` rows at a time."
+    "fit in memory: give it `micro` rows at a time.",
+    old="(0, tokens.shape[0], micro):\n        rows = slice(start, start + micro)",
+    new="(0, tokens.shape[0], tokens.shape[0]):\n        rows = slice(0, tokens.shape[0])",
 )
-def all_at_once(model, optimizer, tokens, targets, weight, micro, clip_norm):
-    variables = model.trainable_variables
-    total, loss = tf.reduce_sum(weight), 0.0
-    gradients = [tf.zeros(variable.shape) for variable in variables]
-    for start in range(0, tokens.shape[0], tokens.shape[0]):
-        rows = slice(0, tokens.shape[0])
-        with tf.GradientTape() as tape:
-            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
-                targets[rows], model(tokens[rows])
-            )
-            part = tf.reduce_sum(weight[rows] * losses) / total
-        more = tape.gradient(part, variables)
-        gradients = [a + b for a, b in zip(gradients, more)]
-        loss += part
-    gradients, _ = tf.clip_by_global_norm(gradients, clip_norm)
-    optimizer.apply(gradients, variables)
-    return loss
-
-
-@exercise.wrong(
+exercise.mistake(
+    "rest_dropped",
     "The last rows are left out where `micro` does not divide the batch. The last micro-batch "
-    "may be shorter."
+    "may be shorter.",
+    old="tokens.shape[0]",
+    new="tokens.shape[0] - micro + 1",
 )
-def rest_dropped(model, optimizer, tokens, targets, weight, micro, clip_norm):
-    variables = model.trainable_variables
-    total, loss = tf.reduce_sum(weight), 0.0
-    gradients = [tf.zeros(variable.shape) for variable in variables]
-    for start in range(0, tokens.shape[0] - micro + 1, micro):
-        rows = slice(start, start + micro)
-        with tf.GradientTape() as tape:
-            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
-                targets[rows], model(tokens[rows])
-            )
-            part = tf.reduce_sum(weight[rows] * losses) / total
-        more = tape.gradient(part, variables)
-        gradients = [a + b for a, b in zip(gradients, more)]
-        loss += part
-    gradients, _ = tf.clip_by_global_norm(gradients, clip_norm)
-    optimizer.apply(gradients, variables)
-    return loss
-
-
-@exercise.wrong(
+exercise.mistake(
+    "padding_counted",
     "The loss is divided by the number of places, padding and all. Divide by the sum of the "
-    "weights."
+    "weights.",
+    old="tf.reduce_sum(weight)",
+    new="float(tf.size(weight))",
 )
-def padding_counted(model, optimizer, tokens, targets, weight, micro, clip_norm):
-    variables = model.trainable_variables
-    total, loss = float(tf.size(weight)), 0.0
-    gradients = [tf.zeros(variable.shape) for variable in variables]
-    for start in range(0, tokens.shape[0], micro):
-        rows = slice(start, start + micro)
-        with tf.GradientTape() as tape:
-            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
-                targets[rows], model(tokens[rows])
-            )
-            part = tf.reduce_sum(weight[rows] * losses) / total
-        more = tape.gradient(part, variables)
-        gradients = [a + b for a, b in zip(gradients, more)]
-        loss += part
-    gradients, _ = tf.clip_by_global_norm(gradients, clip_norm)
-    optimizer.apply(gradients, variables)
-    return loss
-
-
-@exercise.wrong()
-def clipped_one_by_one(model, optimizer, tokens, targets, weight, micro, clip_norm):
-    variables = model.trainable_variables
-    total, loss = tf.reduce_sum(weight), 0.0
-    gradients = [tf.zeros(variable.shape) for variable in variables]
-    for start in range(0, tokens.shape[0], micro):
-        rows = slice(start, start + micro)
-        with tf.GradientTape() as tape:
-            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
-                targets[rows], model(tokens[rows])
-            )
-            part = tf.reduce_sum(weight[rows] * losses) / total
-        more = tape.gradient(part, variables)
-        gradients = [a + b for a, b in zip(gradients, more)]
-        loss += part
-    gradients = [tf.clip_by_norm(each, clip_norm) for each in gradients]
-    optimizer.apply(gradients, variables)
-    return loss
-
-
-@exercise.wrong()
-def not_clipped(model, optimizer, tokens, targets, weight, micro, clip_norm):
-    variables = model.trainable_variables
-    total, loss = tf.reduce_sum(weight), 0.0
-    gradients = [tf.zeros(variable.shape) for variable in variables]
-    for start in range(0, tokens.shape[0], micro):
-        rows = slice(start, start + micro)
-        with tf.GradientTape() as tape:
-            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
-                targets[rows], model(tokens[rows])
-            )
-            part = tf.reduce_sum(weight[rows] * losses) / total
-        more = tape.gradient(part, variables)
-        gradients = [a + b for a, b in zip(gradients, more)]
-        loss += part
-    optimizer.apply(gradients, variables)
-    return loss
+exercise.mistake(
+    "clipped_one_by_one",
+    old="gradients, _ = tf.clip_by_global_norm(gradients, clip_norm)",
+    new="gradients = [tf.clip_by_norm(each, clip_norm) for each in gradients]",
+)
+exercise.mistake(
+    "not_clipped",
+    old="gradients, _ = tf.clip_by_global_norm(gradients, clip_norm)",
+    new="",
+)
 
 
 @exercise.wrong()

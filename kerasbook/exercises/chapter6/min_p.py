@@ -138,34 +138,20 @@ def with_searchsorted(logits, uniform, temperature, min_p):
     return weights / total[:, None], tf.cast(tokens, tf.int64)
 
 
-@exercise.wrong(
+exercise.mistake(
+    "absolute_threshold",
     "You keep what is more likely than min_p itself. The threshold is min_p times the largest "
-    "probability of the row: low where the model is unsure."
+    "probability of the row: low where the model is unsure.",
+    old="min_p * p.max(axis=-1, keepdims=True)",
+    new="np.minimum(min_p, p.max(axis=-1, keepdims=True))",
 )
-def absolute_threshold(logits, uniform, temperature, min_p):
-    scaled = logits / temperature
-    p = np.exp(scaled - scaled.max(axis=-1, keepdims=True))
-    p = p / p.sum(axis=-1, keepdims=True)
-    p = np.where(p >= np.minimum(min_p, p.max(axis=-1, keepdims=True)), p, 0)
-    p = p / p.sum(axis=-1, keepdims=True)
-    cumulative = np.cumsum(p, axis=-1)
-    tokens = np.argmax(cumulative > uniform[:, np.newaxis], axis=-1)
-    return p, tokens
-
-
-@exercise.wrong(
+exercise.mistake(
+    "temperature_multiplied",
     "The logits are multiplied by the temperature. They are divided by it: above 1 makes the "
-    "draw bolder."
+    "draw bolder.",
+    old="logits / temperature",
+    new="logits * temperature",
 )
-def temperature_multiplied(logits, uniform, temperature, min_p):
-    scaled = logits * temperature
-    p = np.exp(scaled - scaled.max(axis=-1, keepdims=True))
-    p = p / p.sum(axis=-1, keepdims=True)
-    p = np.where(p >= min_p * p.max(axis=-1, keepdims=True), p, 0)
-    p = p / p.sum(axis=-1, keepdims=True)
-    cumulative = np.cumsum(p, axis=-1)
-    tokens = np.argmax(cumulative > uniform[:, np.newaxis], axis=-1)
-    return p, tokens
 
 
 @exercise.wrong(
@@ -183,91 +169,43 @@ def filter_before_temperature(logits, uniform, temperature, min_p):
     return p, tokens
 
 
-@exercise.wrong(
+exercise.mistake(
+    "sum_not_one",
     "After the filter the probabilities do not sum to 1 any more. Divide the kept ones by "
-    "their sum before you draw; otherwise a large uniform number finds no token."
+    "their sum before you draw; otherwise a large uniform number finds no token.",
+    old="p = p / p.sum(axis=-1, keepdims=True)\n    cumulative",
+    new="cumulative",
 )
-def sum_not_one(logits, uniform, temperature, min_p):
-    scaled = logits / temperature
-    p = np.exp(scaled - scaled.max(axis=-1, keepdims=True))
-    p = p / p.sum(axis=-1, keepdims=True)
-    p = np.where(p >= min_p * p.max(axis=-1, keepdims=True), p, 0)
-    cumulative = np.cumsum(p, axis=-1)
-    tokens = np.argmax(cumulative > uniform[:, np.newaxis], axis=-1)
-    return p, tokens
-
-
-@exercise.wrong(
+exercise.mistake(
+    "drawn_by_rank",
     "The probabilities are right, but you draw from the sorted ones and return a rank. Step 3 "
-    "goes through the classes in their own order."
+    "goes through the classes in their own order.",
+    old="np.cumsum(p, axis=-1)",
+    new="np.cumsum(np.sort(p, axis=-1)[:, ::-1], axis=-1)",
 )
-def drawn_by_rank(logits, uniform, temperature, min_p):
-    scaled = logits / temperature
-    p = np.exp(scaled - scaled.max(axis=-1, keepdims=True))
-    p = p / p.sum(axis=-1, keepdims=True)
-    p = np.where(p >= min_p * p.max(axis=-1, keepdims=True), p, 0)
-    p = p / p.sum(axis=-1, keepdims=True)
-    cumulative = np.cumsum(np.sort(p, axis=-1)[:, ::-1], axis=-1)
-    tokens = np.argmax(cumulative > uniform[:, np.newaxis], axis=-1)
-    return p, tokens
-
-
-@exercise.wrong(
+exercise.mistake(
+    "likeliest",
     "The probabilities are right, but your token is always the likeliest one: the uniform "
-    "numbers are not used."
+    "numbers are not used.",
+    old=(
+        "cumulative = np.cumsum(p, axis=-1)\n"
+        "    tokens = np.argmax(cumulative > uniform[:, np.newaxis], axis=-1)"
+    ),
+    new="tokens = np.argmax(p, axis=-1)",
 )
-def likeliest(logits, uniform, temperature, min_p):
-    scaled = logits / temperature
-    p = np.exp(scaled - scaled.max(axis=-1, keepdims=True))
-    p = p / p.sum(axis=-1, keepdims=True)
-    p = np.where(p >= min_p * p.max(axis=-1, keepdims=True), p, 0)
-    p = p / p.sum(axis=-1, keepdims=True)
-    tokens = np.argmax(p, axis=-1)
-    return p, tokens
-
-
-@exercise.wrong()
-def one_class_too_early(logits, uniform, temperature, min_p):
-    scaled = logits / temperature
-    p = np.exp(scaled - scaled.max(axis=-1, keepdims=True))
-    p = p / p.sum(axis=-1, keepdims=True)
-    p = np.where(p >= min_p * p.max(axis=-1, keepdims=True), p, 0)
-    p = p / p.sum(axis=-1, keepdims=True)
-    cumulative = np.cumsum(p, axis=-1) + 0.1
-    tokens = np.argmax(cumulative > uniform[:, np.newaxis], axis=-1)
-    return p, tokens
-
-
-@exercise.wrong()
-def overflow(logits, uniform, temperature, min_p):
-    scaled = logits / temperature
-    p = np.exp(np.minimum(scaled, 700))
-    p = p / p.sum(axis=-1, keepdims=True)
-    p = np.where(p >= min_p * p.max(axis=-1, keepdims=True), p, 0)
-    p = p / p.sum(axis=-1, keepdims=True)
-    cumulative = np.cumsum(p, axis=-1)
-    tokens = np.argmax(cumulative > uniform[:, np.newaxis], axis=-1)
-    return p, tokens
-
-
-@exercise.wrong()
-def largest_of_all_rows(logits, uniform, temperature, min_p):
-    scaled = logits / temperature
-    p = np.exp(scaled - scaled.max(axis=-1, keepdims=True))
-    p = p / p.sum(axis=-1, keepdims=True)
-    p = np.where(p >= min_p * p.max(), p, 0)
-    p = p / p.sum(axis=-1, keepdims=True)
-    cumulative = np.cumsum(p, axis=-1)
-    tokens = np.argmax(cumulative > uniform[:, np.newaxis], axis=-1)
-    return p, tokens
-
-
-@exercise.wrong()
-def no_filter(logits, uniform, temperature, min_p):
-    scaled = logits / temperature
-    p = np.exp(scaled - scaled.max(axis=-1, keepdims=True))
-    p = p / p.sum(axis=-1, keepdims=True)
-    p = p / p.sum(axis=-1, keepdims=True)
-    cumulative = np.cumsum(p, axis=-1)
-    tokens = np.argmax(cumulative > uniform[:, np.newaxis], axis=-1)
-    return p, tokens
+exercise.mistake(
+    "one_class_too_early",
+    old="np.cumsum(p, axis=-1)",
+    new="np.cumsum(p, axis=-1) + 0.1",
+)
+exercise.mistake(
+    "overflow",
+    old="scaled - scaled.max(axis=-1, keepdims=True)",
+    new="np.minimum(scaled, 700)",
+)
+exercise.mistake("largest_of_all_rows", old="p.max(axis=-1, keepdims=True)", new="p.max()")
+exercise.mistake(
+    "no_filter",
+    old="np.where(p >= min_p * p.max(axis=-1, keepdims=True), p, 0)\n    p =",
+    new="",
+)

@@ -124,17 +124,13 @@ def with_jacobians(x, scale, upstream, epsilon):
     return y, for_x, for_scale
 
 
-@exercise.wrong(
+exercise.mistake(
+    "size_as_constant",
     "You treat the root mean square as a constant. It depends on every number of its token, "
-    "and that is the second term of the gradient for x."
+    "and that is the second term of the gradient for x.",
+    old="r * (z_bar - z * np.mean(z_bar * z, axis=-1, keepdims=True))",
+    new="r * z_bar",
 )
-def size_as_constant(x, scale, upstream, epsilon):
-    r = 1 / np.sqrt(np.mean(x**2, axis=-1, keepdims=True) + epsilon)  # (…, 1)
-    z = x * r
-    z_bar = upstream * scale
-    for_x = r * z_bar
-    for_scale = np.sum(upstream * z, axis=tuple(range(x.ndim - 1)))
-    return scale * z, for_x, for_scale
 
 
 @exercise.wrong(
@@ -166,16 +162,12 @@ def epsilon_outside(x, scale, upstream, epsilon):
     return scale * z, for_x, for_scale
 
 
-@exercise.wrong(
-    "The gradient for x does not know the scale. What comes back into z is upstream ⊙ scale."
+exercise.mistake(
+    "scale_left_out",
+    "The gradient for x does not know the scale. What comes back into z is upstream ⊙ scale.",
+    old="upstream * scale",
+    new="upstream",
 )
-def scale_left_out(x, scale, upstream, epsilon):
-    r = 1 / np.sqrt(np.mean(x**2, axis=-1, keepdims=True) + epsilon)  # (…, 1)
-    z = x * r
-    z_bar = upstream
-    for_x = r * (z_bar - z * np.mean(z_bar * z, axis=-1, keepdims=True))
-    for_scale = np.sum(upstream * z, axis=tuple(range(x.ndim - 1)))
-    return scale * z, for_x, for_scale
 
 
 @exercise.wrong(
@@ -190,54 +182,18 @@ def sum_of_squares(x, scale, upstream, epsilon):
     return scale * z, for_x, for_scale
 
 
-@exercise.wrong(
+exercise.mistake(
+    "scale_averaged",
     "The gradient for the scale is a mean over the tokens. All tokens use the same scale, so "
-    "it is the sum of what they say."
+    "it is the sum of what they say.",
+    old="np.sum",
+    new="np.mean",
 )
-def scale_averaged(x, scale, upstream, epsilon):
-    r = 1 / np.sqrt(np.mean(x**2, axis=-1, keepdims=True) + epsilon)  # (…, 1)
-    z = x * r
-    z_bar = upstream * scale
-    for_x = r * (z_bar - z * np.mean(z_bar * z, axis=-1, keepdims=True))
-    for_scale = np.mean(upstream * z, axis=tuple(range(x.ndim - 1)))
-    return scale * z, for_x, for_scale
-
-
-@exercise.wrong()
-def raw_x_for_scale(x, scale, upstream, epsilon):
-    r = 1 / np.sqrt(np.mean(x**2, axis=-1, keepdims=True) + epsilon)  # (…, 1)
-    z = x * r
-    z_bar = upstream * scale
-    for_x = r * (z_bar - z * np.mean(z_bar * z, axis=-1, keepdims=True))
-    for_scale = np.sum(upstream * x, axis=tuple(range(x.ndim - 1)))
-    return scale * z, for_x, for_scale
-
-
-@exercise.wrong()
-def sign_turned(x, scale, upstream, epsilon):
-    r = 1 / np.sqrt(np.mean(x**2, axis=-1, keepdims=True) + epsilon)  # (…, 1)
-    z = x * r
-    z_bar = upstream * scale
-    for_x = r * (z_bar + z * np.mean(z_bar * z, axis=-1, keepdims=True))
-    for_scale = np.sum(upstream * z, axis=tuple(range(x.ndim - 1)))
-    return scale * z, for_x, for_scale
-
-
-@exercise.wrong()
-def sum_in_the_gradient(x, scale, upstream, epsilon):
-    r = 1 / np.sqrt(np.mean(x**2, axis=-1, keepdims=True) + epsilon)  # (…, 1)
-    z = x * r
-    z_bar = upstream * scale
-    for_x = r * (z_bar - z * np.sum(z_bar * z, axis=-1, keepdims=True))
-    for_scale = np.sum(upstream * z, axis=tuple(range(x.ndim - 1)))
-    return scale * z, for_x, for_scale
-
-
-@exercise.wrong()
-def scale_for_each_token(x, scale, upstream, epsilon):
-    r = 1 / np.sqrt(np.mean(x**2, axis=-1, keepdims=True) + epsilon)  # (…, 1)
-    z = x * r
-    z_bar = upstream * scale
-    for_x = r * (z_bar - z * np.mean(z_bar * z, axis=-1, keepdims=True))
-    for_scale = upstream * z
-    return scale * z, for_x, for_scale
+exercise.mistake("raw_x_for_scale", old="upstream * z", new="upstream * x")
+exercise.mistake("sign_turned", old="- z", new="+ z")
+exercise.mistake("sum_in_the_gradient", old="* np.mean", new="* np.sum")
+exercise.mistake(
+    "scale_for_each_token",
+    old="np.sum(upstream * z, axis=tuple(range(x.ndim - 1)))",
+    new="upstream * z",
+)

@@ -107,99 +107,57 @@ def with_triangles(lengths, time, window, first):
     return mask
 
 
-@exercise.wrong(
+exercise.mistake(
+    "window_too_wide",
     "The window has one place too many: with window 1 a token sees itself only, so i − j must "
-    "be less than window."
+    "be less than window.",
+    old="i - j < window",
+    new="i - j <= window",
 )
-def window_too_wide(lengths, time, window, first):
-    i, j = np.arange(time)[:, np.newaxis], np.arange(time)  # places of queries and of keys
-    seen = (j <= i) & ((i - j <= window) | (j < first))
-    text = i < lengths[:, np.newaxis, np.newaxis]  # (n, time, 1)
-    return np.where(text, seen, i == j)
-
-
-@exercise.wrong(
+exercise.mistake(
+    "both_sides",
     "The window reaches into the future: keys behind the query are seen. A decoder looks back "
-    "only: j ≤ i."
+    "only: j ≤ i.",
+    old="(j <= i) & ((i - j < window) | (j < first))",
+    new="(np.abs(i - j) < window) | ((j < first) & (j <= i))",
 )
-def both_sides(lengths, time, window, first):
-    i, j = np.arange(time)[:, np.newaxis], np.arange(time)  # places of queries and of keys
-    seen = (np.abs(i - j) < window) | ((j < first) & (j <= i))
-    text = i < lengths[:, np.newaxis, np.newaxis]  # (n, time, 1)
-    return np.where(text, seen, i == j)
-
-
-@exercise.wrong(
+exercise.mistake(
+    "first_seen_from_before",
     "The first places are seen even by queries before them. j ≤ i holds for them too: put "
-    "brackets around near-or-first."
+    "brackets around near-or-first.",
+    old="(j <= i) & ((i - j < window) | (j < first))",
+    new="((j <= i) & (i - j < window)) | (j < first)",
 )
-def first_seen_from_before(lengths, time, window, first):
-    i, j = np.arange(time)[:, np.newaxis], np.arange(time)  # places of queries and of keys
-    seen = ((j <= i) & (i - j < window)) | (j < first)
-    text = i < lengths[:, np.newaxis, np.newaxis]  # (n, time, 1)
-    return np.where(text, seen, i == j)
-
-
-@exercise.wrong(
+exercise.mistake(
+    "padding_sees_nothing",
     "The rows of padding are all False. A softmax over nothing is 0 / 0 if the scores are −∞; "
-    "let padding see itself."
+    "let padding see itself.",
+    old="np.where(text, seen, i == j)",
+    new="text & seen",
 )
-def padding_sees_nothing(lengths, time, window, first):
-    i, j = np.arange(time)[:, np.newaxis], np.arange(time)  # places of queries and of keys
-    seen = (j <= i) & ((i - j < window) | (j < first))
-    text = i < lengths[:, np.newaxis, np.newaxis]  # (n, time, 1)
-    return text & seen
-
-
-@exercise.wrong(
+exercise.mistake(
+    "true_means_hidden",
     "Your mask is the opposite of what is asked for: here True means may look. Some libraries "
-    "mean the contrary; a model trained with the wrong one sees only what it must not see."
+    "mean the contrary; a model trained with the wrong one sees only what it must not see.",
+    old="np.where",
+    new="~np.where",
 )
-def true_means_hidden(lengths, time, window, first):
-    i, j = np.arange(time)[:, np.newaxis], np.arange(time)  # places of queries and of keys
-    seen = (j <= i) & ((i - j < window) | (j < first))
-    text = i < lengths[:, np.newaxis, np.newaxis]  # (n, time, 1)
-    return ~np.where(text, seen, i == j)
-
-
-@exercise.wrong(
+exercise.mistake(
+    "queries_and_keys_swapped",
     "Queries and keys have changed places: the first axis after the examples is the query, "
-    "the last one the key."
+    "the last one the key.",
+    old="np.where(text, seen, i == j)",
+    new="np.where(text, seen, i == j).swapaxes(1, 2)",
 )
-def queries_and_keys_swapped(lengths, time, window, first):
-    i, j = np.arange(time)[:, np.newaxis], np.arange(time)  # places of queries and of keys
-    seen = (j <= i) & ((i - j < window) | (j < first))
-    text = i < lengths[:, np.newaxis, np.newaxis]  # (n, time, 1)
-    return np.where(text, seen, i == j).swapaxes(1, 2)
-
-
-@exercise.wrong()
-def padding_like_text(lengths, time, window, first):
-    i, j = np.arange(time)[:, np.newaxis], np.arange(time)  # places of queries and of keys
-    seen = (j <= i) & ((i - j < window) | (j < first))
-    text = i < lengths[:, np.newaxis, np.newaxis]  # (n, time, 1)
-    return np.where(text | True, seen, i == j)
-
-
-@exercise.wrong()
-def first_forgotten(lengths, time, window, first):
-    i, j = np.arange(time)[:, np.newaxis], np.arange(time)  # places of queries and of keys
-    seen = (j <= i) & ((i - j < window) & (j >= 0))
-    text = i < lengths[:, np.newaxis, np.newaxis]  # (n, time, 1)
-    return np.where(text, seen, i == j)
-
-
-@exercise.wrong()
-def window_forgotten(lengths, time, window, first):
-    i, j = np.arange(time)[:, np.newaxis], np.arange(time)  # places of queries and of keys
-    seen = (j <= i) & ((i >= j) | (j < first))
-    text = i < lengths[:, np.newaxis, np.newaxis]  # (n, time, 1)
-    return np.where(text, seen, i == j)
-
-
-@exercise.wrong()
-def numbers(lengths, time, window, first):
-    i, j = np.arange(time)[:, np.newaxis], np.arange(time)  # places of queries and of keys
-    seen = (j <= i) & ((i - j < window) | (j < first))
-    text = i < lengths[:, np.newaxis, np.newaxis]  # (n, time, 1)
-    return np.where(text, seen, i == j).astype("float32")
+exercise.mistake("padding_like_text", old="text,", new="text | True,")
+exercise.mistake(
+    "first_forgotten",
+    old="(i - j < window) | (j < first)",
+    new="(i - j < window) & (j >= 0)",
+)
+exercise.mistake("window_forgotten", old="i - j < window", new="i >= j")
+exercise.mistake(
+    "numbers",
+    old="np.where(text, seen, i == j)",
+    new='np.where(text, seen, i == j).astype("float32")',
+)

@@ -9,7 +9,7 @@ from kerasbook.plotting.diagrams.chapter6 import (
     plot_heads,
     plot_residual_stream,
 )
-from kerasbook.plotting.diagrams.chapter9 import plot_ring, plot_towers
+from kerasbook.plotting.diagrams.chapter9 import plot_ring, plot_timetable, plot_towers
 
 __all__ = [
     "plot_attention_steps",
@@ -20,6 +20,7 @@ __all__ = [
     "plot_lstm_cell",
     "plot_residual_stream",
     "plot_ring",
+    "plot_timetable",
     "plot_towers",
     "plot_unrolled",
 ]

@@ -39,7 +39,7 @@ def plot_unrolled(backward: bool = False, ax: Axes | None = None) -> Axes:
             if backward:
                 way = (x + 0.75, middle - 0.11), (x + 0.35, middle - 0.11)
                 arrow(ax, *way, colour=VERMILLION, style="--")
-                text(ax, x + 0.55, middle - 0.27, f"$b_{number}$", VERMILLION)
+                text(ax, x + 0.55, middle - 0.27, f"$e_{number}$", VERMILLION)
     if backward:
         for number, x in enumerate(places, start=1):
             arrow(ax, (x + 0.13, 1.75), (x + 0.13, middle + 0.2), colour=VERMILLION, style="--")

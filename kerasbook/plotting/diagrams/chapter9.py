@@ -1,4 +1,6 @@
-"""Diagrams of chapter 9: towers and the ring. Every function returns the Axes."""
+"""Diagrams of chapter 9: towers, the ring, a timetable. Every function returns the Axes."""
+
+from collections.abc import Mapping
 
 from kerasbook.plotting.diagrams.boxes import GREY, ON_TINT, arrow, box, canvas, circle, text, tint
 from kerasbook.plotting.page import BLUE, ORANGE, PAGE_WIDTH, TEXT_SIZE, VERMILLION
@@ -71,4 +73,29 @@ def plot_ring(counts: ArrayLike, ax: Axes | None = None) -> Axes:
         below = 1.1 - cell * devices - 0.15
         ax.plot([start, end], [below, below], color=GREY, linewidth=1.3)
         text(ax, (start + end) / 2, below - 0.17, words)
+    return ax
+
+
+def plot_timetable(ticks: Mapping[tuple[int, str, int], int], ax: Axes | None = None) -> Axes:
+    """Returns the Axes: what the stages of a pipeline do at every tick, a row for each stage.
+
+    ticks: (stage, "F" or "B", micro-batch) → tick. Blue is a way there, orange a way back; the
+    number is that of the micro-batch. A grey field is idle.
+    """
+    stages, length = 1 + max(stage for stage, *_ in ticks), 1 + max(ticks.values())
+    cell = min(0.4, (PAGE_WIDTH - 0.9) / length)
+    height = 0.3
+    ax = canvas(0.35 + height * stages, ax)
+    for stage in range(stages):
+        bottom = 0.3 + height * (stages - 1 - stage)
+        text(ax, 0.4, bottom + height / 2, f"stage {stage}")
+        whole = Rectangle((0.8, bottom), cell * length, height, facecolor=tint(GREY, 0.25))
+        ax.add_patch(whole)
+        for (_, way, piece), tick in (item for item in ticks.items() if item[0][0] == stage):
+            shade = tint(BLUE, 0.25) if way == "F" else tint(ORANGE, 0.95)
+            corner, look = (0.8 + cell * tick, bottom), {"edgecolor": GREY, "linewidth": 1}
+            ax.add_patch(Rectangle(corner, cell, height, facecolor=shade, **look))
+            middle = corner[0] + cell / 2, bottom + height / 2
+            text(ax, *middle, f"{piece}", ON_TINT, fontsize=TEXT_SIZE - 1, zorder=4)
+    text(ax, 0.8, 0.13, "blue: there, orange: back, grey: idle; time →", ha="left")
     return ax

@@ -1,0 +1,140 @@
+"""The front page: the README's first words and commands, and a card for every chapter."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from pathlib import Path
+
+from kerasbook import contents
+from kerasbook.contents import Page
+from kerasbook.notebooks.index import cover_of, score_of
+
+from markdown_it import MarkdownIt
+
+FIRST_SENTENCE = re.compile(r".+?[.?!](?=\s|$)", re.DOTALL)
+LINKED = re.compile(r"\[([^\]]*)\]\([^)]*\)")
+START = """
+<p class="page-links"><a href="chapters/{first}.html">Read chapter 1</a>
+<a href="#chapters">All chapters</a> <a href="#two-commands">What do I type?</a></p>
+
+"""
+FRONT = """{introduction}
+
+## Chapters
+
+{chapters}
+
+## Beside the chapters
+
+{others}
+
+{practise}
+"""
+TOCTREE = """
+```{{toctree}}
+:hidden:
+:caption: {caption}
+
+{entries}
+```
+"""
+
+
+def front_page(checkout: Path, folder: Path, exercises: dict[str, int]) -> str:
+    """Returns the front page, in Markdown; writes the cards' pictures.
+
+    exercises: the keys of the pages of the site, with how many exercises each has.
+    """
+    readme = (checkout / "README.md").read_text(encoding="utf-8")
+    pages = [page for key, page in contents.pages().items() if key in exercises]
+    cards = [card(page, checkout, folder, exercises[page.key]) for page in pages if page.is_chapter]
+    others = [f"[{one.title}](chapters/{one.key}.ipynb)" for one in pages if not one.is_chapter]
+    others.append("[Glossary](glossary.md)")
+    text = FRONT.format(
+        introduction=with_start(readme.partition("\n## Read\n")[0], pages[0]),
+        chapters='<ul class="cards">\n' + "\n".join(cards) + "\n</ul>",
+        others="\n".join(f"- {link}" for link in others),
+        practise=section(readme, "Practise"),
+    )
+    return text + "".join(toctrees(folder, pages))
+
+
+def with_start(introduction: str, first: Page) -> str:
+    """Returns the README's beginning with links, above its picture, to where a reader may go."""
+    words, mark, picture = introduction.partition("\n![")
+    return words + START.format(first=first.key) + mark + picture
+
+
+def section(text: str, title: str) -> str:
+    """Returns a section of a Markdown text, with its heading."""
+    found = re.search(rf"^## {title}\n.*?(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
+    return found[0] if found else ""
+
+
+def toctrees(folder: Path, pages: list[Page]) -> list[str]:
+    """Returns the table of contents, in parts."""
+    documents = sorted(path.stem for path in (folder / "docs").glob("*.md"))
+    parts = {
+        "Chapters": [entry(page) for page in pages if page.is_chapter],
+        "Beside the chapters": [entry(page) for page in pages if not page.is_chapter],
+        "Using the book": [f"docs/{name}" for name in documents],
+        "Reference": ["reference/index", "CONTRIBUTING", "SECURITY", "CHANGELOG", "licence"],
+    }
+    parts["Beside the chapters"].append("glossary")
+    return [
+        TOCTREE.format(caption=caption, entries="\n".join(entries))
+        for caption, entries in parts.items()
+    ]
+
+
+def entry(page: Page) -> str:
+    """Returns a page's line in the table of contents."""
+    return f"{page.short_title} <chapters/{page.key}>"
+
+
+# --- the cards ----------------------------------------------------------------------------
+
+
+def card(page: Page, checkout: Path, folder: Path, exercises: int) -> str:
+    """Returns a chapter's card in HTML: picture, title, first sentence, minutes, score."""
+    notebook = checkout / "chapters" / f"{page.key}.ipynb"
+    address = f"chapters/{page.key}.html"
+    practise = f'<a href="chapters/{page.key}_exercises.html">{exercises} exercises</a>'
+    return (
+        f'<li class="card"><a href="{address}">{picture(page, notebook, folder)}'
+        f"<strong>{html.escape(page.short_title)}</strong></a>\n"
+        f"<p>{first_sentence(notebook)}</p>\n"
+        f'<p class="numbers">{html.escape(numbers(page, notebook))}</p>\n'
+        f"{f'<p>{practise}</p>' if exercises else ''}</li>"
+    )
+
+
+def picture(page: Page, notebook: Path, folder: Path) -> str:
+    """Returns the chapter's picture in HTML, after writing its file."""
+    if (cover := cover_of(notebook)) is None:
+        return ""
+    (folder / "extra" / "pictures" / f"{page.key}.png").write_bytes(cover.png)
+    alt = html.escape(cover.alt)
+    return f'<img src="pictures/{page.key}.png" alt="{alt}" loading="lazy">'
+
+
+def first_cell(notebook: Path) -> str:
+    """Returns a notebook's first cell."""
+    return "".join(json.loads(notebook.read_text(encoding="utf-8"))["cells"][0]["source"])
+
+
+def first_sentence(notebook: Path) -> str:
+    """Returns the sentence that a chapter begins with, in HTML without links."""
+    paragraph = LINKED.sub(r"\1", first_cell(notebook).split("\n\n")[1])
+    found = FIRST_SENTENCE.match(paragraph)
+    return MarkdownIt().renderInline(found[0] if found else paragraph)
+
+
+def numbers(page: Page, notebook: Path) -> str:
+    """Returns how long a chapter takes to read and to run, and its score."""
+    reading = re.search(r"about (\d+) to read", first_cell(notebook))
+    found = [f"{reading[1]} min to read"] if reading else []
+    found += [f"{page.about.minutes} min to run"] if page.about.minutes else []
+    return "; ".join(part for part in (", ".join(found), score_of(page)) if part)
