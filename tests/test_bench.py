@@ -365,6 +365,33 @@ def test_only_our_side_of_some_rows_has_one_thread_per_operation(monkeypatch, ro
     assert len(asked) == expected
 
 
+class MadeUpSide:
+    """A side that trains nothing; of the tuned ones XLA is the slower one."""
+
+    seconds = {"tuned": 1.0, "tuned, XLA": 4.0}  # noqa: RUF012
+
+    def __init__(self, row, name, settings, ours=None):
+        self.name, self.ended = name, False
+        self.start = {"outputs": np.zeros(1), "change": 1.0, "job": {"sparse": False}}
+        self.start |= {"title": "made up", "steps": 1, "first_step_seconds": 1.0, "threads": 1}
+
+    def turn(self):
+        return {"seconds": self.seconds.get(self.name, 2.0), "waits": 0, "memory": 1}
+
+    def end(self):
+        self.ended = True
+
+
+def test_the_tuned_side_that_is_much_slower_is_left_out(monkeypatch):
+    monkeypatch.setattr(contest, "Side", MadeUpSide)
+    monkeypatch.setattr(sides, "sides_here", lambda: ["kerasbook", "tuned", "tuned, XLA"])
+    found = contest.compare("empty", 2)
+    assert found["missing"] == {"tuned, XLA": "more than 3 times as slow as without XLA"}
+    assert found["ratios"] == {"tuned": [0.5, 0.5]}
+    monkeypatch.setitem(MadeUpSide.seconds, "tuned, XLA", 2.5)
+    assert contest.compare("empty", 1)["missing"] == {}
+
+
 def test_the_rounds_of_two_visits_are_joined():
     first = visit([1.0, 2.0, 3.0])
     row = contest.joined(first, visit([4.0, 5.0]))

@@ -70,8 +70,8 @@ def median_of(runs, name):
 # %%
 if __name__ == "__main__":
     results = recorded()
-    rows, waits = results["rows"], results["score"]
-    waits = {key: each for key, each in waits.items() if "missing" not in each}
+    rows, loops = results["rows"], ("tape", "fit")
+    waits = {k: each for k, each in results["score"].items() if all(each[loop] for loop in loops)}
     print(f"{results['machine']['device']}, {results['processor']}, {results['cores']} cores")
     print(", ".join(f"{name} {version}" for name, version in results["versions"].items()))
 
