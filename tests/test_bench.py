@@ -11,7 +11,7 @@ from kerasbook.bench import command as bench
 from kerasbook.bench import contest, costs, figures, growth, jobs, models, score, sides, turns
 from kerasbook.bench.turns import BenchError
 from kerasbook.pages import speed
-from kerasbook.training import compiling, fit
+from kerasbook.training import compiling, fit, fitting
 
 import keras
 import numpy as np
@@ -576,6 +576,24 @@ def test_the_score_to_reach_is_the_worst_of_the_seeds(monkeypatch):
     assert score.target_of("chapter1") == ("mae", 3.0)
     entry["scores"]["validation"] = {"accuracy": {"values": [0.9, 0.8]}}
     assert score.target_of("chapter1") == ("accuracy", 0.8)
+
+
+def test_tuned_means_many_steps_in_a_call(monkeypatch):
+    seen = []
+
+    def by_keras(model, batches, *_):
+        seen.append(model.steps_per_execution)
+
+    monkeypatch.setattr(fitting, "fit_by_keras", by_keras)
+    score.call_for_many_steps()
+    for rows, steps in ((20, 5), (400, 50)):
+        x = np.zeros((rows, 4, 4, 1), "float32")
+        y = np.zeros(rows, "int32")
+        fit(
+            small_dense(), (x, y), loss_fn=models.cross_entropy, optimizer="sgd",
+            batch_size=4, loop="fit", progress="none",
+        )  # fmt: skip
+        assert seen.pop() == steps
 
 
 def test_a_wait_is_gone_on_with(monkeypatch):
