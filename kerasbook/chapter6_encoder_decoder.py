@@ -652,9 +652,9 @@ if __name__ == "__main__":
 # ## A loss that is less sure
 #
 # CMUdict has mistakes in it, and names that might as well be said otherwise; to be quite sure is to
-# be wrong there. With *label smoothing* $s$ the target is not 1 for the right sound of $C$, but $1
-# - s + s / C$, and $s / C$ for each of the others. The model is then no longer rewarded for being
-# surer and surer. It is off by default; `--label-smoothing 0.1` turns it on. Is it what Keras
+# be wrong there. With *label smoothing* $s$ the target is not 1 for the right sound of $C$, but
+# $1 - s + s / C$, and $s / C$ for each of the others. The model is then no longer rewarded for
+# being surer and surer. It is off by default; `--label-smoothing 0.1` turns it on. Is it what Keras
 # computes?
 
 

@@ -33,7 +33,7 @@ def test_the_version_is_one():
 def test_the_notice_names_every_licence_in_the_wheel():
     notice = (ROOT / "NOTICE").read_text(encoding="utf-8")
     files = {path.stem for path in (PACKAGE / "data" / "files").glob("*.license")}
-    named = set(re.findall(r"^(\w+)  +\S", notice, re.MULTILINE)) - {"file"}
+    named = set(re.findall(r"^(\w+)  +\S", notice, re.MULTILINE)) - {"file", "KaTeX"}
     assert named == files
     for path in (PACKAGE / "data" / "files").glob("*.license"):
         text = path.read_text(encoding="utf-8")
@@ -44,6 +44,10 @@ def test_the_notice_names_every_licence_in_the_wheel():
             assert doi in notice, path.name
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert {"LICENSE", "NOTICE"} <= set(project["license-files"])
+    for path in (path.relative_to(ROOT).as_posix() for path in PACKAGE.rglob("LICENSE*")):
+        assert path in notice
+        assert path in project["license-files"]
+    assert "Open Font License" in notice or not list(PACKAGE.rglob("*.woff2"))
 
 
 def test_links_of_the_readme_are_absolute_once_there_is_a_repository():

@@ -7,7 +7,6 @@ or Chromium is missing, and what needs axe-core where AXE does not name its axe.
 import os
 import re
 import shutil
-import sys
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urldefrag
@@ -32,10 +31,11 @@ SEARCHES = {  # what is typed → where it must lead
     "huber": "chapters/chapter1_exercises.html#the-huber-loss-and-its-gradient",
 }
 OVERFLOWING = """() => [...document.querySelectorAll('article *')]
-    .filter(e => e.getBoundingClientRect().right > innerWidth + 1 && getComputedStyle(e).position !== 'fixed')
-    .slice(0, 3).map(e => e.outerHTML.slice(0, 120))"""
+    .filter(e => e.getBoundingClientRect().right > innerWidth + 1).slice(0, 3)
+    .map(e => e.outerHTML.slice(0, 120))"""
 PROSE = """() => { const copy = document.querySelector('article').cloneNode(true);
-    copy.querySelectorAll('pre, code, annotation').forEach(e => e.remove()); return copy.textContent; }"""
+    copy.querySelectorAll('pre, code, annotation').forEach(e => e.remove());
+    return copy.textContent; }"""
 
 
 @pytest.fixture(scope="session")
@@ -181,7 +181,9 @@ def test_search_finds_a_section(words, site, browser):
     page.get_by_role("searchbox").or_(page.locator(".sidebar-search")).first.fill(words)
     page.keyboard.press("Enter")
     page.wait_for_selector("#search-results li a")
-    page.wait_for_function("document.querySelector('.search-summary')?.textContent.includes('found')")
+    page.wait_for_function(
+        "document.querySelector('.search-summary')?.textContent.includes('found')"
+    )
     found = page.eval_on_selector_all("#search-results li a", "all => all.map(a => a.href)")
     page.close()
     assert any(re.sub(r"\?[^#]*", "", link).endswith(SEARCHES[words]) for link in found[:5]), found
@@ -200,7 +202,9 @@ def test_axe_finds_nothing_serious(colour, site, browser, axe):
         for one in result["violations"]:
             if one["impact"] in ("serious", "critical"):
                 example = one["nodes"][0]["html"][:160]
-                found.append(f"{path.relative_to(site)}: {one['id']}, {len(one['nodes'])}: {example}")
+                found.append(
+                    f"{path.relative_to(site)}: {one['id']}, {len(one['nodes'])}: {example}"
+                )
     page.close()
     assert found == []
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from kerasbook import contents
 from kerasbook.contents import Page
 from kerasbook.notebooks.index import cover_of, score_of
+from kerasbook.program import many
 
 from markdown_it import MarkdownIt
 
@@ -101,7 +102,7 @@ def card(page: Page, checkout: Path, folder: Path, exercises: int) -> str:
     """Returns a chapter's card in HTML: picture, title, first sentence, minutes, score."""
     notebook = checkout / "chapters" / f"{page.key}.ipynb"
     address = f"chapters/{page.key}.html"
-    practise = f'<a href="chapters/{page.key}_exercises.html">{exercises} exercises</a>'
+    practise = f'<a href="chapters/{page.key}_exercises.html">{many(exercises, "exercise")}</a>'
     return (
         f'<li class="card"><a href="{address}">{picture(page, notebook, folder)}'
         f"<strong>{html.escape(page.short_title)}</strong></a>\n"

@@ -1,8 +1,8 @@
 """The glossary: one table, a page made of it, and links to where the book explains a term.
 
 A term's place is, on the page that its row names, the word in italics or bold; else the section
-whose title has it; else the paragraph below a heading that first has it. In every other chapter the first use of a
-term whose row says `yes` links there.
+whose title has it; else the paragraph below a heading that first has it. In every other chapter the
+first use of a term whose row says `yes` links there.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from docutils import nodes
 from kerasbook.contents import Page
+
+from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util import logging
 from sphinx.util.typing import ExtensionMetadata
@@ -80,10 +81,9 @@ def mark_and_link(app: Sphinx, doctree: nodes.document, name: str) -> None:
     for term in terms():
         if term.page == key:
             mark(doctree, term, name)
-    there = {term.page for term in terms() if f"{folder}/{term.page}" in app.env.found_docs}
-    others = {
-        term.term.lower(): term for term in terms() if term.linked and term.page in there - {key}
-    }
+    linked = [term for term in terms() if term.linked and term.page != key]
+    documents = app.env.found_docs
+    others = {one.term.lower(): one for one in linked if f"{folder}/{one.page}" in documents}
     for text in list(doctree.findall(nodes.Text)):
         if not is_inside(text, NO_LINK_IN):
             link_first(text, others)
@@ -114,9 +114,10 @@ def place_of(doctree: nodes.document, term: Term) -> nodes.Element | None:
 
 def is_in_a_section(node: nodes.Node) -> bool:
     """Returns whether a node stands below a heading other than the page's title."""
-    while not isinstance(node, nodes.section):
-        node = node.parent
-    return isinstance(node.parent, nodes.section)
+    sections = 0
+    while (node := node.parent) is not None:
+        sections += isinstance(node, nodes.section)
+    return sections > 1
 
 
 def is_inside(node: nodes.Node, kinds: tuple) -> bool:
@@ -128,7 +129,7 @@ def is_inside(node: nodes.Node, kinds: tuple) -> bool:
 
 
 def link_first(text: nodes.Text, left: dict[str, Term]) -> None:
-    """Links the terms that stand in a text and are left, and takes them out of those left."""
+    """Makes links of the terms that stand in a text and are left; takes them out of those left."""
     parts, rest = [], text.astext()
     while found := first_of(rest, left):
         match, term = found

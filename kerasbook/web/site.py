@@ -50,7 +50,7 @@ def build(checkout: Path, output: Path) -> int:
 
 
 def serve(folder: Path, port: int) -> None:
-    """Serves the folder to this machine alone, until Ctrl-C.
+    """Shows the folder to this machine alone, until Ctrl-C.
 
     Raises:
         SiteError: there is no site in the folder.
