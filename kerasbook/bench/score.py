@@ -99,6 +99,15 @@ def measure(
             yield entry
 
 
+def complete(scores: dict) -> dict:
+    """Returns the chapters that every loop has waited for, or of which we know why not."""
+    return {
+        key: entry
+        for key, entry in scores.items()
+        if "missing" in entry or all(entry[loop] for loop in LOOPS)
+    }
+
+
 HEADINGS = (
     "chapter",
     "validation score to reach",
@@ -148,7 +157,7 @@ def table_of(scores: dict) -> Table:
     table = Table(title="from `python` to the score: medians")
     for heading in HEADINGS:
         table.add_column(heading, justify="right")
-    for name, entry in scores.items():
+    for name, entry in complete(scores).items():
         table.add_row(*cells_of(name, entry))
     return table
 
