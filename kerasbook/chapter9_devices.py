@@ -747,7 +747,7 @@ if __name__ == "__main__":
 # them; they shrink with the rows of a device, which is what accumulation is for.
 #
 # *Exercises: `bytes_on_device` (five minutes) is this account for Adam in mixed precision;
-# `divided_adam` takes a step with all divided and the gradient clipped, for which the devices must
+# `divided_adam` takes a step with its states divided and the gradient clipped, for which they must
 # agree on one more number.*
 #
 # ### What Keras and TensorFlow offer
