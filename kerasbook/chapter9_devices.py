@@ -25,7 +25,6 @@ if __name__ == "__main__":
 # %% tags=["hide-input"]
 import json
 from importlib import resources
-from itertools import count
 from typing import Literal
 
 from kerasbook import chapter2_deep_network, chapter2_training, chapter3, plotting
@@ -831,12 +830,10 @@ def timetable(orders):
     Raises:
         ValueError: the stages wait for each other.
     """
-    queues, ticks = [list(order) for order in orders], {}
-    for tick in count():
-        ready = ready_now(queues, ticks)
-        if not ready:
-            break
+    queues, ticks, tick = [list(order) for order in orders], {}, 0
+    while ready := ready_now(queues, ticks):
         ticks |= dict.fromkeys(ready, tick)
+        tick += 1
         for stage, *_ in ready:
             queues[stage].pop(0)
     if any(queues):
