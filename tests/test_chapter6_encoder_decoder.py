@@ -22,6 +22,7 @@ SENTENCES = [
     "{measured/lengths/sounds:.1f} sounds on average",
 ]
 ELSEWHERE = dict.fromkeys(("0.002", "0.004", "0.008", "0.012", "0.016"), "rates that were tried")
+ELSEWHERE |= dict.fromkeys(("0.6", "0.4", "0.3", "0.9", "0.18", "0.36"), "of an example")
 
 TOLERANCE = {"float32": 1e-5, "float64": 1e-10}
 SOUNDS = 8
