@@ -1,7 +1,7 @@
 """Plants small changes into the loop and the hand-made functions: does a test notice?
 
     python tests/mutate.py --sample 300 --seed 0 --folder mutants --minutes 12
-    python tests/mutate.py --only training/loops --sample 20 --folder mutants
+    python tests/mutate.py --only training/loops --sample 9999 --folder mutants
 
 A change is an operator, a comparison, a constant or a dropped statement, found in the syntax tree
 of kerasbook/training and of what the ledger compares. It is put in the place of the function in a
@@ -175,7 +175,7 @@ def put(node: ast.AST, name: str, value: object) -> Iterator[None]:
         setattr(node, name, before)
 
 
-def all_changes(only: str) -> list[Change]:
+def all_changes() -> list[Change]:
     """Returns every change of the training loop and of what the ledger compares."""
     found: list[Change] = []
     for file in sorted((PACKAGE / "training").glob("*.py")):
@@ -186,7 +186,7 @@ def all_changes(only: str) -> list[Change]:
         imported = re.findall(rf"from kerasbook\.{file.stem} import \(?([\w, ]+)", ledger)
         names |= {name.split()[0] for each in imported for name in each.split(",") if name.strip()}
         found += changes_of(file, names.__contains__)
-    return [change for change in found if only in change.file]
+    return found
 
 
 @contextlib.contextmanager
@@ -543,14 +543,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--sample", type=int, default=300)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", default="", help="files with this in their name")
+    parser.add_argument("--only", default="", help="of the sample, the files that match this")
     parser.add_argument("--folder", type=Path, default=Path("mutants"), help="for the results")
     parser.add_argument("--minutes", type=float, default=1e9, help="then it ends, and can go on")
     parser.add_argument("--again", help="judge those once more whose results match this pattern")
     options = parser.parse_args()
     end = time.monotonic() + 60 * options.minutes
-    changes = all_changes(options.only)
+    changes = all_changes()
     chosen = random.Random(options.seed).sample(changes, min(options.sample, len(changes)))
+    chosen = [change for change in chosen if re.search(options.only, change.file)]
     print(f"{len(changes)} changes, {len(chosen)} of them tried", flush=True)
     options.folder.mkdir(exist_ok=True)
     results = options.folder / "results.jsonl"
