@@ -117,7 +117,7 @@ def described(job: Job, layers: list | None = None) -> dict:
 
 
 def _settings_of(layer) -> dict:
-    """The layer's configuration; empty if it has none, and then PyTorch's side says what it lacks."""
+    """The layer's configuration; empty if it has none: then PyTorch's side says what it lacks."""
     try:
         return layer.get_config()
     except NotImplementedError:
