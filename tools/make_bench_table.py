@@ -26,6 +26,7 @@ from kerasbook.bench.sides import TITLES
 from make_results import ROOT, replace_in
 
 RESULTS = ROOT / "kerasbook" / "bench" / "results.json"
+AMD = RESULTS.with_name("results_amd.json")  # the rows of the book's own layers, on another kind
 
 
 def processor(results: dict) -> str:
@@ -145,6 +146,7 @@ def tables(results: dict) -> dict[tuple[str, str], str]:
     """Returns all tables in Markdown, by document and mark."""
     like = [*speeds(results, lambda row: not row["own"]), *means(results)]
     own = speeds(results, lambda row: row["own"])
+    amd = json.loads(AMD.read_text())
     against = notes_of(results)
     if "against" in results:
         against = ["; ".join(describe(results["against"])[:2]) + ".", *against]
@@ -156,6 +158,7 @@ def tables(results: dict) -> dict[tuple[str, str], str]:
         ],
         "bench": [machine(results), "", *like, "", ahead(results)],
         "own": [machine(results), "", *own],
+        "amd": [machine(amd), "", *speeds(amd, lambda row: row["own"])],
         "starts": starts(results),
         "against": against or ["Measured once so far."],
     }

@@ -9,6 +9,7 @@ would be slower.
 import os
 
 from kerasbook.bench import turns
+from kerasbook.bench.turns import BenchError
 
 import numpy as np
 import torch
@@ -52,6 +53,8 @@ class Network(nn.Module):
             if kind == "Dense" and self.flat is not None:  # Keras flattens (height, width, maps)
                 weights = [_rows_by_map(weights[0], self.flat), *weights[1:]]
                 self.flat = None
+            if kind not in MAKERS:
+                raise BenchError(f"kerasbook/bench/peers.py has no {kind}")
             self.parts.extend(MAKERS[kind](settings, weights))
             if kind == "Conv2D":
                 self.flat = weights[0].shape[-1]
