@@ -570,8 +570,8 @@ if __name__ == "__main__":
             print(f"{function.__name__:18}, ε = {epsilon}, {dtype}: largest difference {worst:.0e}")
 
 # %% [markdown]
-# With the tiny one, and in float32, the difference can be taken for rounding, because the right
-# function differs there by nearly as much; so the mistake can live long. In float64 it stands out,
+# With the tiny one, and in float32, the difference can be taken for rounding, because there the
+# right function differs, too; so the mistake can live long. In float64 it stands out,
 # and with the larger ε nobody can miss it. A comparison must use numbers that would show it.
 #
 # Exercise: `rms_norm`, a simpler relative, and its gradient.

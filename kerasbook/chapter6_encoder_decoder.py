@@ -409,7 +409,7 @@ class DecoderStack(Stack):
             attention_mask = and_causal(attention_mask, tf.shape(tokens)[1])
         x = self.drop(self.embedding(tokens, places), training=training)
         for block in self.blocks:
-            x = block(x, memory, attention_mask, memory_mask, training=training)
+            x = block(x, memory, attention_mask, memory_mask=memory_mask, training=training)
         return x if self.norm is None else self.norm(x)
 
 

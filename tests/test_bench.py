@@ -569,13 +569,13 @@ def divide_by_zero(number, tell):
     return {"answer": number / 0}
 
 
-def test_the_score_to_reach_is_the_worst_of_the_seeds(monkeypatch):
+def test_the_score_to_reach_is_nearly_the_worst_of_the_seeds(monkeypatch):
     entry = {"scores": {"validation": {"mae": {"values": [2.0, 3.0]}}}}
     monkeypatch.setattr(score, "load_results", lambda: {"chapter1": {"auto_mpg": entry}})
     assert score.chapters() == ["chapter1"]
-    assert score.target_of("chapter1") == ("mae", 3.0)
+    assert score.target_of("chapter1") == ("mae", pytest.approx(3 + 0.5**0.5))
     entry["scores"]["validation"] = {"accuracy": {"values": [0.9, 0.8]}}
-    assert score.target_of("chapter1") == ("accuracy", 0.8)
+    assert score.target_of("chapter1") == ("accuracy", pytest.approx(0.8 - 0.005**0.5))
 
 
 def test_tuned_means_many_steps_in_a_call(monkeypatch):

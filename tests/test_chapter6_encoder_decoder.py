@@ -109,6 +109,9 @@ def test_broken_models_fail_the_probes():
     short = tf.maximum(letters[:, :5], 1)
     assert probes.permutation(shuffled, short)
     assert not probes.padding(shuffled, short)  # it gets no mask
+    model, fixed = small_model(), before
+    assert probes.padding(lambda letters: model((letters, fixed)), short)
+    assert not probes.padding(lambda letters: chapter.without_mask(model, letters, fixed), short)
 
 
 def test_a_pronouncer_survives_saving(tmp_path):
