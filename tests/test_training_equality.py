@@ -203,13 +203,15 @@ def test_the_number_of_steps_per_call_changes_nothing(monkeypatch):
     ("examples", "jit", "compiled"),
     [
         (10, False, [(None, False)]),  # 4, 4 and 2 in one graph
-        (10, True, [(4, True), (2, False)]),  # XLA compiles once
+        (10, True, [(4, True), (2, True)]),  # XLA compiles for one size
         (8, True, [(4, True)]),
         (8, False, [(4, False)]),
         (3, True, [(3, True)]),
     ],
 )
-def test_the_short_last_batch_is_not_compiled_for(monkeypatch, examples, jit, compiled):
+def test_without_xla_nothing_is_compiled_for_the_short_last_batch(
+    monkeypatch, examples, jit, compiled
+):
     found = []
     make_run = loops.ArrayLoop.make_run
 

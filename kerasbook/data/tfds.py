@@ -269,8 +269,8 @@ def download(builder: tfds.core.DatasetBuilder, **options: Any) -> None:
 
 @contextlib.contextmanager
 def stopped_with_the_program() -> Iterator[None]:
-    """Lets the threads that download end at the next block once the program is interrupted, for
-    which Python would wait otherwise.
+    """Lets the threads that download end at the next block once one has failed or the program is
+    interrupted: Python would wait for them.
     """
     over = threading.Event()
     before = downloader._open_url
@@ -289,7 +289,7 @@ def stopped_with_the_program() -> Iterator[None]:
     downloader._open_url = open_url
     try:
         yield
-    except KeyboardInterrupt:
+    except BaseException:
         over.set()
         raise
     finally:

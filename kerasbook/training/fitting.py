@@ -75,8 +75,7 @@ def fit(
         callbacks: Keras callbacks that act once per epoch.
         shuffle, seed: arrays are taken in `batch_order(seed, epoch, ...)`.
         jit: compile with XLA: "on", "off", or "auto" (on a CPU off for
-            convolutions, LSTMs, attention, and for runs too short to pay for compiling). A short
-            last batch goes without it.
+            convolutions, LSTMs, attention, and for runs too short to pay for compiling).
         loop: "tape", or "fit" to hand the same batches to `model.fit`.
         progress: "bar", "lines" (one per epoch), "none", or "auto".
         checkpoint: folder for the state of the run, in files named after the model; with
