@@ -77,14 +77,13 @@ if __name__ == "__main__":
 #
 # An example is a window of 48 hours. A step of the window holds what is known of its own hour
 # (rentals and weather) beside the calendar of a later one, $k$ hours on; so the last step knows the
-# calendar of the target. For $k = 1$ and a forecast at 9 o'clock:
+# calendar of the target. For $k = 1$:
 #
-# | step of the window | rentals and weather of | calendar of |
+# | step of the window | rentals and weather of hour | calendar of hour |
 # |---|---|---|
-# | first | 10 o'clock, two days ago | 11 o'clock, two days ago |
+# | first | $t - 47$ | $t - 46$ |
 # | … | … | … |
-# | last but one | 8 o'clock | 9 o'clock |
-# | last | 9 o'clock | 10 o'clock, the target |
+# | last | $t$ | $t + 1$, the target |
 
 # %%
 if __name__ == "__main__":
@@ -137,6 +136,7 @@ def mean_absolute_error(y, y_pred) -> float:
     return float(np.mean(np.abs(y - y_pred)))
 
 
+# %%
 if __name__ == "__main__":
     x, y = next_hour.test
     print(f"in an hour of the test part {y.mean():.0f} bikes are rented, on average")
@@ -389,12 +389,11 @@ if __name__ == "__main__":
 # %%
 if __name__ == "__main__":
     true = one_hour.splits.test.y
-    times = target_times("test")[: len(true), 0]
+    hours = target_times("test")[: len(true), 0].astype(int) % 24
     off = np.abs(true - predict(one_hour.model, one_hour.splits.test.x))[:, 0]
     for hour in (4, 8, 12, 17, 22):
-        here = times.astype(int) % 24 == hour
-        share = off[here].sum() / true[here].sum()
-        print(f"{hour:2} o'clock: {off[here].mean():.0f} bikes, {share:.0%} of the hour's rentals")
+        bikes, rented = off[hours == hour].mean(), true[hours == hour].mean()
+        print(f"{hour:2} o'clock: {bikes:.0f} bikes, {bikes / rented:.0%} of the hour's rentals")
 
 # %% [markdown]
 # In bikes it is wrong on the way to work and back, because then most are on the road. As a share

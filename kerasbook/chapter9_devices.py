@@ -25,7 +25,6 @@ if __name__ == "__main__":
 # %% tags=["hide-input"]
 import json
 from importlib import resources
-from itertools import count
 from typing import Literal
 
 from kerasbook import chapter2_deep_network, chapter2_training, chapter3, plotting
@@ -747,7 +746,7 @@ if __name__ == "__main__":
 # them; they shrink with the rows of a device, which is what accumulation is for.
 #
 # *Exercises: `bytes_on_device` (five minutes) is this account for Adam in mixed precision;
-# `divided_adam` takes a step with all divided and the gradient clipped, for which the devices must
+# `divided_adam` takes a step with its states divided and the gradient clipped, for which they must
 # agree on one more number.*
 #
 # ### What Keras and TensorFlow offer
@@ -831,12 +830,10 @@ def timetable(orders):
     Raises:
         ValueError: the stages wait for each other.
     """
-    queues, ticks = [list(order) for order in orders], {}
-    for tick in count():
-        ready = ready_now(queues, ticks)
-        if not ready:
-            break
+    queues, ticks, tick = [list(order) for order in orders], {}, 0
+    while ready := ready_now(queues, ticks):
         ticks |= dict.fromkeys(ready, tick)
+        tick += 1
         for stage, *_ in ready:
             queues[stage].pop(0)
     if any(queues):

@@ -20,6 +20,7 @@ from keras import layers
 SENTENCES = [
     "the test accuracy was {fashion/test/accuracy/mean:.3f} ± {fashion/test/accuracy/sd:.3f}",
 ]
+ELSEWHERE = {"3.15": "a version of Keras"}
 ROUNDING = 1e-6  # of weights, in 32 bits
 NAMES = ["CPU:0", "CPU:1", "CPU:2", "CPU:3"]
 WAYS = (page.Copies, page.DividedSteps, page.DividedWeights)

@@ -42,8 +42,9 @@ def test_the_tables_of_speeds_are_made_from_the_measurements(tools):
 def test_what_a_gpu_check_has_found_is_one_file(tools, tmp_path):
     tests, bench = tmp_path / "tests.xml", tmp_path / "bench.json"
     tests.write_text(
-        '<testsuites><testsuite><testcase name="a"/><testcase name="b"><failure message="no&#10;x"/>'
-        '</testcase><testcase name="c"><skipped message="no GPU"/></testcase></testsuite>'
+        '<testsuites><testsuite><testcase name="a"/>'
+        '<testcase name="b"><failure message="no&#10;x"/></testcase>'
+        '<testcase name="c"><skipped message="no GPU"/></testcase></testsuite>'
         "</testsuites>"
     )
     found = tools["join_gpu_check"].join(tests, bench)

@@ -26,6 +26,13 @@ from kerasbook.bench.sides import TITLES
 from make_results import ROOT, replace_in
 
 RESULTS = ROOT / "kerasbook" / "bench" / "results.json"
+AMD = RESULTS.with_name("results_amd.json")  # the rows of the book's own layers, on another kind
+
+
+def processor(results: dict) -> str:
+    """The processor's name, what it has for wide products, and its cores."""
+    has = f" ({', '.join(results['features'])})" if results.get("features") else ""
+    return f"{results['processor']}{has}, {results['cores']} cores"
 
 
 def machine(results: dict) -> str:
@@ -35,7 +42,7 @@ def machine(results: dict) -> str:
     rounds = {row["rounds"] for row in results["rows"].values()}
     speed = product_speed(results) / 1e9
     return (
-        f"{results['processor']}, {results['cores']} cores, {' or '.join(map(str, threads))} "
+        f"{processor(results)}, {' or '.join(map(str, threads))} "
         f"threads per operation; {speed:.0f} GFLOP/s in a large matrix product; "
         f"{' or '.join(map(str, rounds))} rounds; {versions}."
     )
@@ -76,8 +83,8 @@ def ahead(results: dict) -> str:
         found = [(row, row["ratios"].get(rival(row, name))) for row in counted]
         slower = [row["title"][0] for row, each in found if each and statistics.median(each) <= 1]
         if all(each for _, each in found) and not slower:
-            always.append(TITLES[name])
-        behind += [f"{TITLES[name]} in {', '.join(slower)}"] if slower else []
+            always.append(TITLES[name].replace(",", ""))
+        behind += [f"{TITLES[name].replace(',', '')} in {', '.join(slower)}"] if slower else []
     where = f"On this processor ({results['processor']}) the medians are above 1"
     line = f"{where} in every chapter's row beside {', '.join(always) or 'none of them'}"
     return line + (f"; not beside {'; '.join(behind)}." if behind else ".")
@@ -91,15 +98,20 @@ def short_speeds(results: dict) -> str:
     for row in results["rows"].values():
         if row["own"]:
             continue
-        medians = [short(statistics.median(row["ratios"][rival(row, name)])) for name in names]
+        found = [row["ratios"].get(rival(row, name)) for name in names]
+        medians = [short(statistics.median(each)) if each else "–" for each in found]
         lines.append(f"| {row['title']} | {' | '.join(medians)} |")
+    means = geometric_means(results["rows"])
+    if all(row in results["rows"] for row in ROWS if ROWS[row].counts):
+        cells = [f"**{means[name]:.2f}**" if name in means else "–" for name in names]
+        lines.append(f"| **geometric mean of chapters 1 to 6** | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
 def short_waits(results: dict) -> str:
     """The README's table: the seconds to a score."""
     lines = [f"| {results['processor']} | kerasbook | `model.fit` | tuned |", "|---|---|---|---|"]
-    for name, entry in results["score"].items():
+    for name, entry in score.complete(results["score"]).items():
         if "missing" not in entry:
             cells = score.cells_of(name, entry)
             lines.append(f"| {' | '.join([cells[0], *cells[2:5]])} |")
@@ -110,7 +122,8 @@ def waits(scores: dict) -> list[str]:
     """Seconds and memory from `python` to the score, in Markdown."""
     lines = [f"| {' | '.join(score.HEADINGS)} |", "|---" * len(score.HEADINGS) + "|"]
     return lines + [
-        f"| {' | '.join(score.cells_of(name, entry))} |" for name, entry in scores.items()
+        f"| {' | '.join(score.cells_of(name, entry))} |"
+        for name, entry in score.complete(scores).items()
     ]
 
 
@@ -133,17 +146,19 @@ def tables(results: dict) -> dict[tuple[str, str], str]:
     """Returns all tables in Markdown, by document and mark."""
     like = [*speeds(results, lambda row: not row["own"]), *means(results)]
     own = speeds(results, lambda row: row["own"])
+    amd = json.loads(AMD.read_text())
     against = notes_of(results)
     if "against" in results:
         against = ["; ".join(describe(results["against"])[:2]) + ".", *against]
     found = {
         "waits": [
-            f"{results['processor']}, {results['cores']} cores.",
+            f"{processor(results)}.",
             "",
             *waits(results["score"]),
         ],
         "bench": [machine(results), "", *like, "", ahead(results)],
         "own": [machine(results), "", *own],
+        "amd": [machine(amd), "", *speeds(amd, lambda row: row["own"])],
         "starts": starts(results),
         "against": against or ["Measured once so far."],
     }

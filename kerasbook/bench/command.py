@@ -30,7 +30,7 @@ from kerasbook.bench.score import SEEDS
 from kerasbook.bench.sides import TITLES
 from kerasbook.bench.turns import BenchError
 from kerasbook.files import atomic_path
-from kerasbook.machine import cores, processor
+from kerasbook.machine import cores, features, processor
 from kerasbook.training.devices import one_thread_per_operation
 
 from rich.console import Console
@@ -199,6 +199,7 @@ class Run:
         asked = {"device": options.device, "mixed_precision": options.mixed_precision}
         self.settings = dict(asked)
         here = {"versions": _versions(), "processor": processor(), "cores": cores()}
+        here["features"] = features()
         here["settings"] = asked
         for name, value in here.items():
             if results.get(name, value) != value:

@@ -173,7 +173,12 @@ def compare_workers() -> dict[str, dict[str, list[float]]]:
     return times
 
 
-PARTS = {"steps": time_ways, "threads": compare_threads, "workers": compare_workers}
+PARTS = {
+    "steps": time_ways,
+    "blocks": speed.time_blocks,
+    "threads": compare_threads,
+    "workers": compare_workers,
+}
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -16,7 +16,7 @@ from importlib import resources
 
 from kerasbook import chapter2_deep_network, chapter3, plotting
 from kerasbook.chapter5 import lstm
-from kerasbook.plotting.page import BLUE
+from kerasbook.plotting.page import BLUE, GREEN, ORANGE, SKY
 from kerasbook.testing.compare import as_function, compare_functions, random_weights
 from kerasbook.training import make_train_step
 
@@ -43,25 +43,31 @@ def recorded(name="results") -> dict:
 # shorten the wait in chapter 1, whose training is a few hundred tiny steps?
 
 
-# %%
+# %% tags=["hide-input"]
 def plot_waits(scores):
     """Returns the Axes: seconds from the start of Python to the score, by chapter and loop."""
     ax = plt.subplots(figsize=(6.6, 0.55 * len(scores) + 1), layout="constrained")[1]
     for place, (loop, name) in enumerate((("tape", "this book"), ("fit", "model.fit"))):
         seconds = [median_of(each[loop], "seconds") for each in scores.values()]
-        bars = ax.barh(np.arange(len(scores)) + 0.4 * place, seconds, 0.38, label=name)
+        color = (BLUE, "lightgrey")[place]
+        bars = ax.barh(np.arange(len(scores)) + 0.4 * place, seconds, 0.38, label=name, color=color)
         ax.bar_label(bars, fmt="{:.3g}", padding=3, fontsize=8)
     names = [key.removeprefix("chapter").replace("_", " ") for key in scores]
     ax.set_yticks(np.arange(len(scores)) + 0.2, names)
     ax.set(xlabel="seconds from the key to the score", ylabel="chapter", xscale="log")
     ax.xaxis.set_major_formatter("{x:g}")
+    ax.set_xlim(1, 2 * ax.get_xlim()[1])
     ax.invert_yaxis()
-    ax.margins(x=0.1)
-    ax.legend()
+    ax.legend(loc="lower right")
     return ax
 
 
 # %%
+def name_of(row) -> str:
+    """Returns the row's title without its sizes."""
+    return row["title"].partition(" (")[0].partition(",")[0]
+
+
 def median_of(runs, name):
     """Returns the median of one figure of several runs."""
     return statistics.median(run[name] for run in runs)
@@ -70,8 +76,8 @@ def median_of(runs, name):
 # %%
 if __name__ == "__main__":
     results = recorded()
-    rows, waits = results["rows"], results["score"]
-    waits = {key: each for key, each in waits.items() if "missing" not in each}
+    rows, loops = results["rows"], ("tape", "fit")
+    waits = {k: each for k, each in results["score"].items() if all(each[loop] for loop in loops)}
     print(f"{results['machine']['device']}, {results['processor']}, {results['cores']} cores")
     print(", ".join(f"{name} {version}" for name, version in results["versions"].items()))
 
@@ -275,10 +281,25 @@ if __name__ == "__main__":
     x = np.random.default_rng(0).normal(size=4_000_000).astype("float32")
     print("the same numbers:", np.array_equal(gelu(x), in_blocks(gelu, x)))
 
+
 # %% tags=["timing"]
+def time_blocks(count=4_000_000) -> dict[str, float]:
+    """Returns milliseconds for GELU of so many numbers: the whole array, and in blocks."""
+    x = np.random.default_rng(0).normal(size=count).astype("float32")
+    whole, blocks = milliseconds(lambda: gelu(x)), milliseconds(lambda: in_blocks(gelu, x))
+    return {"whole array": whole, "in blocks": blocks}
+
+
 if __name__ == "__main__":
-    print(f"whole array {milliseconds(lambda: gelu(x)):6.1f} ms")
-    print(f"in blocks   {milliseconds(lambda: in_blocks(gelu, x)):6.1f} ms")
+    print(time_blocks())
+
+# %% [markdown]
+# And on the machine where the book's times were taken:
+
+# %%
+if __name__ == "__main__":
+    for way, value in recorded("scaling")["blocks"].items():
+        print(f"{way:12}{value:6.1f} ms")
 
 # %% [markdown]
 # The loop in Python wins. The same operations on the same numbers, bit for bit the same result, and
@@ -702,7 +723,7 @@ if __name__ == "__main__":
     for row in rows.values():
         sleeps = [median_waits(row).get(each) for each in ("this book", "model.fit", "PyTorch")]
         ours, fit, torch = ("–" if each is None else f"{each:.0f}" for each in sleeps)
-        print(f"{row['title'].partition(',')[0]:40}{ours:>9}{fit:>11}{torch:>9}")
+        print(f"{name_of(row):40}{ours:>9}{fit:>11}{torch:>9}")
 
 # %% [markdown]
 # PyTorch's threads stay awake: they turn in a circle until there is work. TensorFlow's do that only
@@ -801,7 +822,7 @@ def account(results, names) -> list[tuple[str, float, float, float]]:
         speed = statistics.median(row["product_flops_per_second"])
         least = machine["flops_per_step"][name] / speed
         alone = max(least, machine["seconds_of_products"][name])
-        found.append((row["title"], least / step, (alone - least) / step, (step - alone) / step))
+        found.append((name_of(row), least / step, (alone - least) / step, (step - alone) / step))
     return found
 
 
@@ -809,7 +830,7 @@ def account(results, names) -> list[tuple[str, float, float, float]]:
 if __name__ == "__main__":
     print(f"{'':40}at best  their size  the rest")
     for title, best, size, rest in account(results, rows):
-        print(f"{title.partition(',')[0]:40}{best:7.0%}{size:12.0%}{rest:10.0%}")
+        print(f"{title:40}{best:7.0%}{size:12.0%}{rest:10.0%}")
 
 # %% [markdown]
 # What is the rest? TensorFlow's profiler measures every operation of an epoch. Two that run at the
@@ -817,17 +838,17 @@ if __name__ == "__main__":
 # of the step's.
 
 
-# %%
+# %% tags=["hide-input"]
 def plot_kinds(results, names):
     """Returns the Axes: the share of each kind of operation, one bar for each of these rows."""
     ax = plt.subplots(figsize=(6.6, 0.4 * len(names) + 1.2), layout="constrained")[1]
     shares = [results["machine"]["shares_by_kind"][name] for name in names]
-    titles = [results["rows"][name]["title"].partition(",")[0] for name in names]
+    titles = [name_of(results["rows"][name]) for name in names]
     done = np.zeros(len(names))
-    for kind in shares[0]:
+    for kind, color in zip(shares[0], (SKY, "white", ORANGE, "lightgrey", GREEN), strict=True):
         widths = np.array([each[kind] for each in shares])
-        bars = ax.barh(titles, widths, left=done, height=0.6, label=kind)
-        ax.bar_label(bars, [f"{w:.0%}" if w >= 0.05 else "" for w in widths], label_type="center")
+        bars = ax.barh(titles, widths, 0.6, done, label=kind, color=color, edgecolor="grey")
+        ax.bar_label(bars, [f"{w:.0%}" if w >= 0.06 else "" for w in widths], label_type="center")
         done += widths
     ax.set(xlabel="share of the operations' time", xlim=(0, 1))
     ax.invert_yaxis()
@@ -858,7 +879,7 @@ if __name__ == "__main__":
     print("seconds until the first step is done:    this book  model.fit  the article's loop")
     for row in rows.values():
         ours, fit, eager = (row["first_step_seconds"][n] for n in ("kerasbook", "fit", "eager"))
-        print(f"{row['title'].partition(',')[0]:40}{ours:10.1f}{fit:11.1f}{eager:20.1f}")
+        print(f"{name_of(row):40}{ours:10.1f}{fit:11.1f}{eager:20.1f}")
 
 # %% [markdown]
 # The article's loop compiles nothing and begins at once. If a few dozen steps of a small model are

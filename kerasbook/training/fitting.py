@@ -135,7 +135,7 @@ def fit(
 
 
 def fit_by_tape(model, batches, epochs, first_epoch, callbacks, training, validating):
-    """The loop over the epochs: each trains, validates and tells the callbacks, as Keras does."""
+    """Trains epoch by epoch: each trains, validates and tells the callbacks, as Keras does."""
     params = {"epochs": epochs, "steps": batches.steps, "verbose": 0}
     hooks = keras.callbacks.CallbackList(callbacks, model=model, **params)
     hooks.on_train_begin()
@@ -164,7 +164,7 @@ def _run_epoch(epoch, training, order, validating, hooks, recorder):
 
 
 def fit_by_keras(model, batches, epochs, first_epoch, callbacks):
-    """`model.fit` on the same batches in the same order."""
+    """Trains with `model.fit`, on the same batches in the same order."""
     order = _Order(batches)
     model.fit(
         as_dataset(batches.train, batches.batch_size, order.variable),
