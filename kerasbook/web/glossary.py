@@ -94,7 +94,8 @@ def mark(doctree: nodes.document, term: Term, name: str) -> None:
     """Gives the place that explains a term its id."""
     place = place_of(doctree, term)
     if place is None:
-        logging.getLogger(__name__).warning("does not have %r of the glossary", term.term)
+        what = "%s does not have %r, a row of glossary.csv: is its notebook older than its source?"
+        logging.getLogger(__name__).warning(what, name, term.term)
     else:
         place["ids"].append(term.anchor)
 
