@@ -2,19 +2,19 @@
 """
 # Chapter 3. Convolutional networks
 
-The dense network of chapter 2 sees a picture as 784 numbers in a row. It does not know which
-pixels are neighbours: shuffle the pixels of all pictures in one and the same way, and it learns
-as well as before. And what it has learned about a sleeve at the left tells it nothing about a
+Take all pictures of clothes, and shuffle their pixels in one and the same way. You would no longer
+recognise a single shirt. The dense network of chapter 2 would not notice: it never knew which
+pixels are neighbours. And what it has learned about a sleeve at the left tells it nothing about a
 sleeve at the right. A convolutional network looks through a small window, and uses the same
 weights wherever the window lies. Its two ideas are *near belongs together* and *everywhere alike*.
 
 After this chapter you can
 
-- compute a convolution by loops and as one matrix product;
-- say how large its output is, and how many weights it has;
-- tell it from the true convolution of mathematics;
-- pool, and augment pictures;
-- see what the layers of a trained network look at.
+- slide a window over a picture by hand, and say how large the result is;
+- let a network find the kernel that was used on a picture;
+- compute a convolution and its gradients as matrix products;
+- pool, augment, and say how far a unit sees;
+- find out what a trained network looks at.
 """
 
 # %% tags=["script"]
@@ -24,20 +24,21 @@ if __name__ == "__main__":
 
     run("kerasbook.chapter3")
 
-# %%
-import inspect
-import time
+# %% tags=["hide-input"]
+import dataclasses
 from typing import Literal
 
 from kerasbook import plotting
-from kerasbook.data import load, load_fashion
+from kerasbook.contents import load_results
+from kerasbook.data import Part, load, load_fashion
 from kerasbook.runner import Result
 from kerasbook.testing.compare import (
     as_function,
+    largest_difference,
     largest_differences,
     outputs_and_gradients,
 )
-from kerasbook.training import evaluate, fit, make_train_step, predict
+from kerasbook.training import evaluate, fit, predict
 
 # kerasbook comes first: it chooses Keras' backend.
 import keras
@@ -47,42 +48,125 @@ import tensorflow as tf
 from keras import layers
 
 # %% [markdown]
-# ## The data
+# ## Does it matter which pixels are neighbours?
 #
-# Fashion-MNIST again: grey pictures of ten kinds of clothes, 28 pixels high and wide. In chapter 2
-# a picture was flattened into a row. Here it keeps its shape. `x` is (n, 28, 28, 1): the number of
-# the picture, its rows, its columns, and its *channels*. Grey has one channel, colour has three.
+# The pictures are those of chapter 2. There each was flattened into a row; here it keeps its shape.
+# `x` is (n, 28, 28, 1): the number of the picture, its rows, its columns, and its *channels*. Grey
+# has one channel, colour has three. The values are standardised, so that their mean is 0 over the
+# training part and the black background is a negative number.
+#
+# We shuffle the pixels, all pictures alike.
+
+
+# %%
+def shuffle_pixels(splits, seed=0):
+    """Returns the splits with the pixels of all pictures (h, w, c) in one and the same disorder."""
+    height, width, channels = splits.train.x.shape[1:]
+    order = np.random.default_rng(seed).permutation(height * width)
+
+    def shuffled(part):
+        flat = part.x.reshape(len(part.x), height * width, channels)
+        return Part(flat[:, order].reshape(part.x.shape), part.y)
+
+    parts = {name: shuffled(getattr(splits, name)) for name in ("train", "validation", "test")}
+    return dataclasses.replace(splits, **parts)
+
+
+# %% alt="Above five garments: a T-shirt, an ankle boot, a dress, a coat and a boot. Below the same five with shuffled pixels: grey noise, in which nothing can be recognised."
+if __name__ == "__main__":
+    splits = load_fashion()
+    disorder = shuffle_pixels(splits)
+    both = np.concatenate([splits.train.x[5:10], disorder.train.x[5:10]])
+    plotting.plot_images(both, np.tile(splits.train.y[5:10], 2), classes=splits.classes)
+
+# %% [markdown]
+# Two networks learn from 3,000 pictures. One is dense. The other has three layers of windows, which
+# this chapter explains; above them both are alike. Before you run it, guess: which of the two
+# suffers from the disorder, and which is the better one then?
+
+
+# %%
+def dense_layers():
+    """Returns the layers of a network that looks at all pixels at once."""
+    return [layers.Flatten(), layers.Dense(128, "relu")]
+
+
+def window_layers():
+    """Returns the layers of a network that looks through small windows."""
+    windows = [layers.Conv2D(f, 3, padding="same", activation="relu") for f in (16, 32, 64)]
+    pools = [layers.MaxPooling2D() for _ in range(2)]
+    return [windows[0], pools[0], windows[1], pools[1], windows[2], layers.Flatten()]
+
+
+# %% tags=["hide-input"]
+def train_small(kind, splits, seed=0, epochs=6):
+    """Returns the validation accuracy of a network, "dense" or "convolutional"."""
+    keras.utils.set_random_seed(seed)
+    before = dense_layers() if kind == "dense" else window_layers()
+    after = [layers.Dropout(0.3), layers.Dense(64, "relu"), layers.Dense(10)]
+    model = keras.Sequential([keras.Input(splits.train.x.shape[1:]), *before, *after])
+    schedule = make_schedule(0.002, len(splits.train.x), 64, epochs)
+    fit(
+        model,
+        splits.train,
+        loss_fn=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        optimizer=keras.optimizers.Adam(schedule),
+        epochs=epochs,
+        batch_size=64,
+        seed=seed,
+        progress="none",
+    )
+    return np.mean(predict(model, splits.validation.x).argmax(axis=1) == splits.validation.y)
+
+
+def make_schedule(learning_rate, examples, batch_size, epochs):
+    """Returns the learning rate by step: half a cosine from `learning_rate` to zero."""
+    steps = epochs * -(-examples // batch_size)
+    return keras.optimizers.schedules.CosineDecay(learning_rate, steps)
+
 
 # %%
 if __name__ == "__main__":
-    splits = load_fashion()
-    print(splits)
-    plotting.plot_images(splits.train.x[:10], splits.train.y[:10], classes=splits.classes)
+    for kind in ("dense", "convolutional"):
+        straight, mixed = (train_small(kind, data.take(3000)) for data in (splits, disorder))
+        print(f"{kind:14} pixels in their places {straight:.3f}, shuffled {mixed:.3f}")
 
 # %% [markdown]
-# The values are standardised: over the training part their mean is 0 and their standard deviation
-# 1. So the black background is a negative number, not zero.
+# One run may deceive. Here is the mean of five, and in brackets its standard error.
+
+# %%
+if __name__ == "__main__":
+    for name, score in load_results()["measurements"]["chapter3"]["shuffled pixels"].items():
+        print(f"{name:24} {score['mean']:.3f} ({score['error']:.3f})")
+
+# %% [markdown]
+# To the dense network the disorder is nothing: any pixel may be pixel 17. The convolutional one
+# lives on neighbours, and without them it is no better than the other. So what does it do with
+# them?
 #
-# ## A window slides over the picture, by hand
+# ## A window slides over the picture
 #
 # Take a small table of weights, the *kernel*. Lay it on the top left corner of the picture,
 # multiply each weight by the pixel under it, and add up. That is one number of the output. Move
-# one pixel to the right, do it again; at the end of the row, go one pixel down.
+# one pixel to the right, and do it again; at the end of the row, go one pixel down. Here the window
+# is at its second place.
+
+# %% tags=["cover"] alt="A picture of 5 by 5 numbers, in which 3 by 3 are marked as the window; a kernel of 3 by 3 weights, minus one and minus two at its left, one and two at its right; an output of 3 by 3 numbers, in which the 10 in the middle of the first row is marked; below the sum that gives 10."
+if __name__ == "__main__":
+    small = [[0, 0, 1, 3, 3], [0, 1, 3, 3, 3], [0, 0, 1, 3, 3], [0, 0, 0, 1, 3], [0, 0, 0, 0, 1]]
+    edge = [[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]]
+    plotting.plot_window(small, edge, place=(0, 1))
+
+# %% [markdown]
+# Compute one more number of the output before you read on. The kernel is a question about a small
+# place; this one asks whether it is brighter at the right than at the left. Where all is even the
+# answer is 0.
 #
-# In full, with several input channels $c$ and several kernels $f$ (also called *filters*),
-#
-# $$z_{i,j,f} = b_f + \sum_{u=0}^{k_h-1}\ \sum_{v=0}^{k_w-1}\ \sum_{c}
-#   x_{si+u,\; sj+v,\; c}\; w_{u,v,c,f} .$$
-#
-# For $n$ pictures at once `x` is (n, height, width, channels). The kernel `w` is (kh, kw, channels,
-# filters), the bias `b` (filters,), and the output `z` (n, rows, columns, filters): one picture per
-# filter, called a *feature map*. The *stride* $s$ is how far the window moves; with $s = 2$ it
-# leaves out every second place.
-#
-# A window that must stay inside the picture cannot have its middle on the border, so the output is
-# smaller than the input. This is the padding `"valid"`. With `"same"` the picture first gets a
-# frame of zeros, just so wide that a stride of 1 keeps the size. In each of the two directions, a
-# window of $k$ pixels has so many places on $h$ pixels:
+# Five pixels hold three windows of three, one begins at each of the first three. In general a
+# window of $k$ pixels has $h - k + 1$ places on $h$ pixels. There are two ways to change that. The
+# *stride* $s$ is how far the window moves; with $s = 2$ every second place is left out. And the
+# picture may first get a frame of zeros, the *padding*. Without one it is called `"valid"`; with
+# `"same"` the frame is so wide that a stride of 1 keeps the size:
 #
 # $$\text{valid: } \left\lfloor \frac{h - k}{s} \right\rfloor + 1,
 # \qquad \text{same: } \left\lceil \frac{h}{s} \right\rceil .$$
@@ -96,6 +180,7 @@ def output_size(size, kernel_size, stride=1, padding="valid"):
     return (size - kernel_size) // stride + 1
 
 
+# %%
 def padding_widths(size, kernel_size, stride=1, padding="valid"):
     """Returns the zeros to add (before, after) the `size` pixels."""
     if padding == "valid":
@@ -105,22 +190,32 @@ def padding_widths(size, kernel_size, stride=1, padding="valid"):
     return total // 2, total - total // 2  # an odd zero goes to the end
 
 
-# %% [markdown]
-# An odd number of zeros cannot be shared fairly. TensorFlow puts the one too many at the bottom and
-# at the right. PyTorch's `padding=1` puts one zero on every side, whatever the stride. With a
-# stride of 1 and a 3 × 3 kernel both are the same; with a stride of 2 they look at different
-# pixels, and weights carried over from one to the other give other results, without a word.
-
 # %%
 if __name__ == "__main__":
-    for stride in (1, 2):
-        widths = padding_widths(28, 3, stride, "same")
-        places = output_size(28, 3, stride, "same")
-        print(f"28 pixels, window 3, stride {stride}: zeros {widths}, output {places}")
+    for size, stride in ((28, 1), (28, 2), (27, 2)):
+        widths = padding_widths(size, 3, stride, "same")
+        places = output_size(size, 3, stride, "same")
+        print(f"{size} pixels, window 3, stride {stride}: zeros {widths}, {places} places")
 
 # %% [markdown]
-# Now the sum itself. The loop runs over the pictures, the rows, the columns and the filters; the
-# three sums of the formula are the `np.sum` of its last line.
+# In the second row one zero is left over. TensorFlow puts it at the bottom and at the right.
+# PyTorch's `padding=1` puts a zero on every side, whatever the stride. So with a stride of 2 and an
+# even number of pixels the windows of the two lie on different pixels, and weights carried over
+# from one to the other give other results, without a word. With an odd number they agree.
+#
+# The frame has another use. With 3 × 3 windows and `"valid"`, a pixel in the corner lies in one
+# window, one on the edge in up to three, one in the middle in nine: what happens at the border is
+# hardly seen. With `"same"` they are four, six and nine.
+#
+# In full, with several input channels $c$ and several kernels $f$ (also called *filters*),
+#
+# $$z_{i,j,f} = b_f + \sum_{u=0}^{k_h-1}\ \sum_{v=0}^{k_w-1}\ \sum_{c}
+#   x_{si+u,\; sj+v,\; c}\; w_{u,v,c,f} .$$
+#
+# For $n$ pictures at once `x` is (n, height, width, channels). The kernel `w` is (kh, kw, channels,
+# filters), the bias `b` (filters,), and the output `z` (n, rows, columns, filters): one picture per
+# filter, called a *feature map*. Each filter has its own weights for every channel, and adds the
+# channels up.
 
 
 # %%
@@ -132,6 +227,12 @@ def pad(x, kernel, strides, padding):
     return tf.pad(x, [(0, 0), rows, columns, (0, 0)])
 
 
+# %% [markdown]
+# The loop runs over pictures $n$, rows $i$, columns $j$ and filters $f$. The three sums of the
+# formula are the `np.sum` of its last line.
+
+
+# %%
 def correlate(x, kernel, bias, strides=1, padding="valid"):
     """Returns z (n, rows, columns, filters), for x (n, height, width, channels), by loops."""
     high, wide, _, filters = kernel.shape
@@ -147,8 +248,9 @@ def correlate(x, kernel, bias, strides=1, padding="valid"):
 
 
 # %% [markdown]
-# What can such a sum tell? A kernel is a question about a small place. This one asks: is it
-# brighter at the right than at the left? Its transpose asks: brighter below than above?
+# On a garment: the kernel above, and the same one lying on its side, which asks whether it is
+# brighter below than above.
+
 
 # %%
 VERTICAL = np.array([[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]], "float32")
@@ -164,19 +266,53 @@ def plot_edges(picture):
     return axes
 
 
+# %% alt="A garment and two feature maps. In the first, upright edges are bright on one side of the garment and dark on the other; in the second, level edges are."
 if __name__ == "__main__":
     plot_edges(splits.train.x[6])
 
 # %% [markdown]
-# Where the picture is even the answer is near zero, at an edge it is large, positive on one side
-# and negative on the other. Nobody has trained anything yet: these weights were chosen by hand. A
-# convolutional layer finds its own, by descent.
+# Where the picture is even the answer is near zero. At an edge it is large, positive on one side of
+# the garment and negative on the other.
+#
+# *Exercises: `window_sum` (five minutes) computes one number of the output; `output_shape` (five
+# minutes) the shape of all; `dilated_convolution` slides a window with holes.*
+#
+# ## Can the kernel be found?
+#
+# These weights were chosen by hand. Suppose you only had the picture and its edges, and not the
+# kernel. Could descent find it? Nine weights begin at random; the loss is the squared difference
+# between their output and the edges.
+
+# %%
+if __name__ == "__main__":
+    picture = splits.train.x[6:7]
+    edges = correlate(picture, EDGES[..., :1], np.zeros(1, "float32"))
+    layer = layers.Conv2D(1, 3, use_bias=False)
+    optimizer = keras.optimizers.Adam(0.05)
+    for step in range(301):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean((layer(picture) - edges) ** 2)
+        optimizer.apply(tape.gradient(loss, [layer.kernel]), [layer.kernel])
+        if step % 100 == 0:
+            print(f"step {step:3}, loss {loss:.5f}")
+
+# %%
+if __name__ == "__main__":
+    print(layer.kernel.numpy()[:, :, 0, 0].round(2))
+
+# %% [markdown]
+# There it is, from one picture. That is all that a convolutional layer does in training. Nobody
+# will give it the edges, though: what its output should be, the layers above tell it, through the
+# gradient.
+#
+# *Exercise: `train_finder`, a network that finds a figure wherever it stands.*
 #
 # ## Convolution or correlation?
 #
 # What we have computed, and what every deep-learning library calls a convolution, is in mathematics
 # a *cross-correlation*. In a true convolution the kernel is turned by half a circle, that is,
-# flipped in both directions: the sum has $x_{i-u,\,j-v}$ in place of $x_{i+u,\,j+v}$.
+# flipped in both directions: the sum has $x_{i-u,\,j-v}$ in place of $x_{i+u,\,j+v}$. What will
+# each of them make of one bright pixel on a dark ground?
 
 
 # %%
@@ -185,34 +321,28 @@ def convolve(x, kernel, bias, strides=1, padding="valid"):
     return correlate(x, kernel[::-1, ::-1], bias, strides, padding)
 
 
-# %% [markdown]
-# One bright pixel on a dark ground shows the difference. Wherever the window meets it, the output
-# is the weight that lies on it. Convolution copies the kernel; correlation writes it backwards.
-
 # %%
 if __name__ == "__main__":
     one_pixel = np.zeros((1, 5, 5, 1))
     one_pixel[0, 2, 2, 0] = 1
     numbers = np.arange(1.0, 10).reshape(3, 3, 1, 1)
-    flipped = numbers[::-1, ::-1]
     print("kernel\n", numbers[:, :, 0, 0])
     print("convolution\n", convolve(one_pixel, numbers, [0])[0, :, :, 0])
     print("correlation\n", correlate(one_pixel, numbers, [0])[0, :, :, 0])
-    print("correlation, kernel flipped\n", correlate(one_pixel, flipped, [0])[0, :, :, 0])
 
 # %% [markdown]
+# Wherever the window meets the pixel, the output is the weight that lies on it. Convolution copies
+# the kernel; correlation writes it backwards.
+#
 # For a layer that learns its kernel nothing depends on this: it would learn the flipped weights and
-# give the same outputs. It matters to whoever carries weights or a formula from one side to the
+# give the same outputs. It matters where weights or a formula are carried from one side to the
 # other. We call the layer a convolution, as everybody does, and compute the correlation.
 #
-# ## Patches, and one matrix product
+# ## One matrix product
 #
-# Four loops in Python are slow, and most of what a computer does well is matrix products. So we
-# lay the contents of every window in a row, a *patch*. The kernel, flattened in the same order, is
-# a matrix with one column per filter; and the whole layer is one product.
-#
-# To cut the patches no window is needed: the values that come first in all windows are the
-# picture itself, every $s$-th pixel of it; those that come second are the picture one further.
+# Four loops in Python are slow, and what a computer does best is matrix products. Can the layer be
+# one? Write the contents of every window in a row, a *patch*. Here are the four windows of a
+# picture of 4 × 4.
 
 
 # %%
@@ -229,6 +359,22 @@ def patches(x, high, wide, strides=1):
     return tf.stack(places, axis=3)
 
 
+# %%
+if __name__ == "__main__":
+    square = np.arange(16).reshape(1, 4, 4, 1)
+    print(square[0, :, :, 0])
+    print("its four windows, one in a row:")
+    print(patches(square, 3, 3).numpy().reshape(4, 9))
+
+# %% [markdown]
+# Read it by columns. The first column, 0 1 4 5, holds what lies under the first weight at each
+# place of the window. It is a piece of the picture itself, its top left; the second column is the
+# piece one further right. So `patches` cuts no windows at all: it cuts one piece per weight, and
+# puts the pieces side by side. The kernel, flattened in the same order, is a matrix with a column
+# per filter, and the layer is one product.
+
+
+# %%
 def conv2d(x, kernel, bias, strides=1, padding="valid"):
     """Returns z (n, rows, columns, filters), as `correlate` does, by one matrix product."""
     high, wide, channels, filters = kernel.shape
@@ -241,15 +387,15 @@ def conv2d(x, kernel, bias, strides=1, padding="valid"):
 
 # %% [markdown]
 # The price is memory: with a 3 × 3 kernel each pixel is stored nine times. Libraries avoid most of
-# the copies, but the product is what they compute.
+# the copies, and for some sizes they take another way altogether, as Winograd's or a Fourier
+# transform. The result is the same but for rounding.
 #
-# Is it the same as the loops, and the same as Keras? `conv2d` uses TensorFlow's operations only, so
-# a tape can give its gradients, and we can compare those too. The loss is half the sum of the
-# squared outputs, so that the gradient that reaches the layer is different at every place. Numbers
-# have 64 bits here: what differs is then a mistake and not rounding.
+# Is ours the same as the loops, and as Keras' layer? `conv2d` uses TensorFlow's operations only, so
+# a tape gives its gradients, and those are compared too. (`kerasbook verify 3` does it for more
+# sizes.)
 
 
-# %%
+# %% tags=["hide-input"]
 def compare_with_keras(x, kernel, bias, strides=1, padding="valid") -> dict[str, float]:
     """Returns the largest differences to `layers.Conv2D`: of both outputs, and of the gradients."""
     filters, options = kernel.shape[3], {"strides": strides, "padding": padding}
@@ -265,31 +411,10 @@ def compare_with_keras(x, kernel, bias, strides=1, padding="valid") -> dict[str,
 # %%
 if __name__ == "__main__":
     random = np.random.default_rng(0)
-    bias = random.normal(size=4)
-    for height, width, high, wide in ((8, 8, 3, 3), (7, 10, 2, 5), (9, 6, 5, 4)):
-        x = random.normal(size=(2, height, width, 3))
-        kernel = random.normal(size=(high, wide, 3, 4))
-        for strides, padding in ((1, "valid"), (1, "same"), (2, "valid"), (2, "same"), (3, "same")):
-            worst = max(compare_with_keras(x, kernel, bias, strides, padding).values())
-            print(f"{height} × {width}, kernel {high} × {wide}, {strides}, {padding}: {worst:.0e}")
-
-# %% [markdown]
-# Outputs and all three gradients agree to the last digits, for odd sizes and strides too. And the
-# time?
-
-# %% tags=["timing"]
-if __name__ == "__main__":
-    x, bias = splits.train.x[:1], np.zeros(16, "float32")
-    kernel = random.normal(size=(3, 3, 1, 16)).astype("float32")
-    layer = layers.Conv2D(16, 3)
-    ways = {"loops": correlate, "patches": conv2d, "Keras": lambda x, *_: layer(x)}
-    for name, function in ways.items():
-        seconds = []
-        for _ in range(3):
-            started = time.perf_counter()
-            function(x, kernel, bias)
-            seconds.append(time.perf_counter() - started)
-        print(f"{name:8} {1000 * min(seconds):7.2f} ms for one picture")
+    x, kernel = random.normal(size=(2, 7, 10, 3)), random.normal(size=(2, 5, 3, 4))
+    for strides, padding in ((1, "valid"), (1, "same"), (2, "valid"), (2, "same"), (3, "same")):
+        worst = max(compare_with_keras(x, kernel, np.ones(4), strides, padding).values())
+        print(f"stride {strides}, {padding:5}: largest difference {worst:.0e}")
 
 # %% [markdown]
 # ## The gradients, by hand
@@ -320,20 +445,18 @@ def conv2d_gradients(x, kernel, g):
     return for_x, for_kernel, tf.reduce_sum(g, axis=(0, 1, 2))
 
 
+# %%
 if __name__ == "__main__":
-    x, kernel = random.normal(size=(2, 7, 6, 3)), random.normal(size=(3, 2, 3, 4))
-    z, *by_tape = outputs_and_gradients(conv2d, x, kernel, random.normal(size=4))
-    by_hand = conv2d_gradients(x, kernel, z)  # half a sum of squares has the gradient z
-    for name, a, b in zip(("x", "kernel", "bias"), by_hand, by_tape, strict=True):
-        print(f"gradient of {name}: largest difference {np.abs(a - b).max():.0e}")
+    z, *by_tape = outputs_and_gradients(conv2d, x, kernel, np.ones(4))
+    by_hand = conv2d_gradients(x, kernel, z)  # the loss is Σ z² / 2, so its gradient for z is z
+    print(f"three gradients: largest difference {largest_difference(by_hand, by_tape):.0e}")
 
 # %% [markdown]
 # ## A dense layer with tied weights
 #
-# "The formula of the CNN is $y = f(Wx + b)$", says more than one article. That is a dense layer.
-# It is not false, for a convolution is linear, so some matrix $W$ does the same; but it hides all
-# that matters. Let us look at that $W$. Its row for a pixel is what the layer makes of a picture in
-# which only this pixel is 1.
+# A convolution is linear. So some matrix $W$ does the same to the flattened picture, as a dense
+# layer does. Let us look at it. Its row for a pixel is what the layer makes of a picture in which
+# only this pixel is 1. Guess how many of its numbers are not zero, for a picture of 4 × 5.
 
 
 # %%
@@ -344,6 +467,7 @@ def dense_matrix(kernel, height, width):
     return tf.reshape(conv2d(pictures, kernel, 0.0), (inputs, -1))
 
 
+# %% alt="Six pictures of 4 by 5 numbers, a column of W each. In every one the same 3 by 3 block of weights stands at another place; all around it is zero."
 if __name__ == "__main__":
     matrix = dense_matrix(numbers, 4, 5)
     print(f"{matrix.shape}: {matrix.numpy().size} numbers, {np.count_nonzero(matrix)} not zero,")
@@ -354,7 +478,7 @@ if __name__ == "__main__":
 # Each output has its own column in $W$, drawn here on the 4 × 5 pixels of the picture. All of them
 # hold the same nine weights, moved; the rest is zero. So a convolution is a dense layer in which
 # most weights are fixed at zero (*near belongs together*) and the others are tied to each other
-# (*everywhere alike*). How much that saves:
+# (*everywhere alike*). How much does that save?
 
 
 # %%
@@ -368,6 +492,7 @@ def dense_parameters(inputs, units):
     return (inputs + 1) * units
 
 
+# %%
 if __name__ == "__main__":
     print(f"convolution, 3 × 3, 32 filters: {conv_parameters(3, 1, 32):12,} weights")
     print(f"dense layer of the same output: {dense_parameters(28 * 28, 26 * 26 * 32):12,} weights")
@@ -383,10 +508,12 @@ if __name__ == "__main__":
     x = tf.pad(splits.train.x[:1], [(0, 0), (4, 4), (4, 4), (0, 0)], constant_values=ground)
     edges = conv2d(x, EDGES, 0.0)
     moved = conv2d(tf.roll(x, 2, axis=2), EDGES, 0.0)
-    print("move, then convolve − convolve, then move:", end=" ")
-    print(np.abs(moved - tf.roll(edges, 2, axis=2)).max())
+    difference = np.abs(moved - tf.roll(edges, 2, axis=2)).max()
+    print(f"move, then convolve − convolve, then move: {difference}")
 
 # %% [markdown]
+# *Exercise: `SeparableConvolution` saves more weights still.*
+#
 # ## Pooling
 #
 # To tell a shirt from a bag we need not know to the pixel where a sleeve ends. *Pooling* keeps one
@@ -411,10 +538,9 @@ def average_pool(x, size=2):
 # %% [markdown]
 # A row or column that does not fill a window is left out, as Keras does it: 13 pixels become 6.
 #
-# Why so roundabout, with the number of the winner, and not `tf.reduce_max`? Because of the way
-# back. The gradient of a maximum goes to the winner alone; the losers could change a little and
-# nothing would happen. When two values tie, Keras' layer still has one winner, the first, while
-# `tf.reduce_max` would share the gradient among them. The gradient of a mean is shared in any case.
+# On the way back the gradient of a maximum goes to the winner alone. The losers could change a
+# little and nothing would happen. When several values tie, the first of them wins, in Keras' layer
+# and in ours (`tf.reduce_max` would share the gradient among them).
 
 # %%
 if __name__ == "__main__":
@@ -424,11 +550,8 @@ if __name__ == "__main__":
         print(f"{pool.__name__}: outputs {outputs.numpy().ravel()}, gradient")
         print(slopes.numpy()[0, :, :, 0])
 
-# %% [markdown]
-# In the second window three values tie, and one of them wins. And in general:
 
-
-# %%
+# %% tags=["hide-input"]
 def compare_pooling(x, size=2) -> dict[str, float]:
     """Returns the largest differences to Keras' pooling layers: outputs and gradients."""
     differences = {}
@@ -440,8 +563,11 @@ def compare_pooling(x, size=2) -> dict[str, float]:
     return differences
 
 
+# %%
 if __name__ == "__main__":
-    print(compare_pooling(random.integers(1, 4, size=(2, 7, 9, 3)).astype("float64")))  # many ties
+    x = random.integers(1, 4, size=(2, 7, 9, 3)).astype("float64")  # many ties
+    worst = max(compare_pooling(x).values())
+    print(f"both kinds, outputs and gradients: largest difference to Keras' layers {worst}")
 
 # %% [markdown]
 # Pooling is also where equivariance ends. A shift by two pixels becomes a shift by one; a shift by
@@ -449,145 +575,22 @@ if __name__ == "__main__":
 
 # %%
 if __name__ == "__main__":
-    ours = max_pool(edges)
+    pooled = max_pool(edges)
     for step in (1, 2):
         moved = max_pool(tf.roll(edges, step, axis=2))
-        nearest = min(np.abs(moved - tf.roll(ours, k, axis=2)).max() for k in (0, 1))
+        nearest = min(np.abs(moved - tf.roll(pooled, k, axis=2)).max() for k in (0, 1))
         print(f"moved by {step}: largest difference to a shift of the pooled map {nearest:.3f}")
 
 # %% [markdown]
-# ## Two networks in Keras
+# *Exercises: `global_pools` (five minutes) pools whole maps; `max_pool_gradient` has windows that
+# share pixels.*
 #
-# A convolutional network alternates: convolution, activation, pooling. On the way the pictures get
-# smaller and the channels more, until the last maps are flattened into a row for dense layers,
-# which decide. The first of our two articles has this one, for pictures of 32 × 32 in colour.
-# "Padding 1" with 3 × 3 kernels and a stride of 1 is Keras' `"same"`.
-
-
-# %%
-def make_colour_cnn() -> keras.Model:
-    """Returns the first article's network: (n, 32, 32, 3) → logits (n, 10)."""
-    return keras.Sequential(
-        [
-            keras.Input((32, 32, 3)),
-            layers.Conv2D(32, 3, padding="same", activation="relu"),  # (n, 32, 32, 32)
-            layers.MaxPooling2D(),  # (n, 16, 16, 32)
-            layers.Conv2D(64, 3, padding="same", activation="relu"),  # (n, 16, 16, 64)
-            layers.MaxPooling2D(),  # (n, 8, 8, 64)
-            layers.Flatten(),  # (n, 4096)
-            layers.Dense(128, activation="relu"),
-            layers.Dense(10),
-        ],
-        name="colour_cnn",
-    )
-
-
-# %% [markdown]
-# The second is for grey pictures of 28 × 28. The article ends it in a softmax; ours ends in logits,
-# and the softmax is part of the loss, for the reasons of chapter 2. Whoever writes both, a softmax
-# at the end and a loss with `from_logits=True`, applies it twice, and learns slowly.
-
-
-# %%
-def make_grey_cnn() -> keras.Model:
-    """Returns the second article's network: (n, 28, 28, 1) → logits (n, 10)."""
-    return keras.Sequential(
-        [
-            keras.Input((28, 28, 1)),
-            layers.Conv2D(32, 3, activation="relu"),  # (n, 26, 26, 32)
-            layers.MaxPooling2D(),  # (n, 13, 13, 32)
-            layers.Conv2D(64, 3, activation="relu"),  # (n, 11, 11, 64)
-            layers.MaxPooling2D(),  # (n, 5, 5, 64)
-            layers.Conv2D(64, 3, activation="relu"),  # (n, 3, 3, 64)
-            layers.Flatten(),  # (n, 576)
-            layers.Dense(64, activation="relu"),
-            layers.Dense(10),
-        ],
-        name="grey_cnn",
-    )
-
-
-# %% [markdown]
-# Our formulas for sizes and weights must give what Keras counts.
-
-
-# %%
-def count_parameters(model) -> int:
-    """Returns the number of weights by our formulas, for square kernels."""
-    total = 0
-    for layer in model.layers:
-        if isinstance(layer, layers.Conv2D):
-            total += conv_parameters(layer.kernel_size[0], layer.input.shape[-1], layer.filters)
-        elif isinstance(layer, layers.Dense):
-            total += dense_parameters(layer.input.shape[-1], layer.units)
-    return total
-
-
-if __name__ == "__main__":
-    for model in (make_colour_cnn(), make_grey_cnn()):
-        print(f"{model.name}: {count_parameters(model):,} weights; Keras: {model.count_params():,}")
-        for layer in model.layers:
-            print(f"    {layer.name:16} {layer.output.shape!s:22} {layer.count_params():9,}")
-
-# %% [markdown]
-# Nearly all weights of the first network are in its first dense layer; nearly all work is in the
-# convolutions, whose weights are used at every place.
-#
-# ## A flatten that mixes up the pictures
-#
-# The first article gets its flatten wrong. Its dense layer expects $64 \cdot 6 \cdot 6$ values, and
-# the line before it says: make rows of that length, as many as come out. But 32 × 32 pixels, pooled
-# twice, are 8 × 8.
-
-
-# %%
-def flatten_wrongly(maps):
-    """Returns the maps (n, 8, 8, 64) in rows of 2304 values: no longer one row per picture."""
-    return tf.reshape(maps, (-1, 64 * 6 * 6))
-
-
-# %% [markdown]
-# To see what happens, let each map hold only the number of its picture.
-
-# %%
-if __name__ == "__main__":
-    maps = tf.ones((9, 8, 8, 64)) * tf.reshape(tf.range(9.0), (9, 1, 1, 1))
-    rows = flatten_wrongly(maps)
-    print(f"{len(maps)} pictures became {len(rows)} rows")
-    for k in range(5):
-        print(f"row {k} holds values of the pictures {np.unique(rows[k]).astype(int)}")
-
-# %% [markdown]
-# Nine pictures go in, sixteen predictions come out, each for a piece of a picture or for pieces of
-# two, and nothing is said. A loss would notice that there are nine labels. A program that only
-# predicts would not. Where the number of pictures is no multiple of nine, the values cannot be
-# shared out and the reshape fails; so it does for nine pictures of 28 × 28.
-
-# %%
-if __name__ == "__main__":
-    for count, side in ((64, 8), (9, 7), (36, 7)):
-        try:
-            rows = flatten_wrongly(tf.zeros((count, side, side, 64)))
-            print(f"{count} maps of {side} × {side}: {len(rows)} rows, no complaint")
-        except tf.errors.InvalidArgumentError as error:
-            print(f"{count} maps of {side} × {side}: {error.message.rpartition('}} ')[2]}")
-
-# %% [markdown]
-# The cure: never let a reshape choose the number of examples. `layers.Flatten` keeps the first
-# axis and works out the length of the row; `tf.reshape(maps, (len(maps), -1))` does the same.
-
-# %%
-if __name__ == "__main__":
-    rows = layers.Flatten()(maps)
-    print(rows.shape, [int(np.unique(row).item()) for row in rows])
-
-# %% [markdown]
 # ## More pictures from those we have
 #
 # 9,000 pictures are few. A shirt in a mirror is still a shirt, and so is one that stands a little
 # further left. *Augmentation* shows the network such changed copies, new ones in every epoch, so
-# that it cannot learn single pictures by heart. Which changes are harmless depends on the data: a
-# digit in a mirror is not a digit.
+# that it cannot memorise single pictures. Which changes are harmless depends on the data: a digit
+# in a mirror is not a digit.
 
 
 # %%
@@ -640,19 +643,21 @@ class RandomFlipAndShift(layers.Layer):
         return super().get_config() | config
 
 
+# %% alt="The same garment ten times: mirrored in some copies, and moved by a pixel or two in all directions."
 if __name__ == "__main__":
     copies = np.repeat(splits.train.x[6:7], 10, axis=0)
     plotting.plot_images(RandomFlipAndShift(shift=2, seed=0)(copies, training=True))
 
+
 # %% [markdown]
-# ## The model that we train
+# ## The network
 #
-# It is the second article's network, with three changes. Augmentation comes first and dropout,
-# which we know from chapter 2, before each dense layer. The padding is `"same"`, so that the border
-# of the picture is looked at as often as its middle, and the last maps are 7 × 7 and not 3 × 3. To
-# pay for the larger maps, the first two convolutions have half as many filters: there the maps are
-# largest, and every filter costs most. The shape of the pictures comes from the data, so the model
-# also takes digits and colour photographs.
+# A convolutional network alternates: convolution, activation, pooling. On the way the pictures get
+# smaller and the channels more, until the last maps are flattened into a row for dense layers,
+# which decide. Ours has three convolutions. The first has the fewest filters, because there the
+# maps are largest and every filter costs most. Dropout, which we know from chapter 2, stands before
+# each dense layer. The shape of the pictures comes from the data, so the model also takes digits
+# and colour photographs.
 
 
 # %%
@@ -679,24 +684,136 @@ def make_model(shape, classes, flip=True, shift=0, dropout=0.3) -> keras.Model:
 
 
 # %% [markdown]
-# ## Loss and loop
-#
-# The loss is the cross-entropy from logits of chapter 2. The step is the same four lines as ever,
-# for nothing in them asks what the model is made of: forward, loss, gradient, update.
+# Where do its weights sit? Our two formulas must give what Keras counts. Guess first which layer
+# has the most.
+
+
+# %%
+def count_parameters(layer) -> int:
+    """Returns the number of weights of a layer by our formulas, for square kernels."""
+    if isinstance(layer, layers.Conv2D):
+        return conv_parameters(layer.kernel_size[0], layer.input.shape[-1], layer.filters)
+    if isinstance(layer, layers.Dense):
+        return dense_parameters(layer.input.shape[-1], layer.units)
+    return 0
+
 
 # %%
 if __name__ == "__main__":
-    print(inspect.getsource(make_train_step))
+    model = make_model((28, 28, 1), 10)
+    for layer in model.layers:
+        shape, count = str(layer.output.shape), count_parameters(layer)
+        print(f"{layer.__class__.__name__:18} {shape:22} {count:8,} weights")
+    print(f"Keras counts {model.count_params():,}, we {sum(map(count_parameters, model.layers)):,}")
 
 # %% [markdown]
-# `model(x, training=True)` is what switches augmentation and dropout on. Left out, the loop would
-# still run, and train without both.
+# Nine in ten weights are in the first dense layer. Most of the work is in the convolutions, whose
+# few weights are used at every place.
 #
-# `fit` repeats this step inside a compiled function. Random layers make no difference to the
-# comparison with `model.fit`: with the same seed both draw the same flips and drop the same units.
+# ## A flatten that mixes up the pictures
+#
+# `Flatten` is a line that is often written by hand, and it can go wrong without a word. For 64 maps
+# of 6 × 6 somebody writes "rows of $64 \cdot 6 \cdot 6$, as many as come out". That fits pictures
+# of 24 to 27 pixels, pooled twice. Now come pictures of 32 × 32, whose maps are 8 × 8. To see what
+# happens, let each map hold only the number of its picture.
 
 
 # %%
+def flatten_wrongly(maps):
+    """Returns the maps (n, 8, 8, 64) in rows of 2304 values: no longer one row per picture."""
+    return tf.reshape(maps, (-1, 64 * 6 * 6))
+
+
+# %%
+if __name__ == "__main__":
+    maps = tf.ones((9, 8, 8, 64)) * tf.reshape(tf.range(9.0), (9, 1, 1, 1))
+    for name, flatten in (("by hand", flatten_wrongly), ("Flatten", layers.Flatten())):
+        rows = flatten(maps)
+        held = [np.unique(row).astype(int).tolist() for row in rows[:5]]
+        print(f"{name}: {len(maps)} pictures became {len(rows)} rows; they hold {held} …")
+
+# %% [markdown]
+# Nine pictures go in and sixteen predictions come out, each for a piece of a picture or for pieces
+# of two. A loss would notice that there are nine labels; a program that only predicts would not.
+# So never let a reshape choose the number of examples: `layers.Flatten` keeps the first axis and
+# works out the length of the row.
+#
+# ## How far does it see?
+#
+# A unit of the first convolution sees 3 × 3 pixels. How many does one of the third see? We ask the
+# gradient: only pixels that act on the unit have one. (A ReLU that is off and the losers of a
+# pooling hide some, so we take two hundred pictures of noise, and every pixel that acts in any of
+# them.)
+
+
+# %%
+def field_of_view(model, layer, place):
+    """Returns the first and last row, first and last column of the pixels that a unit sees.
+
+    place: row and column of the unit in the layer's feature maps.
+    """
+    looking = keras.Model(model.inputs[0], model.get_layer(layer).output)
+    noise = tf.random.stateless_normal((200, *model.input_shape[1:]), seed=(0, 0))
+    with tf.GradientTape() as tape:
+        tape.watch(noise)
+        unit = tf.reduce_sum(looking(noise, training=False)[:, place[0], place[1]])
+    seen = np.any(tape.gradient(unit, noise) != 0, axis=(0, 3))
+    rows, columns = (np.flatnonzero(seen.any(axis=axis)) for axis in (1, 0))
+    return rows[0], rows[-1], columns[0], columns[-1]
+
+
+# %% tags=["hide-input"]
+def plot_fields(model, picture, places):
+    """Returns the Axes: a picture, and a frame around what one unit of each layer sees."""
+    ax = plt.figure(figsize=(3.4, 3.4), layout="constrained").add_subplot()
+    ax.imshow(picture[..., 0], cmap="gray")
+    looks = (("#56b4e9", "-"), ("#e69f00", "--"), ("#f0e442", ":"))
+    for (layer, place), (colour, style) in zip(places.items(), looks, strict=True):
+        top, bottom, left, right = field_of_view(model, layer, place)
+        size = right - left + 1, bottom - top + 1
+        frame = {"fill": False, "edgecolor": colour, "linestyle": style, "linewidth": 2.5}
+        ax.add_patch(plt.Rectangle((left - 0.5, top - 0.5), *size, **frame, label=layer))
+        print(f"{layer}: {size[1]} × {size[0]} pixels")
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3, frameon=False, fontsize=9)
+    ax.set_axis_off()
+    return ax
+
+
+# %% alt="A garment with three frames, one inside the other, around what a unit in the middle of each convolution sees: three, eight and eighteen pixels wide."
+if __name__ == "__main__":
+    plot_fields(model, splits.train.x[6], {"conv_1": (13, 13), "conv_2": (6, 6), "conv_3": (3, 3)})
+
+# %% [markdown]
+# This is called the *receptive field*. It grows faster from layer to layer, because after a pooling
+# two neighbours are twice as far apart. A window of three adds two steps: 2 pixels at first,
+# 4 after one pooling, 8 after two; the poolings add 1 and 2. So $1 + 2 + 1 + 4 + 2 + 8 = 18$. The
+# last convolution sees most of a garment, and the dense layers see all of it.
+#
+# *Exercise: `receptive_fields`, for any stride and for windows with holes.*
+#
+# ## Training
+#
+# The loss is the cross-entropy from logits of chapter 2, the optimiser Adam. One thing is new: the
+# learning rate is not constant. Large steps are good at the beginning, to get anywhere; small ones
+# at the end, to settle. It falls along half a cosine from $\eta$ to zero: at step $t$ of $T$ it is
+# $\frac{\eta}{2}\,(1 + \cos(\pi t / T))$. (Keras has it as `CosineDecay`; `make_schedule` at the
+# top of this page counts the steps.)
+
+
+# %% alt="The learning rate over 1,410 steps: level at first, falling steeply in the middle, and level again towards zero."
+if __name__ == "__main__":
+    schedule = make_schedule(0.002, 9000, 64, epochs=10)
+    steps = np.arange(0, schedule.decay_steps, 20)
+    labels = {"x_label": "step", "y_label": "learning rate"}
+    plotting.plot_lines({"cosine": [float(schedule(step)) for step in steps]}, x=steps, **labels)
+
+# %% [markdown]
+# `fit` repeats the step of chapter 2. `model(x, training=True)` in it is what switches augmentation
+# and dropout on; left out, the loop would still run, and train without both. With the same seed our
+# loop and `model.fit` draw the same flips and drop the same units:
+
+
+# %% tags=["hide-input"]
 def compare_loops(examples=256, epochs=2) -> dict[str, float]:
     """Returns the largest differences between our loop and `model.fit`: losses and weights."""
     data = load_fashion().take(examples).train
@@ -715,31 +832,10 @@ def compare_loops(examples=256, epochs=2) -> dict[str, float]:
     return {"loss": float(np.abs(np.subtract(*losses)).max()), "weights": float(difference)}
 
 
-if __name__ == "__main__":
-    print(compare_loops())
-
-# %% [markdown]
-# One thing is new: the learning rate is not constant. Large steps are good at the beginning, to get
-# anywhere; small ones at the end, to settle. It falls along half a cosine from $\eta$ to zero: at
-# step $t$ of $T$ it is $\frac{\eta}{2}\,(1 + \cos(\pi t / T))$.
-
-
 # %%
-def make_schedule(learning_rate, examples, batch_size, epochs):
-    """Returns the learning rate by step: half a cosine from `learning_rate` to zero."""
-    steps = epochs * -(-examples // batch_size)
-    return keras.optimizers.schedules.CosineDecay(learning_rate, steps)
-
-
 if __name__ == "__main__":
-    schedule = make_schedule(0.002, 9000, 64, epochs=10)
-    rates = [float(schedule(step)) for step in range(0, schedule.decay_steps, 20)]
-    ax = plotting.plot_lines(
-        {"cosine": rates},
-        x=np.arange(0, schedule.decay_steps, 20),
-        x_label="step",
-        y_label="learning rate",
-    )
+    for name, difference in compare_loops().items():
+        print(f"{name:7} after two epochs: largest difference to model.fit {difference:.0e}")
 
 # %% [markdown]
 # ## Result
@@ -749,17 +845,26 @@ if __name__ == "__main__":
 # pictures that it gets wrong.
 
 
-# %%
-def plot_layers(model, picture):
-    """Returns the Axes (layers, 8): the first eight feature maps of each convolution."""
+# %% tags=["hide-input"]
+def plot_layers(model, picture, count=4):
+    """Returns the Axes (layers, count): the first feature maps of each convolution."""
     convolutions = [layer for layer in model.layers if isinstance(layer, layers.Conv2D)]
     looking = keras.Model(model.inputs[0], [layer.output for layer in convolutions])
     maps = looking(picture[np.newaxis], training=False)
-    _, axes = plt.subplots(len(maps), 8, figsize=(6.6, 1.1 * len(maps)), layout="constrained")
+    size = 6.6, 1.7 * len(maps)
+    _, axes = plt.subplots(len(maps), count, figsize=size, layout="constrained")
     for row, layer, channels in zip(axes, convolutions, maps, strict=True):
-        plotting.plot_feature_maps(channels[0, :, :, :8], axes=row)
+        plotting.plot_feature_maps(channels[0, :, :, :count], axes=row)
         row[0].set_ylabel(layer.name)
     return axes
+
+
+def plot_kernels(kernel):
+    """Returns the Axes (filters,): the kernels (3, 3, channels, filters) of the first layer."""
+    filters = kernel.shape[-1]
+    _, axes = plt.subplots(2, filters // 2, figsize=(6.6, 2.0), layout="constrained")
+    titles = [str(number) for number in range(filters)]
+    return plotting.plot_weights(kernel, titles=titles, axes=axes.ravel())
 
 
 def plot_mistakes(splits, predicted, count=15):
@@ -833,25 +938,27 @@ def main(
     figures = {
         "history": plotting.plot_history(history),
         "feature_maps": plot_layers(model, splits.test.x[0]),
-        "kernels": plotting.plot_weights(model.get_layer("conv_1").kernel),
+        "kernels": plot_kernels(model.get_layer("conv_1").kernel),
         "confusion": plotting.plot_confusion(splits.test.y, predicted, splits.classes),
         "mistakes": plot_mistakes(splits, predicted),
     }
     return Result(splits, model, history, scores, figures)
 
 
-# %%
+# %% alt="Two panels over ten epochs, loss and accuracy, training solid and validation dashed: validation is better at first, at the end training has caught up with it."
 if __name__ == "__main__":
     result = main()
-    plt.close("all")  # the pictures follow one by one
-    print(result.scores["test"])
+    for name in ("feature_maps", "kernels", "confusion", "mistakes"):
+        plt.close(np.ravel(result.figures[name])[0].figure)  # the others follow one by one
 
 # %%
 if __name__ == "__main__":
-    result.figures["history"][0].figure
+    for part, scores in result.scores.items():
+        print(f"{part:10} loss {scores['loss']:.3f}  accuracy {scores['accuracy']:.3f}")
 
 # %% [markdown]
-# Over five seeds the test accuracy was 0.895 ± 0.005, mean ± standard deviation.
+# Over five seeds the test accuracy was 0.895 ± 0.005, mean ± standard deviation. The dense network
+# of chapter 2 had 0.863.
 #
 # At first the network does better on the validation part than in training. That is no miracle: in
 # training it works with a part of its units, on mirrored pictures; and the training scores are the
@@ -860,31 +967,25 @@ if __name__ == "__main__":
 # Here are the kernels of the first layer, each 3 × 3. Some have a light and a dark side: they are
 # edge detectors like ours, at several angles. Nobody asked for them; the loss did.
 
-# %%
+# %% alt="Sixteen kernels of 3 by 3 weights. Some are light on one side and dark on the other, upright, level or slanting; some are light all over."
 if __name__ == "__main__":
     result.figures["kernels"][0].figure
 
 # %% [markdown]
-# One test picture on its way through the network: eight feature maps of each convolution. The first
-# layer marks edges and even places, in full sharpness. Some of its maps have a bright frame: the
-# frame of zeros is lighter than the black ground, so there is an edge. The last layer has 7 × 7
-# places, and each of its maps is bright only where its pattern was found, whatever that is: nobody
-# has named it. Some maps stay dark on this picture.
+# One test picture on its way through the network: four feature maps of each convolution.
 
-# %%
-if __name__ == "__main__":
-    x, y = result.splits.test
-    plotting.plot_images(x[:1], y[:1], classes=result.splits.classes)
-
-# %%
+# %% alt="Three rows of four feature maps of one test picture, 28, 14 and 7 places wide. In the first row one sees the garment with its edges or its surface marked; in the last only a few bright places."
 if __name__ == "__main__":
     result.figures["feature_maps"][0, 0].figure
 
 # %% [markdown]
+# The first layer marks edges and even places, in full sharpness. Some of its maps have a bright
+# frame: the frame of zeros is lighter than the black ground, so there is an edge. The last layer
+# has 7 × 7 places, and each of its maps is bright only where its pattern was found.
+#
 # ## What does it look at?
 #
-# Two questions can be put to a trained network, and a gradient answers both. The first: which
-# places of this picture speak for the answer? The score of the answer has a gradient for every
+# Which places of a picture speak for the answer? The score of the answer has a gradient for every
 # number of the last maps. Its mean over the places says how much a channel speaks for the answer.
 # So the maps, weighted by these means and added up, show where. This is called *Grad-CAM*.
 
@@ -901,67 +1002,91 @@ def where_it_looks(model, pictures):
     return tf.nn.relu(tf.reduce_sum(weights * maps, axis=-1))  # only what speaks for it
 
 
-def plot_where_it_looks(model, pictures):
-    """Returns the Axes (2, n): pictures, and the places that speak for the network's answers."""
-    heat = where_it_looks(model, pictures)
-    _, axes = plt.subplots(2, len(heat), figsize=(6.6, 2.4), layout="constrained")
-    plotting.plot_images(pictures, axes=axes[0])
-    for ax, places in zip(axes[1], heat, strict=True):
-        ax.imshow(places, cmap="viridis", interpolation="nearest")
-        ax.set_axis_off()
+# %%
+def plot_where_it_looks(model, pictures, titles):
+    """Returns the Axes (n,): pictures, and over each what speaks for the network's answer."""
+    _, axes = plt.subplots(1, len(pictures), figsize=(6.6, 2.2), layout="constrained")
+    plotting.plot_images(pictures, titles, axes=axes)
+    heat = where_it_looks(model, pictures)[..., tf.newaxis]
+    heat = tf.image.resize(heat, pictures.shape[1:3])[..., 0].numpy()  # as large as the picture
+    for ax, places in zip(axes, heat, strict=True):
+        ax.imshow(places, cmap="plasma", alpha=0.5)
+        if places.max() > 0:  # a line around the places that speak most
+            ax.contour(places, levels=[places.max() / 2], colors="white")
     return axes
 
 
+# %% alt="Four test pictures, a trouser, a sandal, a bag and an ankle boot, each under a coloured layer, with a white line around the places that speak most for the answer."
 if __name__ == "__main__":
-    plot_where_it_looks(result.model, result.splits.test.x[:8])
+    x, y = splits.test
+    logits = predict(result.model, x)
+    answers = logits.argmax(axis=1)
+    chosen = [logits[:, kind].argmax() for kind in (1, 5, 8, 9)]  # of each kind the surest
+    titles = [splits.classes[answers[number]] for number in chosen]
+    plot_where_it_looks(result.model, x[chosen], titles)
 
 # %% [markdown]
-# The pictures have 28 × 28 places and the last maps 7 × 7, so this is a rough answer: light is
-# where the evidence lies.
+# Inside the white lines lies most of the evidence. The answer is a rough one: the last maps have
+# 7 × 7 places, and the mean over the places forgets what the dense layers know, where in the
+# picture a channel speaks for the answer. For some pictures nothing is left at all.
 #
-# The second question: what would a filter like to see? Start with a faint noise, and change the
-# picture, not the weights, in the direction of the gradient, so that one channel answers more and
-# more. The picture is kept as long as at the beginning; otherwise it would only become brighter.
+# And what is a single filter of the last convolution after? We ask the test pictures. Where in all
+# of them does the filter answer most? A unit of this layer sees 18 × 18 pixels; here are the nine
+# places that excite a filter most, no two of one picture, for each of four filters.
 
 
 # %%
-def what_it_likes(model, layer, filters=10, steps=60, rate=0.05):
-    """Returns pictures (filters, height, width, channels) that excite the filters of a layer."""
+def most_exciting(model, layer, filters, pictures, count=9):
+    """Returns patches (filters, count, size, size): what excites each filter most, best first."""
     looking = keras.Model(model.inputs[0], model.get_layer(layer).output)
-    shape = (1, *model.input_shape[1:])
-    noise = tf.random.stateless_normal(shape, seed=(0, 0))
-    pictures, length = tf.repeat(noise, filters, axis=0), tf.norm(noise)
-
-    @tf.function(autograph=False)
-    def step(pictures):
-        with tf.GradientTape() as tape:
-            tape.watch(pictures)
-            maps = looking(pictures, training=False)  # (filters, rows, columns, channels)
-            own = tf.linalg.diag_part(tf.reduce_mean(maps, axis=(1, 2))[:, :filters])
-        pictures += rate * length * unit_length(tape.gradient(own, pictures))
-        return length * unit_length(pictures)
-
-    def unit_length(x):
-        return x / tf.sqrt(tf.reduce_sum(x**2, axis=(1, 2, 3), keepdims=True) + 1e-12)
-
-    for _ in range(steps):
-        pictures = step(pictures)
-    return pictures.numpy()
+    maps = predict(looking, pictures)[..., filters]  # (n, rows, columns, filters)
+    n, rows, columns, _ = maps.shape
+    step, middle = pictures.shape[1] // rows, rows // 2
+    first, last, *_ = field_of_view(model, layer, (middle, columns // 2))
+    size, offset = last - first + 1, step * middle - first
+    ground = ((0, 0), (size, size), (size, size))
+    framed = np.pad(pictures[..., 0], ground, mode="edge")
+    flat = maps.reshape(n, rows * columns, -1)
+    patches = np.zeros((len(filters), count, size, size))
+    for f in range(len(filters)):
+        best = np.argsort(-flat[:, :, f].max(axis=1))[:count]
+        for k, number in enumerate(best):
+            i, j = divmod(flat[number, :, f].argmax(), columns)
+            top, left = (size + step * place - offset for place in (i, j))
+            patches[f, k] = framed[number, top : top + size, left : left + size]
+    return patches
 
 
+# %% tags=["hide-input"]
+def plot_most_exciting(patches, filters):
+    """Returns the Axes (filters, count): the patches of each filter in a row."""
+    rows, columns = patches.shape[:2]
+    _, axes = plt.subplots(rows, columns, figsize=(6.6, 0.85 * rows), layout="constrained")
+    for row, every, number in zip(axes, patches, filters, strict=True):
+        for ax, patch in zip(row, every, strict=True):
+            ax.imshow(patch, cmap="gray", vmin=patches.min(), vmax=patches.max())
+            ax.set(xticks=[], yticks=[])
+        row[0].set_ylabel(f"filter {number}", fontsize=9)
+    return axes
+
+
+# %% alt="Four rows of nine small patches of test pictures. Within a row they resemble one another: one row has the gap between two trouser legs, another the arch or the heel of a shoe."
 if __name__ == "__main__":
-    plotting.plot_images(what_it_likes(result.model, "conv_3").clip(-2.5, 2.5))
+    looking = keras.Model(result.model.inputs[0], result.model.get_layer("conv_3").output)
+    strongest = predict(looking, x).max(axis=(0, 1, 2))
+    filters = np.argsort(-strongest)[:4]
+    plot_most_exciting(most_exciting(result.model, "conv_3", filters, x), filters)
 
 # %% [markdown]
-# Stripes at some angle, rows of spots, long edges: larger things than those of the first layer, and
-# each channel has its own. Nothing here looks like a shirt; that takes the dense layers, which know
-# where each pattern was found. A filter that answers to nothing keeps the noise.
+# Read along a row: what do the nine have in common? It is a shape at one place of the window, such
+# as the gap between two legs or the line under a shoe, whatever garment it belongs to. Nobody has
+# told the filters what to look for. The loss did, through the layers above.
 #
-# ## Where it errs
+# ## Where is it wrong?
 #
 # Which classes does it confuse? A row of the table is a true class, a column an answer.
 
-# %%
+# %% alt="Confusion matrix of ten classes. Off the diagonal the largest numbers lie between shirt, T-shirt, pullover, coat and dress."
 if __name__ == "__main__":
     result.figures["confusion"].figure
 
@@ -969,7 +1094,7 @@ if __name__ == "__main__":
 # Shirts are the trouble, and what they are taken for is worn on the same part of the body. Shoes
 # are seldom taken for anything but other shoes. Look at some of the mistakes; would you do better?
 
-# %%
+# %% alt="Fifteen test pictures that the network gets wrong, each with its true kind and the answer, most of them garments of the upper body taken for one another."
 if __name__ == "__main__":
     result.figures["mistakes"][0].figure
 
@@ -980,33 +1105,20 @@ if __name__ == "__main__":
 # - `--dropout 0`: watch the two curves of the loss part.
 # - `--dataset mnist`, `--dataset cifar10`: the same network on digits, and on small colour
 #   photographs. Where is a convolution of more use?
-# - Shuffle the pixels of all pictures by one permutation. The dense network of chapter 2 learns as
-#   well as before. This one?
 # - Replace each pooling by a stride of 2 in the convolution before it. What becomes faster, what
 #   becomes worse?
+# - Find `EDGES[..., 1:]` in place of the upright kernel. Then give the search a picture without any
+#   level edge. What can it not know?
 # - Call `compare_with_keras` with a kernel as large as the picture. Which layer of chapter 2 is it?
 #
-# ## What the articles got wrong here
-#
-# - "The formula of the CNN is $y = f(Wx + b)$". It is the formula of a dense layer. As the picture
-#   of $W$ shows, a convolution is the special case in which most weights are zero and the others
-#   are shared; the formula hides just that.
-# - Another gives the formula of the true convolution, with $x_{i-u,\,j-v}$, for a layer that
-#   computes the correlation. The results differ by a flip of the kernel.
-# - A dense layer for $64 \cdot 6 \cdot 6$ values fits pictures of 24 × 24 only. With 32 × 32 pixels
-#   and a reshape that chooses the number of rows, nine pictures become sixteen mixtures; with
-#   28 × 28 the reshape fails, unless the number of pictures is a multiple of 36.
-# - A softmax at the end of the network is right only with a loss that takes probabilities. A loss
-#   with `from_logits=True` applies its own softmax again, as chapter 2 shows.
-
-# %% [markdown]
 # ## Exercises
 #
-# Six exercises go with this chapter. `kerasbook start DIR` copies their stubs, and the notebooks,
-# into a folder; `kerasbook check` says which of your answers are right, and what to look at in the
-# others.
+# `kerasbook start DIR` copies the stubs of this chapter's exercises, and the notebooks, into a
+# folder; `kerasbook check` says which of your answers are right, and what to look at in the others.
 #
 # ## Where to go next
 #
-# Chapter 4 turns from space to time: the same weights at every word, where here they were the same
-# at every place.
+# [Deeper networks](chapter3_residual.ipynb) asks why twenty layers should be better than three, and
+# why at first they are worse. Chapter 4 turns from space to time: the same weights at every word,
+# where here they were the same at every place. What others have written wrongly about convolutions
+# stands in [*The articles' mistakes*](errata.ipynb).

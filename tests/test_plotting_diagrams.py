@@ -19,7 +19,10 @@ VALUES |= {"W1": [[0.5, -1], [-0.5, 0.25]], "W2": [[1, -1], [0.5, -0.5]]}
 SLOPES = {name: np.array(VALUES[name]) * -1.001 for name in ("s1", "a1", "z", "W1", "W2")}
 TICKS = {(stage, way, k): 2 * k + (way == "B") * 20 for stage in range(4) for way in "FB"
          for k in range(8)}  # fmt: skip
+GRID, EDGE = np.arange(25).reshape(5, 5) % 10, np.array([[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]])
 DIAGRAMS = {
+    "window": lambda ax=None: plotting.plot_window(GRID, EDGE, (1, 2), ax),
+    "residual block": plotting.plot_residual_block,
     "unrolled": plotting.plot_unrolled,
     "back through time": lambda ax=None: plotting.plot_unrolled(backward=True, ax=ax),
     "GRU": plotting.plot_gru_cell,
@@ -102,3 +105,17 @@ def test_backpropagation_shows_its_numbers_without_minus_zero():
     words = [text.get_text() for text in ax.texts]
     assert " 0.50 −1.00\n−0.50  0.25" in words
     assert " 0.00  1.00" in words
+
+
+def test_the_window_gives_the_sum_that_is_written_below():
+    ax = plotting.plot_window(GRID, EDGE, (1, 2))
+    words = [text.get_text() for text in ax.texts]
+    expected = int((GRID[1:4, 2:5] * EDGE).sum())
+    assert words[-1].endswith(f" = {expected}".replace("-", "−"))
+    assert words[-1].count("·") == np.count_nonzero(EDGE)
+    assert len(words) == 25 + 9 + 9 + 3 + 2 + 1  # numbers, titles, signs, the sum
+
+
+def test_a_window_that_leaves_the_picture_is_refused():
+    with pytest.raises(ValueError, match="the windows lie at"):
+        plotting.plot_window(GRID, EDGE, (3, 0))

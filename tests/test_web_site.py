@@ -162,16 +162,43 @@ def faults_of(page, path: Path) -> list[str]:
     return found + ([f"{empty} pictures without a text alternative"] if empty else [])
 
 
-def test_every_page_at_both_widths_in_both_colours(site, browser):
+def faults_of_all(browser, paths: list[Path]) -> list[str]:
+    """Returns what is wrong with pages, what they write to the console, and what they ask for."""
     found = []
     page = browser.new_page()
     page.on("console", lambda message: found.append(f"{page.url}: {message.text}"))
     page.on("pageerror", lambda error: found.append(f"{page.url}: {error}"))
     page.on("request", lambda one: one.url[:5] in ("file:", "data:") or found.append(one.url))
-    for path in pages_of(site):
-        found += [f"{path.relative_to(site)}: {fault}" for fault in faults_of(page, path)]
+    for path in paths:
+        found += [f"{path.name}: {fault}" for fault in faults_of(page, path)]
     page.close()
-    assert found == []
+    return found
+
+
+def test_every_page_at_both_widths_in_both_colours(site, browser):
+    assert faults_of_all(browser, pages_of(site)) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        ("<p>The rate is $\\eta$.</p>", "raw formula"),
+        ("<p>The rate is \\(\\eta\\).</p>", "raw formula"),
+        ("<div style='width: 500px'>wide</div>", "wide at 390"),
+        ("<img src='a.png'>", "without a text alternative"),
+        ("<script>console.log('x')</script>", ": x"),
+        ("<script>fail()</script>", "fail is not defined"),
+        ("<script src='https://example.org/x.js'></script>", "https://example.org/x.js"),
+    ],
+)
+def test_a_bad_page_would_be_noticed(content, fault, tmp_path, browser):
+    (tmp_path / "a.html").write_text(f"<article>{content}</article>")
+    assert any(fault in one for one in faults_of_all(browser, [tmp_path / "a.html"]))
+
+
+def test_a_good_page_has_no_faults(tmp_path, browser):
+    (tmp_path / "a.html").write_text("<article><p>A page.</p><code>$x$</code></article>")
+    assert faults_of_all(browser, [tmp_path / "a.html"]) == []
 
 
 @pytest.mark.parametrize("words", SEARCHES)

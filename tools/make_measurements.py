@@ -9,6 +9,7 @@ text with them. What needs scikit-learn is left as it was where scikit-learn is 
 
 import argparse
 import contextlib
+import functools
 import importlib.util
 import json
 import os
@@ -265,7 +266,89 @@ def small_batches(seeds: int = 5) -> dict:
     return {part: spread([run[part] for run in runs]) for part in runs[0]}
 
 
+def shuffled_pixels(seeds: int = 5) -> dict:
+    """Chapter 3: the validation accuracy of two small networks, pixels in place and shuffled."""
+    from kerasbook import chapter3
+    from kerasbook.data import load_fashion
+
+    splits = load_fashion().take(3000)
+    pixels, found = {"straight": splits, "shuffled": chapter3.shuffle_pixels(splits)}, {}
+    for kind in ("dense", "convolutional"):
+        for name, data in pixels.items():
+            runs = [float(chapter3.train_small(kind, data, seed)) for seed in range(seeds)]
+            found[f"{kind}, {name}"] = spread(runs)
+    return found
+
+
+def deep_runs(seeds: int = 5, parts=("validation", "test"), **options) -> dict:
+    """Deeper networks: training loss and accuracies of one network over the seeds.
+
+    options: of `make_model` and `train` of the chapter.
+    """
+    from kerasbook import chapter3_residual as chapter
+    from kerasbook.data import load_fashion
+    from kerasbook.training import evaluate
+
+    import keras
+
+    ours = {
+        name: options.pop(name)
+        for name in ("network", "blocks", "flip", "shift")
+        if name in options
+    }
+    splits, runs = load_fashion(), []
+    for seed in range(seeds):
+        keras.utils.set_random_seed(seed)
+        model = chapter.make_model((28, 28, 1), 10, **ours)
+        history = chapter.train(model, splits, seed=seed, progress="none", **options).history
+        run = {"training loss": history["loss"][-1]}
+        for part in parts:
+            accuracy = [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
+            data = getattr(splits, part)
+            run[part] = evaluate(model, data, loss_fn=chapter.loss_fn, metrics=accuracy)["accuracy"]
+        runs.append(run)
+        print(ours, options, seed, run, flush=True)
+    return {name: spread([run[name] for run in runs]) for name in runs[0]}
+
+
+def transfer(seeds: int = 5) -> dict:
+    """Deeper networks: the test accuracy on two new garments, by way and number of examples."""
+    from kerasbook import chapter3_residual as chapter
+    from kerasbook.data import load_fashion
+
+    import keras
+
+    splits, found = load_fashion(), {}
+    for seed in range(seeds):
+        weights = chapter.learn_eight(splits, seed)
+        for way in chapter.WAYS:
+            runs = found.setdefault(way, {})
+            for count in (10, 50, 200):
+                accuracy = chapter.accuracy_with(count, way, weights, splits, seed)
+                runs.setdefault(f"{count} examples", []).append(accuracy)
+                print(seed, way, count, accuracy, flush=True)
+        keras.backend.clear_session()
+    return {
+        way: {name: spread(values) for name, values in runs.items()} for way, runs in found.items()
+    }
+
+
+DEEP = {  # what differs from the chapter's network of twenty layers
+    "plain 8": {"network": "plain", "blocks": 1},
+    "plain 20": {"network": "plain"},
+    "residual 8": {"blocks": 1},
+    "residual 20": {},
+    "no augmentation": {"flip": False, "parts": ("validation",)},
+    "flip and shift": {"shift": 2, "parts": ("validation",)},
+    "fast, warm-up": {"learning_rate": 0.4, "epochs": 2, "warm_up": 141, "parts": ("validation",)},
+    "fast, none": {"learning_rate": 0.4, "epochs": 2, "warm_up": 0, "parts": ("validation",)},
+}
 CHAPTERS = {
+    "chapter3": {"shuffled pixels": shuffled_pixels},
+    "chapter3_residual": {
+        name: functools.partial(deep_runs, **options) for name, options in DEEP.items()
+    }
+    | {"transfer": transfer},
     "chapter4": {"order": order, "readers": ladder_of_readers, "tf-idf": tf_idf},
     "chapter5": {"first sign": first_sign, "networks": networks_on_recordings},
     "chapter5_forecasting": {"ladder": ladder_of_forecasts},

@@ -21,6 +21,7 @@ from kerasbook.ledger.core import (
     mutant,
     precision,
 )
+from kerasbook.pages import articles
 
 import keras
 import numpy as np
@@ -93,7 +94,7 @@ _convolutional_claim(
     "the convolutional network", lambda: chapter3.make_model((8, 9, 2), 5), (2, 8, 9, 2), "same"
 )
 _convolutional_claim(
-    "the article's, for grey pictures", lambda: chapter3.make_grey_cnn(), (1, 28, 28, 1), "valid"
+    "the article's, for grey pictures", lambda: articles.make_grey_cnn(), (1, 28, 28, 1), "valid"
 )
 
 

@@ -1,4 +1,4 @@
-"""The articles' recurrent networks, as *The articles' mistakes* and *Coming from PyTorch* use them.
+"""The articles' networks, as *The articles' mistakes* and *Coming from PyTorch* use them.
 
 The GRU cell in the articles' convention, its weights turned into Keras' and back, and the two
 networks that the articles print.
@@ -72,3 +72,38 @@ def call_with_zero_states(model, x):
     first, second, dense = model.layers
     sequence = first(x, initial_state=list(zero_state(x, 128)))
     return dense(second(sequence, initial_state=list(zero_state(x, 128))))
+
+
+def make_colour_cnn() -> keras.Model:
+    """Returns the first article's network: (n, 32, 32, 3) → logits (n, 10)."""
+    return keras.Sequential(
+        [
+            keras.Input((32, 32, 3)),
+            layers.Conv2D(32, 3, padding="same", activation="relu"),  # (n, 32, 32, 32)
+            layers.MaxPooling2D(),  # (n, 16, 16, 32)
+            layers.Conv2D(64, 3, padding="same", activation="relu"),  # (n, 16, 16, 64)
+            layers.MaxPooling2D(),  # (n, 8, 8, 64)
+            layers.Flatten(),  # (n, 4096)
+            layers.Dense(128, activation="relu"),
+            layers.Dense(10),
+        ],
+        name="colour_cnn",
+    )
+
+
+def make_grey_cnn() -> keras.Model:
+    """Returns the second article's network: (n, 28, 28, 1) → logits (n, 10)."""
+    return keras.Sequential(
+        [
+            keras.Input((28, 28, 1)),
+            layers.Conv2D(32, 3, activation="relu"),  # (n, 26, 26, 32)
+            layers.MaxPooling2D(),  # (n, 13, 13, 32)
+            layers.Conv2D(64, 3, activation="relu"),  # (n, 11, 11, 64)
+            layers.MaxPooling2D(),  # (n, 5, 5, 64)
+            layers.Conv2D(64, 3, activation="relu"),  # (n, 3, 3, 64)
+            layers.Flatten(),  # (n, 576)
+            layers.Dense(64, activation="relu"),
+            layers.Dense(10),
+        ],
+        name="grey_cnn",
+    )

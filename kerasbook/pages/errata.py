@@ -89,10 +89,11 @@ def show(number: int) -> None:
 # %% [markdown]
 # ## 1. A flatten that mixes up the pictures (A0, CNN)
 #
-# The dense layer expects 64 · 6 · 6 values per picture, which fits pictures of 24 × 24 only, and
-# the flatten lets the number of rows follow. With 32 × 32 pixels, nine pictures become sixteen rows
-# of mixed-up features, without a word; with 28 × 28 it fails, unless the number of pictures is a
-# multiple of 36. Chapter 3 shows the mixtures. Never let a reshape choose the number of examples.
+# The dense layer expects 64 · 6 · 6 values per picture, which fits pictures of 24 to 27 pixels only
+# (pooling leaves out an odd row), and the flatten lets the number of rows follow. With 32 × 32
+# pixels, nine pictures become sixteen rows of mixed-up features, without a word; with 28 × 28 it
+# fails, unless the number of pictures is a multiple of 36. Chapter 3 shows the mixtures. Never let
+# a reshape choose the number of examples.
 
 
 # %%
@@ -133,8 +134,8 @@ if __name__ == "__main__":
 # %% [markdown]
 # ## 3. Convolution or correlation (A3)
 #
-# The formula is that of a true convolution, with $x_{i-u}$; the layer beside it computes the cross-
-# correlation, with $x_{i+u}$. The results differ by a flip of the kernel.
+# The formula is that of a true convolution, with $x_{i-u}$; the layer beside it computes the
+# cross-correlation, with $x_{i+u}$. The results differ by a flip of the kernel.
 
 
 # %%
@@ -379,8 +380,8 @@ if __name__ == "__main__":
 # %% [markdown]
 # ## 12. `lr`, and a loss with its arguments swapped (A2, logistic regression)
 #
-# `lr=` is no argument of a Keras 3 optimizer. And a Keras loss takes the truth first; the cross-
-# entropy of a prediction and a truth is another number.
+# `lr=` is no argument of a Keras 3 optimizer. And a Keras loss takes the truth first; the
+# cross-entropy of a prediction and a truth is another number.
 
 
 # %%

@@ -13,6 +13,7 @@ axis is always the examples. Pictures are (n, height, width, channels), sequence
 |---|---|---|---|
 | $n$ | number of examples, or of those in a batch | a number | 1 |
 | $d$ | number of features; in chapter 6 the depth, the numbers in a query or key | a number | 1 |
+| $d_m$ | width: the numbers in a token of a Transformer | a number | 6 |
 | $x$, $X$ | inputs; the capital is all rows as a matrix | (n, d), and as below | 1 |
 | $y$ | targets: what is true | (n, 1) for numbers, (n,) for class numbers | 1 |
 | $\hat y$ | predictions, in code `y_pred` | as $y$ | 1 |

@@ -15,9 +15,8 @@ PyTorch is not needed here. The weights come as NumPy arrays by name:
 # %%
 from kerasbook.chapter1 import make_model as make_linear
 from kerasbook.chapter2_deep_network import make_model as make_deep
-from kerasbook.chapter3 import make_colour_cnn
 from kerasbook.chapter6_encoder_decoder import make_pronouncer
-from kerasbook.pages.articles import make_article_lstm, make_article_model
+from kerasbook.pages.articles import make_article_lstm, make_article_model, make_colour_cnn
 
 import keras
 import numpy as np
@@ -134,7 +133,7 @@ def dense_after_flatten(state, name, maps, units):
 
 
 def port_weights_cnn(model, arrays, names=("conv1", "conv2", "fc1", "fc2")):
-    """Carries the first article's network into `chapter3.make_colour_cnn()`.
+    """Carries the first article's network into `make_colour_cnn()`.
 
     Or any network of convolutions, a flatten and dense layers, with names for all of them in order.
     """
@@ -431,7 +430,7 @@ if __name__ == "__main__":
 # |---|---|---|
 # | linear regression | `port_weights_dense(…, names=("linear",))` | chapter 1's `make_model` |
 # | deep network 784-128-64-10 | `port_weights_dense` | chapter 2's `make_model` |
-# | CNN for colour pictures | `port_weights_cnn` | chapter 3's `make_colour_cnn` |
+# | CNN for colour pictures | `port_weights_cnn` | `make_colour_cnn` |
 # | GRU classifier | `port_weights_gru` | the article's `make_article_model(False)` |
 # | two LSTM layers | `port_weights_lstm` | the article's `make_article_lstm` |
 # | Transformer | `port_weights_transformer` | chapter 6's `make_pronouncer`, `pre_norm=False` |

@@ -16,11 +16,13 @@ from kerasbook.plotting.diagrams import (
     plot_gru_cell,
     plot_heads,
     plot_lstm_cell,
+    plot_residual_block,
     plot_residual_stream,
     plot_ring,
     plot_timetable,
     plot_towers,
     plot_unrolled,
+    plot_window,
 )
 from kerasbook.plotting.files import save
 from kerasbook.plotting.history import plot_bands, plot_history, plot_lines
@@ -62,6 +64,7 @@ __all__ = [
     "plot_positions",
     "plot_predictions",
     "plot_ranges",
+    "plot_residual_block",
     "plot_residual_stream",
     "plot_ring",
     "plot_series",
@@ -70,6 +73,7 @@ __all__ = [
     "plot_towers",
     "plot_unrolled",
     "plot_weights",
+    "plot_window",
     "plot_words",
     "save",
 ]

@@ -13,6 +13,7 @@ import html
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from kerasbook.contents import Page
 
@@ -98,7 +99,7 @@ def mark(doctree: nodes.document, term: Term, name: str) -> None:
         place["ids"].append(term.anchor)
 
 
-def place_of(doctree: nodes.document, term: Term) -> nodes.Element | None:
+def place_of(doctree: nodes.document, term: Term) -> Any:
     """Returns the node that explains a term, or None if the page does not have the word."""
     for node in doctree.findall(lambda n: isinstance(n, nodes.emphasis | nodes.strong)):
         if term.pattern.fullmatch(node.astext().strip(" .:,")):

@@ -52,6 +52,8 @@ def dilated_convolution(x, kernel, bias, stride, dilation, padding):
     as the windows need; if their number is odd, the one too many is at the end (bottom, right).
     It is 0 where the windows need none.
 
+    Practises: chapter 3, "A window slides over the picture".
+
     Args:
         x: (n, height, width, channels) float array.
         kernel: (kh, kw, channels, filters) float array.

@@ -38,6 +38,9 @@ def fold_batch_norm(kernel, bias, gamma, beta, mean, variance, epsilon):
     another kernel and another bias gives the same y, and the second layer costs nothing. This is
     what programs do that bring a trained network onto a telephone.
 
+    Practises: chapter 2, the deep network, "Batch normalisation", and chapter 3, continued:
+    deeper networks, "The plus sign".
+
     Args:
         kernel: (kh, kw, channels, filters) float array.
         bias: (filters,) float array, or None for a convolution without a bias.

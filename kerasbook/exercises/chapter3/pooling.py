@@ -40,6 +40,8 @@ def max_pool_gradient(x, g, size, stride):
     maximum. If several pixels of a window are equally large, the winner is the first of them, row
     by row from the top, from left to right.
 
+    Practises: chapter 3, "Pooling".
+
     Args:
         x: (n, height, width, channels) float array; every length is at least `size`.
         g: (n, rows, columns, channels) float array, with rows = (height − size) // stride + 1 and

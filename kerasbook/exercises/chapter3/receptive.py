@@ -38,6 +38,8 @@ def receptive_fields(size, layers):
     A layer that shall tell shirts from coats must see enough of the picture; these numbers say
     whether it can.
 
+    Practises: chapter 3, "How far does it see?".
+
     Args:
         size: positive integer, pixels.
         layers: list of m ≥ 1 lists [kernel, stride, dilation] of positive integers, the layer that

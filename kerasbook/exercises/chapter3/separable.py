@@ -53,6 +53,8 @@ class SeparableConvolution:
 
     (c·m + q: the m maps of channel 0 come first.) No padding, a stride of 1, no activation.
 
+    Practises: chapter 3, "A dense layer with tied weights".
+
     Write it as a subclass of keras.layers.Layer:
 
         layer = SeparableConvolution(filters, size, multiplier)

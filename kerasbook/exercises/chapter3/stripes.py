@@ -63,6 +63,8 @@ def train_finder(x, y):
     pictures of the test it may lie anywhere. So an accuracy on the training part says little; the
     network must be such that what it learns about one place holds for all.
 
+    Practises: chapter 3, "Can the kernel be found?" and "The network".
+
     Args:
         x: (n, 14, 14, 1) float32 array, n = 240.
         y: (n,) int64 array of the labels 0, 1, 2, about equally many.

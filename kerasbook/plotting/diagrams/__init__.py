@@ -1,6 +1,7 @@
 """Diagrams of networks, a file for each chapter; every function returns the Axes."""
 
 from kerasbook.plotting.diagrams.chapter2 import plot_backpropagation
+from kerasbook.plotting.diagrams.chapter3 import plot_residual_block, plot_window
 from kerasbook.plotting.diagrams.chapter4 import plot_gru_cell, plot_unrolled
 from kerasbook.plotting.diagrams.chapter5 import plot_lstm_cell
 from kerasbook.plotting.diagrams.chapter6 import (
@@ -18,9 +19,11 @@ __all__ = [
     "plot_gru_cell",
     "plot_heads",
     "plot_lstm_cell",
+    "plot_residual_block",
     "plot_residual_stream",
     "plot_ring",
     "plot_timetable",
     "plot_towers",
     "plot_unrolled",
+    "plot_window",
 ]
