@@ -58,7 +58,7 @@ def plot_waits(scores):
     ax.xaxis.set_major_formatter("{x:g}")
     ax.set_xlim(1, 2 * ax.get_xlim()[1])
     ax.invert_yaxis()
-    ax.legend(loc="lower right")
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2, frameon=False)
     return ax
 
 
