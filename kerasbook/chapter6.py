@@ -1100,8 +1100,8 @@ if __name__ == "__main__":
 # It is worse there than in training. How much of that is another play, and how much is memorised,
 # these numbers do not tell. And over whole windows the dictionary is ahead. At the beginning of its
 # window the model has nothing to look at, while the dictionary always has four characters; the
-# second line leaves that half out. So a model of this size, after two passes over six plays, has
-# learned about as much as can be counted there.
+# second line leaves that half out, and there the two are level. So a model of this size, after two
+# passes over six plays, has learned about as much as can be counted there.
 #
 # `python -m kerasbook.chapter6` does the same as a program. There the validation loss was 1.750 ±
 # 0.006 nats per character, over five seeds.
@@ -1255,8 +1255,9 @@ if __name__ == "__main__":
 
 # %% [markdown]
 # To encode a new word, the same pairs are joined in the same order; to decode, the pieces are put
-# together. *Owner* is not among the four words, and it can be written all the same, because its
-# letters are. (*Lowest* could not: no word has an *s* or a *t*, so they would become `<unknown>`.)
+# together. *Owner* is not among the four words, and has none of the five pairs. It can be written
+# all the same, letter by letter, because its letters are known. (*Lowest* could not: no word has an
+# *s* or a *t*, so they would become `<unknown>`.)
 
 
 # %%
