@@ -18,7 +18,6 @@ import tensorflow as tf
 # Sentences with numbers from results.json, which tests/test_prose.py fills in and looks for.
 SENTENCES = [
     "the test accuracy was {fashion/test/accuracy/mean:.3f} ± {fashion/test/accuracy/sd:.3f}",
-    "the same five seeds gave {measured/batches of 64/test/mean:.3f}",
 ]
 ELSEWHERE = {"0.0004": "of an example; the cell prints it with four digits"}
 
