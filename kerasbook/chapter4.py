@@ -669,11 +669,11 @@ class Reach(keras.callbacks.Callback):
         self.variant, self.left = variant, []
 
     def on_train_begin(self, logs=None):
-        """Notes that of the fresh network."""
+        """Keeps that of the fresh network."""
         self.on_epoch_end(-1)
 
     def on_epoch_end(self, epoch, logs=None):
-        """Notes that of the network as it is now."""
+        """Keeps that of the network as it is now."""
         self.left.append(states_and_norms(self.model, self.variant)[1][39])
 
 
