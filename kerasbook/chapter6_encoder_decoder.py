@@ -291,7 +291,7 @@ if __name__ == "__main__":
 # All that the recurrent decoder knows of the word has gone through 160 numbers, whether the word
 # has three letters or fourteen. What if the decoder could look at every letter while it speaks?
 # That is *cross-attention*: the queries come from the sounds so far, keys and values from the
-# letters.
+# letters. (The picture leaves out the sums and the norms.)
 
 # %% alt="Letters pass a stack on the left; the right one, with sounds so far, looks at its output."
 if __name__ == "__main__":
@@ -866,10 +866,10 @@ def compare_shift(examples=8000, epochs=3) -> dict[str, dict[str, float]]:
             batch_size=32,
             progress="none",
         )
-        said, right = greedy(model, splits.test.x[0][:300]), splits.test.y[:300]
-        sounds = np.mean([len(sounds_of(row)) for row in said])
+        ours, right = greedy(model, splits.test.x[0][:300]), splits.test.y[:300]
+        sounds = np.mean([len(sounds_of(row)) for row in ours])
         scores = {"accuracy": history.last()["accuracy"], "sounds per word": float(sounds)}
-        results[name] = scores | error_rates(said, right)
+        results[name] = scores | error_rates(ours, right)
     return results
 
 

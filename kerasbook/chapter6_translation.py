@@ -456,6 +456,8 @@ if __name__ == "__main__":
     print(f"with and without a cache, trained: {compare_cache(result.model, source):.0e}")
 
 # %% [markdown]
+# The cache holds for the trained model, too: its logits are larger, and so is their rounding.
+#
 # Sometimes it finds a name, as in the first verse, and sometimes it invents one, as in the third.
 # It makes English that says something else. In the picture the training loss begins above the
 # validation loss, because it is the mean over an epoch in which the model is still learning, and
