@@ -406,13 +406,15 @@ if __name__ == "__main__":
 # %%
 def accumulated_gradients(model, loss_fn, x, y, micro_batches):
     """Returns the loss, the gradients and the outputs of a batch, taken in so many pieces."""
-    variables, rows = model.trainable_variables, x.shape[0]
+    variables, rows = model.trainable_variables, tf.shape(x)[0]
     loss, gradients, outputs = 0.0, [tf.zeros_like(each) for each in variables], []
-    borders = np.linspace(0, rows, min(micro_batches, rows) + 1).astype(int)
+    pieces = min(micro_batches, x.shape[0] or micro_batches)  # None in a graph for any batch
+    borders = [rows * k // pieces for k in range(pieces + 1)]
     for first, last in pairwise(borders):
         with tf.GradientTape() as tape:
             y_pred = model(x[first:last], training=True)
-            share = total_loss(model, loss_fn, y[first:last], y_pred) * (last - first) / rows
+            mean = total_loss(model, loss_fn, y[first:last], y_pred)
+            share = tf.math.multiply_no_nan(mean, tf.cast((last - first) / rows, mean.dtype))
         found = tape.gradient(share, variables)
         gradients = [total + each for total, each in zip(gradients, found, strict=True)]
         loss += share

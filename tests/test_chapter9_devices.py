@@ -16,6 +16,10 @@ import numpy as np
 import pytest
 from keras import layers
 
+# Sentences with numbers from results.json, which tests/test_prose.py fills in and looks for.
+SENTENCES = [
+    "the test accuracy was {fashion/test/accuracy/mean:.3f} ± {fashion/test/accuracy/sd:.3f}",
+]
 ELSEWHERE = {"3.15": "a version of Keras"}
 ROUNDING = 1e-6  # of weights, in 32 bits
 NAMES = ["CPU:0", "CPU:1", "CPU:2", "CPU:3"]
