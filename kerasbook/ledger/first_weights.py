@@ -43,6 +43,8 @@ def _(draw):
     sizes = (ENOUGH, 2 * ENOUGH, ENOUGH)
     weights = chapter2_deep_network.initial_weights(sizes, gain, draw.size(), draw.dtype)
     biases = {"values of the biases": (weights[1], np.zeros(2 * ENOUGH))}
+    he = chapter2_deep_network.initial_weights(sizes, seed=draw.size())  # without a gain
+    biases |= {f"{name}, He": pair for name, pair in scales(he[::2], he_of()).items()}
     stack = chapter2_deep_network.make_stack(gain, True, hidden=2, units=ENOUGH)
     return scales([*weights[::2], *kernels_of(stack)[:2]], he_of(gain)) | biases
 
