@@ -8,10 +8,13 @@ Import it before keras: the backend is chosen only once.
 import os
 import sys
 
-if sys.argv[:1] == ["-m"] and sys.path[:1] == [os.getcwd()]:
-    # `python -m kerasbook…` looks first into the working folder: a keras.py or random.py there
-    # would be taken for the library.
-    sys.path.append(sys.path.pop(0))
+if sys.argv[:1] == ["-m"] or "ipykernel" in sys.modules:
+    # `python -m kerasbook…` and a notebook's kernel look into the working folder before they look
+    # among the installed packages: a keras.py there would be taken for the library.
+    for _folder in ("", os.getcwd()):
+        if _folder in sys.path:
+            sys.path.remove(_folder)
+            sys.path.append(_folder)
 
 from kerasbook.quiet import quiet_tensorflow
 from kerasbook.settings import pin

@@ -868,16 +868,17 @@ if __name__ == "__main__":
 
 # %% [markdown]
 # The more a curve can bend, the nearer it comes to its cars; that much is sure. The parabola serves
-# the other cars better than the line, and degree 12 is lost on them: it has bent itself around
-# single cars, chance and all. This is **overfitting**. One sees it by comparing the error on the
-# cars that were fitted with the error on others.
+# the other cars better than the line, and degree 12 is lost on them, most of all on a car of 210
+# hp, stronger than any that it was fitted to: it has bent itself around single cars, chance and
+# all. This is **overfitting**. One sees it by comparing the error on the cars that were fitted with
+# the error on others.
 #
 # ## Would more cars help?
 #
 # It depends on which of the two one suffers from. Take two models: the plane of eight features,
 # with nine numbers, and the same with all squares and products as further features, $8 + 36$ and
 # the bias. Fit each of them on a few cars, then on more and more, and draw its errors: a **learning
-# curve**. Each point is the mean of fifty choices of cars at random.
+# curve**. Each point is the median of fifty choices of cars at random.
 
 
 # %%
@@ -888,22 +889,22 @@ def with_products(x):
 
 
 # %%
-COUNTS = (20, 30, 50, 80, 120, 150, 180, 210, 236)
+COUNTS = (20, 30, 42, 50, 80, 120, 150, 180, 210, 236)
 
 
 def errors_by_cars(splits, counts=COUNTS, choices=50, expand=np.asarray):
     """Returns (2, counts): the mean squared errors on the cars fitted to, and on the validation."""
-    random, errors = np.random.default_rng(0), np.zeros((2, len(counts)))
+    random, errors = np.random.default_rng(0), np.zeros((2, len(counts), choices))
     x, y = in_float64(splits.train)
     for place, count in enumerate(counts):
-        for _ in range(choices):
+        for choice in range(choices):
             rows = random.permutation(len(x))[:count]
             few = x[rows], y[rows]
             w, b = normal_equation(expand(few[0]), few[1])
             for kind, (x_kind, y_kind) in enumerate((few, in_float64(splits.validation))):
                 y_pred = linear(expand(x_kind), w, b)
-                errors[kind, place] += mean_squared_error(y_kind, y_pred) / choices
-    return errors
+                errors[kind, place, choice] = mean_squared_error(y_kind, y_pred)
+    return np.median(errors, axis=-1)
 
 
 # %% alt="Four learning curves on a log scale over the number of cars. Plane: the training error rises, the validation error falls, and from about 180 cars on they lie together. With products: the training error lies lower throughout, the validation error far above it; at 150 cars it is below the plane's, and it is still falling at the end."
@@ -913,7 +914,7 @@ if __name__ == "__main__":
     series |= {"products, training": bent[0], "products, validation": bent[1]}
     labels = {"x_label": "cars", "y_label": "mean squared error (mpg²)", "log": True}
     ax = plotting.plot_lines(series, x=COUNTS, **labels)
-    low, high = ax.set_ylim(0.5, 300)
+    low, high = ax.set_ylim(0.5, 1000)
 
 # %%
 if __name__ == "__main__":
@@ -924,12 +925,13 @@ if __name__ == "__main__":
 # %% [markdown]
 # With twenty cars the plane overfits as well: nine numbers are many for twenty cars. From about 180
 # cars on its two curves lie together, and level. More cars of this kind would not help it; another
-# model might, and does. The model with products runs through all of its cars while they are fewer
-# than its 45 numbers, and is far off elsewhere: farthest at thirty cars, where it must go through
-# nearly as many points as it has numbers, and takes huge weights to get there. But at the end its
-# error is lower than the plane's, the gap is still open, and its curve still falls: here more cars
-# would probably help. So a gap calls for data, and a high level without a gap for a model that can
-# do more.
+# model might, and does. The model with products runs through all of its cars while they are few,
+# and is far off elsewhere, farthest where there are as many cars as numbers to choose. (These are
+# 42, not 45: for two columns of zeros and ones the squares and the product say nothing new.) There
+# it must go exactly through all points, and takes huge weights to get there. With more cars it
+# cannot, and the error falls. At the end it is lower than the plane's, the gap is still open, and
+# the curve still falls: here more cars would probably help. So a gap calls for data, and a high
+# level without a gap for a model that can do more.
 #
 # ## Holding a loose model
 #
@@ -973,8 +975,9 @@ if __name__ == "__main__":
 
 # %% [markdown]
 # Without the penalty the model overfits, and with the largest it underfits. Between them lies a
-# value at which 45 numbers, fitted on sixty cars, do as well on other cars as the plane's nine. The
-# penalty is chosen on the validation part, as the degree was. Chapter 2 does the same to a network.
+# value at which 45 numbers, fitted on sixty cars, do as well as the plane's nine on the validation
+# part. That is the part which chose the penalty, so on new cars it will be a little worse. Chapter
+# 2 does the same to a network.
 #
 # *Exercise: `ridge_regression`, the same weights in one go, without descent.*
 

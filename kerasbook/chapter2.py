@@ -281,10 +281,10 @@ if __name__ == "__main__":
 
 # %% [markdown]
 # A bright collar and bright sleeves at the sides speak for a coat, bright shoulders and a bright
-# hem for a shirt. Grey would be a weight of zero, a pixel without a say. Yet the margin, which no
-# garment reaches, is not quite grey. The reason is the standardising: black has become a negative
-# number. A pixel that is always black adds the same number to every score, so its weight acts as a
-# piece of the bias, and descent moves it in step with the bias.
+# hem for a shirt. Grey would be a weight of zero, a pixel without a say. Yet the margin, which
+# hardly a garment reaches, is not quite grey. The reason is the standardising: black has become a
+# negative number. A pixel that is always black adds the same number to every score, so its weight
+# acts as a piece of the bias, and descent moves it in step with the bias.
 #
 # The model lays this one template over every picture and adds up. It can weigh pixels; it cannot
 # say "a zip, wherever it is".
@@ -435,7 +435,7 @@ def plot_double_softmax(splits, epochs=8, axes=None):
     return axes
 
 
-# %% alt="Loss and accuracy of two runs over the epochs: with one softmax the loss falls far below one half; with two it comes down slowly and stays above the dotted floor, and its accuracy is lower all the way."
+# %% alt="Loss and accuracy of two runs over the epochs: with one softmax the loss falls just below one half; with two it comes down slowly and stays above the dotted floor, and its accuracy is lower all the way."
 if __name__ == "__main__":
     print(f"lowest loss with two softmaxes: {double_softmax_floor(10):.3f}")
     plot_double_softmax(splits)
@@ -458,9 +458,9 @@ if __name__ == "__main__":
         print(f"softmax {name}: loss {loss:.2f}, gradient of the true class {slope:.1e}")
 
 # %% [markdown]
-# Keras notices the mistake only where a softmax of its own stands right before the loss; after any
-# other operation, or with predictions as an array, it cannot. So look at the first loss instead: a
-# fresh model should begin near $\log 10$, whatever it ends with, and later fall below the floor.
+# Keras notices the mistake only where a softmax stands right before the loss; after any other
+# operation, or with predictions as an array, it cannot. The first loss does not tell either, since
+# it is near $\log 10$ both ways. But a loss that has fallen below the floor has seen one softmax.
 #
 # ## Result
 #
@@ -533,15 +533,18 @@ if __name__ == "__main__":
 # are zeros, so all that differs from seed to seed is the order of the pictures.
 #
 # In the picture the validation part does better than the training part, from the first epoch to the
-# last, against what chapter 1 has taught. The training loss of an epoch is the mean over its steps,
-# most of which were taken before the validation part was looked at; and this model is too stiff to
-# remember its pictures.
+# last, against what chapter 1 has taught. This model is too stiff to remember its pictures, and the
+# 1,000 of the validation part happen to be easy ones: the test part is harder. (A little comes from
+# the training loss of an epoch being the mean over its steps, most of which were taken before the
+# validation part was looked at.)
 #
 # There is another uncertainty, and it is larger. The test part is a sample of 2,000 pictures. With
 # other pictures of the same kind the share of right answers, $a$, would move by about its *standard
 # error*, $\sqrt{a (1 - a) / n}$. We keep the sign ± for the spread over seeds, and call this one by
-# its name. As a rule of thumb, two models whose accuracies differ by less than about two standard
-# errors have not been shown to differ.
+# its name. As a rule of thumb, two models whose accuracies on a test part differ by less than three
+# of them have not been shown to differ. (Asked about the same pictures, one can do better: count
+# those that only the first gets right and those that only the second does, $k$ and $m$; a
+# difference is shown where $|k - m|$ is more than $2 \sqrt{k + m}$.)
 
 # %%
 if __name__ == "__main__":
@@ -575,8 +578,8 @@ if __name__ == "__main__":
 
 # %% [markdown]
 # Did you guess right? Most errors are among the things that are worn on the upper body, and shoes
-# are mistaken for shoes. The accuracy hides this, because it is the mean over classes that are
-# almost solved and one, the shirts, that is not.
+# are mistaken for shoes. The accuracy hides this, because it is the mean over classes, of
+# which some are almost solved and the shirts hardly better than half.
 #
 # *Exercises: `balanced_accuracy` computes the confusion matrix, and an accuracy in which every
 # class counts alike; `find_faulty` asks for a classifier of a rare class.*

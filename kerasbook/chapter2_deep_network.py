@@ -89,9 +89,8 @@ if __name__ == "__main__":
 # The network's line is still made of straight pieces. Each hidden unit is a hinge: on one side of
 # the place where its score $w x + b$ is zero it says nothing, on the other it is a straight line.
 # So the sum may change its slope at every hinge, once per unit, and is straight in between. You see
-# fewer corners than units, because some hinges lie beyond the cars, and others nearly on top of
-# each other. And no car goes farther for having more power, as the line says near 110 hp: there it
-# follows the chance of a few cars.
+# fewer corners than units, because half of the hinges lie beyond the cars. And no car goes farther
+# for having more power, as the line says near 110 hp: there it follows the chance of a few cars.
 #
 # Why must there be a bend? Without one, a layer on top of a layer is one layer, because
 # $(x W_1) W_2 = x (W_1 W_2)$. However many are stacked, the line stays straight.
@@ -153,7 +152,7 @@ def small_network():
     return values, slopes
 
 
-# %% alt="A network of two layers as a graph with all its numbers in black, from the pixels to the loss, and beside each number its gradient in colour: minus 0.95 and 0.95 at the scores; 0.95 at the unit that is off, and 0 below its bend."
+# %% alt="A network of two layers as a graph with all its numbers in black, from the pixels to the loss, and beside each number its gradient in colour: 0.95 and minus 0.95 at the scores; 0.95 at the unit that is off, and 0 below its bend."
 if __name__ == "__main__":
     values, slopes = small_network()
     plotting.plot_backpropagation(values, slopes)
@@ -335,7 +334,7 @@ def plot_regions(x, y, networks, axes=None):
     return axes
 
 
-# %% alt="Four panels of the same two half-moons of points, with the border between the classes as a black line: straight without hidden units; with three units bent once and wrong for the tip of a moon from one start, winding between the moons from another; winding with eight."
+# %% alt="Four panels of the same two half-moons of points, with the border between the classes as a black line: straight without hidden units; with three units bent twice the same way and wrong for the tip of a moon from one start, winding between the moons from another; winding with eight."
 if __name__ == "__main__":
     x, y = two_moons()
     networks = {}
@@ -353,21 +352,21 @@ if __name__ == "__main__":
 # %% [markdown]
 # Without a hidden layer the border is straight, and it must cut through the moons. Every hidden
 # unit can put a corner into it, where its hinge crosses it. The winding border has two corners; why
-# are two units not enough? Where all units are off, the score is the same everywhere and no border
-# can run, so one more unit is needed that is on all along and gives the border its slope. With two
-# units no start got further than the straight line. Three suffice, as the third panel shows; but
-# the second has three units as well, and training did not find the place for them: from six starts
-# it finds it twice. With eight
-# units it finds one every time, because not each of them has to be well placed from the start. That
-# is one reason why networks are made larger than they need be.
+# are two units not enough? With two, a border has a piece where the first is on, one where both
+# are, and one where the second is, and so both corners turn the same way. A border that winds turns
+# to one side and then to the other. With two units no start got further than the straight line.
+# Three suffice, as the third panel shows; but the second has three units as well, and training did
+# not find the place for them: from six starts it finds it twice. With eight units it finds one
+# every time, because not each of them has to be well placed from the start. That is one reason why
+# networks are made larger than they need be.
 #
 # ## How large should the first weights be?
 #
-# Not zero: then all units of a layer compute the same, get the same gradient, and stay the same
-# for ever. So they are random. But how large? The moons are too easy for the answer to matter; a
-# deeper network on the garments is not. Take ten hidden layers of 128 units, and begin as one might
-# without thinking: normal numbers with the standard deviation 1. Then mend one thing after another
-# and look at the loss, before the first step and after 140 steps, which is one epoch.
+# Not zero: then all units of a layer compute the same, get the same gradient, and stay the same for
+# ever. So they are random. But how large? On the moons a gain of 2 or of 8 makes no difference; in
+# a deeper network, on the garments, it does. Take ten hidden layers of 128 units, and begin as one
+# might without thinking: normal numbers with the standard deviation 1. Then mend one thing after
+# another and look at the loss, before the first step and after 140 steps, which is one epoch.
 
 
 # %%
@@ -427,11 +426,11 @@ if __name__ == "__main__":
 # A loss far above $\log 10$ before the first step says that the weights are too large: the network
 # is sure of answers that it has no reason for. The first two rows are lost; their first steps throw
 # the weights out of the range of numbers, and what is left is `nan`, not a number. But a loss near
-# $\log 10$ does *not* say that all is well.
-# With a gain of 0.5 it is as good as it can be, and the network does not move: nothing of the
-# picture arrives at its end. So before the first step you see only that weights are too large. That
-# they are too small you see in the steps. (A last layer smaller than the rule says makes the first
-# loss that of a network without prejudice; after an epoch nothing is left of the difference.)
+# $\log 10$ does *not* say that all is well. With a gain of 0.5 it is as good as it can be, and the
+# network does not move: nothing of the picture arrives at its end. So before the first step you see
+# only that weights are too large. That they are too small you see in the steps. (A last layer
+# smaller than the rule says makes the first loss that of a network without prejudice; after an
+# epoch nothing is left of the difference.)
 #
 # Why is 2 right? A score adds up as many products as there are inputs: if signals with the mean
 # square $A$ come in through $m$ weights of variance $q$, it has the variance $m q A$. To keep
@@ -733,13 +732,14 @@ if __name__ == "__main__":
 # one percentage point more than softmax regression's on the page before, and little more than the
 # standard error of a share measured on 2,000 pictures. A hundred thousand weights for one point?
 #
-# The curves say why. The training loss goes on falling, and the validation loss falls ever more
-# slowly, and jumps: a gap has opened between the two, because the network has begun to remember its
-# pictures besides learning what they have in common. [The next page](chapter2_training.ipynb) goes
-# on until the gap is wide, measures it, and holds the network back.
+# Twelve epochs of plain SGD are not its end. The validation loss is lowest in the last of them,
+# though a gap to the training loss has opened: the network has begun to remember its pictures
+# besides learning what they have in common. Which of the two goes on if it is trained for longer?
+# [The next page](chapter2_training.ipynb) asks that, and how to get there sooner.
 #
 # ## What to try
 #
+# - `--epochs 24`: how far does patience alone come? Compare it with the next page's result.
 # - Give `fit_cars` 1, 2 and 64 hidden units. How many corners do you see, and does the error on the
 #   validation part still fall with 64?
 # - Start all weights at zero. What do the hidden units learn, and what can the network still do?

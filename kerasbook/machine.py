@@ -34,6 +34,15 @@ def processor() -> str:
     return name or platform.processor() or platform.machine()
 
 
+def features() -> list[str]:
+    """Returns what the processor has for wide products and for 16 bits, as Linux names it.
+
+    Empty where the system does not tell.
+    """
+    flags = _line_of("/proc/cpuinfo", "flags").split()
+    return [name for name in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if name in flags]
+
+
 def memory_now() -> int:
     """Returns bytes of memory that this process holds; 0 where the system does not tell."""
     return _kibibytes("VmRSS")

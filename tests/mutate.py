@@ -1,11 +1,12 @@
 """Plants small changes into the loop and the hand-made functions: does a test notice?
 
     python tests/mutate.py --sample 300 --seed 0 --folder mutants --minutes 12
-    python tests/mutate.py --only training/loops --sample 20 --folder mutants
+    python tests/mutate.py --only training/loops --sample 9999 --folder mutants
 
 A change is an operator, a comparison, a constant or a dropped statement, found in the syntax tree
 of kerasbook/training and of what the ledger compares. It is put in the place of the function in a
-fork of a process that has imported everything and computed nothing, so that none costs an import.
+fork of a process that has imported everything and computed nothing, so that none costs an import;
+a fork judges a few changes of one file.
 First 50 fixed inputs (tests/mutation_inputs.py): a change that gives the same outputs, weights and
 errors changes nothing and is not tested. Else the nearest tests that enter the function run, the
 quickest first, until one fails. What none of them sees is listed.
@@ -29,6 +30,7 @@ import re
 import resource
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -51,6 +53,7 @@ NEAREST = {
     ],
 }
 LOOP = [PARTS, "test_fit_promises.py", "test_training_equality.py", "test_training.py"]
+CODE = ("__code__", "__defaults__", "__kwdefaults__")
 OPTIONS = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-o", "addopts="]
 OPTIONS += ["-m", "not slow and not gpu and not network", "-c", str(ROOT / "pyproject.toml")]
 
@@ -67,8 +70,6 @@ class Change:
     what: str
     source: str  # of the function or class
     first_line: int  # of the function or method, decorators included
-    found: str = ""  # "seen", "no change" or "MISSED"
-    by: str = ""  # the input that gave something else, the test that failed
 
     @property
     def name(self) -> str:
@@ -174,7 +175,7 @@ def put(node: ast.AST, name: str, value: object) -> Iterator[None]:
         setattr(node, name, before)
 
 
-def all_changes(only: str) -> list[Change]:
+def all_changes() -> list[Change]:
     """Returns every change of the training loop and of what the ledger compares."""
     found: list[Change] = []
     for file in sorted((PACKAGE / "training").glob("*.py")):
@@ -185,11 +186,12 @@ def all_changes(only: str) -> list[Change]:
         imported = re.findall(rf"from kerasbook\.{file.stem} import \(?([\w, ]+)", ledger)
         names |= {name.split()[0] for each in imported for name in each.split(",") if name.strip()}
         found += changes_of(file, names.__contains__)
-    return [change for change in found if only in change.file]
+    return found
 
 
-def plant(change: Change) -> None:
-    """Gives the function, wherever it has been imported, the changed code."""
+@contextlib.contextmanager
+def planted(change: Change) -> Iterator[None]:
+    """Gives the function, wherever it has been imported, the changed code; takes it back."""
     module = importlib.import_module("kerasbook." + change.file[:-3].replace("/", "."))
     scratch = dict(vars(module))
     exec(compile(change.source, change.file, "exec"), scratch)
@@ -197,9 +199,14 @@ def plant(change: Change) -> None:
     if change.method:
         old, new = vars(old)[change.method], vars(new)[change.method]
     old, new = plain(old), plain(new)
-    old.__code__, old.__defaults__, old.__kwdefaults__ = (
-        new.__code__, new.__defaults__, new.__kwdefaults__,
-    )  # fmt: skip
+    before = {name: getattr(old, name) for name in CODE}
+    try:
+        for name in CODE:
+            setattr(old, name, getattr(new, name))
+        yield
+    finally:
+        for name in CODE:
+            setattr(old, name, before[name])
 
 
 def plain(function):
@@ -212,25 +219,18 @@ def plain(function):
 # --- forks --------------------------------------------------------------------------------
 
 
-def in_a_fork(work: Callable[[], object], seconds: int = SECONDS, wall: int = 1500):
+def in_a_fork(work: Callable[[], object], seconds: int = 1500):
     """Returns what work() returns in a fork; ENDED if it hangs or crashes."""
     reader, writer = os.pipe()
     child = os.fork()
     if not child:
         resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
-        quiet = os.open(os.devnull, os.O_RDWR)
-        for stream in (0, 1, 2):
-            os.dup2(quiet, stream)
-        import signal
-
-        signal.alarm(wall)
+        become_quiet()
         try:
             with os.fdopen(writer, "wb") as file:
                 pickle.dump(work(), file)
             os._exit(0)
-        except BaseException as error:
-            with contextlib.suppress(Exception):
-                Path("/dev/stderr").write_text(repr(error))
+        except BaseException:
             os._exit(99)
     os.close(writer)
     with os.fdopen(reader, "rb") as file:
@@ -272,11 +272,10 @@ def outputs_of(names: list[str]) -> dict[str, list]:
     return {name: mutation_inputs.result_of(name) for name in names}
 
 
-def first_other(change: Change, expected: dict[str, list]) -> str:
-    """Returns the first input that gives something else with the change; "" if none."""
+def first_other(expected: dict[str, list]) -> str:
+    """Returns the first input that gives something else than expected; "" if none."""
     import mutation_inputs
 
-    plant(change)
     for name, outputs in expected.items():
         if not mutation_inputs.same(mutation_inputs.result_of(name), outputs):
             return name
@@ -333,24 +332,22 @@ def tests_entered(file: str) -> dict[str, tuple[set[str], float]]:
     return watch.tests
 
 
-def first_failure(change: Change, tests: list[str]) -> str:
-    """Returns the first of the tests that fails with the change; "" if none."""
+def first_failure(tests: list[str]) -> str:
+    """Returns the first of the tests that fails; "" if none."""
     import pytest
 
-    plant(change)
     watch = Watch(trace=False)
     os.chdir(ROOT)
     status = pytest.main([*OPTIONS, *tests], plugins=[watch])
     return watch.failed or ("" if int(status) == 0 else f"pytest ends with {status}")
 
 
-def first_red(change: Change, names: list[str]) -> str:
+def first_red(names: list[str]) -> str:
     """Returns the first claim of the ledger that is red with the change; "" if none."""
     from kerasbook import ledger
 
     import numpy as np
 
-    plant(change)
     claims = {f"{one.chapter}: {one.name}": one for one in ledger.CLAIMS}
     for name in names:
         one = claims[name]
@@ -376,14 +373,85 @@ def claims_entered() -> dict[str, tuple[set[str], float]]:
     return found
 
 
-def tests_of(file: str) -> list[str]:
-    """Returns the files of the nearest tests of a file of the package."""
-    return (
-        NEAREST.get(file, LOOP) if file.startswith("training/") else [f"test_{Path(file).stem}.py"]
-    )
-
-
 # --- judging --------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass
+class Case:
+    """A change, and what is asked of it."""
+
+    change: Change
+    expected: dict[str, list]  # what the inputs that enter the function give without it
+    claims: list[str]
+    tests: list[str]
+
+
+def judge(case: Case) -> tuple[str, str]:
+    """Returns "seen", "no change" or "MISSED", and by what."""
+    if not case.expected:
+        return "no change", "none of the inputs enters it"
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    most = int(used.ru_utime + used.ru_stime) + SECONDS
+    resource.setrlimit(resource.RLIMIT_CPU, (most, resource.RLIM_INFINITY))
+    with planted(case.change):
+        other = first_other(case.expected)
+        if not other:
+            return "no change", f"on {len(case.expected)} inputs"
+        seen = (case.claims and first_red(case.claims)) or (
+            case.tests and first_failure(case.tests)
+        )
+    return ("seen" if seen else "MISSED"), f"{other}; {seen or ''}"
+
+
+def judge_all(cases: list[Case], writer: int) -> None:
+    """Judges one case after the other in this process, and writes a line for each.
+
+    The last line tells whether the tests that failed pass again without a change: else a change
+    has left something behind, and what came after it may have been seen by mistake.
+    """
+    failed = set()
+    with open(writer, "w", closefd=False) as file:
+        for case in cases:
+            found, by = judge(case)
+            if found == "seen" and ".py::" in by:
+                failed.add(by.rpartition("; ")[2])
+            file.write(json.dumps([found, by]) + "\n")
+            file.flush()
+        left = first_failure(sorted(failed)) if failed else ""
+        file.write(json.dumps(["end", left]) + "\n")
+
+
+def in_one_fork(cases: list[Case]) -> list[tuple[str, str]]:
+    """Returns what becomes of the first of the cases: of all, unless one ends the process."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if not child:
+        os.close(reader)
+        become_quiet()
+        try:
+            judge_all(cases, writer)
+        except BaseException:
+            with open(writer, "w") as file:
+                file.write(json.dumps(["error", traceback.format_exc()]) + "\n")
+        os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader) as file:
+        rows = [json.loads(line) for line in file if line.endswith("\n")]
+    os.waitpid(child, 0)
+    if rows and rows[-1][0] == "error":
+        sys.exit(f"{cases[len(rows) - 1].change.name}: {rows[-1][1]}")
+    if not rows or rows[-1][0] != "end":
+        return [*map(tuple, rows), ("seen", "it ends the process, or takes too long")]
+    if rows.pop()[1] and len(cases) > 1:  # one at a time, then
+        return [in_one_fork([case])[0] for case in cases]
+    return [tuple(row) for row in rows]
+
+
+def become_quiet() -> None:
+    """Lets a fork write nothing."""
+    quiet = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1, 2):
+        os.dup2(quiet, stream)
 
 
 class Judge:
@@ -405,7 +473,7 @@ class Judge:
     def must(self, name: str, work: Callable[[], object]):
         """Returns work(), done in a fork."""
         print(f"     … {name}", flush=True)
-        found = in_a_fork(work, 1500, 3000)
+        found = in_a_fork(work)
         if found == ENDED:
             sys.exit(f"{name} cannot be computed even without a change")
         return found
@@ -415,27 +483,17 @@ class Judge:
         chosen = [name for name, (places, _) in entered.items() if place in places]
         return sorted(chosen, key=lambda name: entered[name][1])
 
-    def judge(self, change: Change) -> tuple[str, str]:
-        """Returns "seen", "no change" or "MISSED", and by what."""
-        inputs = self.inputs(change)
-        if not inputs:
-            return "no change", "none of the inputs enters it"
-        expected = self.outputs(inputs)
-        by = in_a_fork(lambda: first_other(change, expected))
-        if not by:
-            return "no change", f"on {len(inputs)} inputs"
-        by += "; "
-        for seen in (self.claims, self.tests):
-            failed = seen(change)
-            if failed:
-                return "seen", by + failed
-        return "MISSED", by
+    def case(self, change: Change) -> Case:
+        """Returns what is asked of a change."""
+        expected = self.outputs(self.inputs(change))
+        training = change.file.startswith("training/")  # whose tests are nearer than the claims
+        return Case(change, expected, [] if training else self.claims(change), self.tests(change))
 
     def inputs(self, change: Change) -> list[str]:
         """Returns the names of the inputs that enter the function: fifty, or fewer."""
         if change.file.startswith("training/"):
             return self.quickest(self.know("what the inputs enter", inputs_entered), change.place)
-        claims = self.quickest(self.know("what the claims enter", claims_entered), change.place)
+        claims = self.claims(change)
         draws = range(-(-INPUTS // max(1, len(claims))))
         return [f"{claim}#{draw}" for draw in draws for claim in claims][:INPUTS]
 
@@ -448,20 +506,18 @@ class Judge:
             self.file.write_bytes(pickle.dumps(self.known))
         return {name: known[name] for name in names}
 
-    def claims(self, change: Change) -> str:
-        """Returns the claim that turns red; "" if none or for the loop, whose tests are nearer."""
-        if change.file.startswith("training/"):
-            return ""
-        names = self.quickest(self.know("what the claims enter", claims_entered), change.place)
-        return names and in_a_fork(lambda: first_red(change, names))
+    def claims(self, change: Change) -> list[str]:
+        """Returns the ledger's claims that enter the function."""
+        return self.quickest(self.know("what the claims enter", claims_entered), change.place)
 
-    def tests(self, change: Change) -> str:
-        """Returns the test that fails; "" if none."""
+    def tests(self, change: Change) -> list[str]:
+        """Returns the nearest tests that enter the function; of a chapter, all of its file."""
+        if not change.file.startswith("training/"):
+            return [f"{ROOT}/tests/test_{Path(change.file).stem}.py"]
         entered: dict = {}
-        for file in tests_of(change.file):
+        for file in NEAREST.get(change.file, LOOP):
             entered |= self.know(f"what {file} enters", lambda file=file: tests_entered(file))
-        names = self.quickest(entered, change.place)
-        return names and in_a_fork(lambda: first_failure(change, names))
+        return self.quickest(entered, change.place)
 
 
 # --- the command ----------------------------------------------------------------------------
@@ -487,14 +543,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--sample", type=int, default=300)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", default="", help="files with this in their name")
+    parser.add_argument("--only", default="", help="of the sample, the files that match this")
     parser.add_argument("--folder", type=Path, default=Path("mutants"), help="for the results")
     parser.add_argument("--minutes", type=float, default=1e9, help="then it ends, and can go on")
     parser.add_argument("--again", help="judge those once more whose results match this pattern")
     options = parser.parse_args()
     end = time.monotonic() + 60 * options.minutes
-    changes = all_changes(options.only)
+    changes = all_changes()
     chosen = random.Random(options.seed).sample(changes, min(options.sample, len(changes)))
+    chosen = [change for change in chosen if re.search(options.only, change.file)]
     print(f"{len(changes)} changes, {len(chosen)} of them tried", flush=True)
     options.folder.mkdir(exist_ok=True)
     results = options.folder / "results.jsonl"
@@ -506,18 +563,17 @@ def main() -> None:
         done = {k: v for k, v in done.items() if not re.search(options.again, json.dumps(v))}
     prepare()
     judge = Judge(options.folder)
-    for number, change in enumerate(chosen, start=1):
-        if change.name in done:
-            continue
+    left = [change for change in chosen if change.name not in done]
+    while left:
         if time.monotonic() > end:
-            sys.exit("to be gone on with")
-        change.found, change.by = judge.judge(change)
-        done[change.name] = row = {
-            "name": change.name, "found": change.found, "by": change.by
-        }  # fmt: skip
-        with results.open("a") as file:
-            file.write(json.dumps(row, ensure_ascii=False) + "\n")
-        print(f"{number:4} {change.found:9} {change.name}   [{change.by}]", flush=True)
+            sys.exit(f"{len(left)} are left, to be gone on with")
+        turn = [change for change in left[:40] if change.file == left[0].file][:8]
+        for change, (found, by) in zip(turn, in_one_fork([*map(judge.case, turn)]), strict=False):
+            left.remove(change)
+            done[change.name] = row = {"name": change.name, "found": found, "by": by}
+            with results.open("a") as file:
+                file.write(json.dumps(row, ensure_ascii=False) + "\n")
+            print(f"{len(done):4} {found:9} {change.name}   [{by}]", flush=True)
     summary([done[change.name] for change in chosen])
 
 

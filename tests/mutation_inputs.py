@@ -118,7 +118,7 @@ def claim_values(name: str) -> list:
     object.__setattr__(draw, "scale", SCALES[int(number) % len(SCALES)])
     keras.utils.set_random_seed(int(number))
     pairs = one.pairs(draw)
-    return [pair for key, pair in pairs.items() if not key.startswith("slopes")]  # those round
+    return [pair for key, pair in pairs.items() if not key.startswith("slopes of")]  # they round
 
 
 # --- runs ------------------------------------------------------------------------------------

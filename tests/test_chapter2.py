@@ -17,7 +17,7 @@ import matplotlib.pyplot as plt
 SENTENCES = [
     "the test accuracy was {fashion/test/accuracy/mean:.3f} ± {fashion/test/accuracy/sd:.3f}",
 ]
-ELSEWHERE: dict[str, str] = {}
+ELSEWHERE = {"0.69": "the logarithm of 2", "4.61": "the logarithm of 100"}
 
 
 @pytest.fixture(autouse=True)

@@ -19,7 +19,12 @@ SENTENCES = [
     "the test accuracy was {fashion/test/accuracy/mean:.3f} ± {fashion/test/accuracy/sd:.3f}",
 ]
 # Other numbers in the text, and what they are.
-ELSEWHERE = {"0.95": "in a diagram", "1.50": "in a diagram", "1.43": "in a diagram"}
+ELSEWHERE = {
+    "0.95": "in a diagram",
+    "1.50": "in a diagram",
+    "1.43": "in a diagram",
+    "1.91": "in one",
+}
 
 
 @pytest.fixture(autouse=True)

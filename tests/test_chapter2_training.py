@@ -1,5 +1,7 @@
 """Optimisers, penalties and loops of the page on training against Keras; its `main`."""
 
+import inspect
+
 from kerasbook import chapter2_training as training
 from kerasbook.chapter2_deep_network import backward, forward, initial_weights
 from kerasbook.data import Part, Splits
@@ -247,3 +249,15 @@ def test_main_depends_on_the_seed_alone(monkeypatch):
 @pytest.mark.slow
 def test_main_reaches_the_score_that_the_page_promises():
     assert training.main(progress="none").scores["test"]["accuracy"] >= 0.85
+
+
+def test_the_defaults_are_those_of_keras():
+    def default(function, name):
+        return inspect.signature(function).parameters[name].default
+
+    rmsprop, adam = keras.optimizers.RMSprop(), keras.optimizers.Adam()
+    assert default(training.momentum, "decay") == 0.9  # Keras has none
+    assert default(training.rmsprop, "decay") == rmsprop.rho
+    assert default(training.rmsprop, "epsilon") == rmsprop.epsilon
+    for name in ("beta_1", "beta_2", "epsilon"):
+        assert default(training.adam, name) == getattr(adam, name)

@@ -17,8 +17,9 @@ def mean_and_error(way: str) -> str:
 
 
 NAMES = {"dense": "dense", "Conv1D": "conv", "GRU": "gru", "LSTM": "lstm"}
-SIMPLE = {"1h": ("persistence", "same hour yesterday", "ridge", "ridge with calendar")}
-SIMPLE["24h"] = ("same hour yesterday", "ridge with calendar")
+RIDGES = ("ridge with calendar", "ridge, window")
+SIMPLE = {"1h": ("persistence", "same hour yesterday", "ridge", *RIDGES)}
+SIMPLE["24h"] = ("same hour yesterday", *RIDGES)
 SENTENCES = [
     *(
         f"| {name} | | {{bikeshare_{horizon}/{name}/mae/mean:.1f}} |"
@@ -203,7 +204,7 @@ def test_main_forecasts(monkeypatch, horizon):
     assert asked == [f"bikeshare_{horizon}h"]
     assert set(result.scores) == {
         *("validation", "test", "persistence", "same hour yesterday"),
-        *("ridge", "ridge with calendar"),
+        *("ridge", "ridge with calendar", "ridge, window"),
     }
     assert result.scores["persistence"]["mae"] == pytest.approx(10, abs=1e-3)
     assert result.scores["test"]["mae"] < 35  # the mean of all would err by about 40

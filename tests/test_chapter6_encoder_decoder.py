@@ -22,6 +22,7 @@ SENTENCES = [
     "{measured/lengths/sounds:.1f} sounds on average",
 ]
 ELSEWHERE = dict.fromkeys(("0.002", "0.004", "0.008", "0.012", "0.016"), "rates that were tried")
+ELSEWHERE |= dict.fromkeys(("0.6", "0.4", "0.3", "0.9", "0.18", "0.36"), "of an example")
 
 TOLERANCE = {"float32": 1e-5, "float64": 1e-10}
 SOUNDS = 8
@@ -108,6 +109,9 @@ def test_broken_models_fail_the_probes():
     short = tf.maximum(letters[:, :5], 1)
     assert probes.permutation(shuffled, short)
     assert not probes.padding(shuffled, short)  # it gets no mask
+    model, fixed = small_model(), before
+    assert probes.padding(lambda letters: model((letters, fixed)), short)
+    assert not probes.padding(lambda letters: chapter.without_mask(model, letters, fixed), short)
 
 
 def test_a_pronouncer_survives_saving(tmp_path):
@@ -357,3 +361,7 @@ def test_unshifted_targets_are_copied(monkeypatch):
 @pytest.mark.slow
 def test_errors_at_the_defaults():
     assert chapter.main(progress="none").scores["test"]["phoneme_error"] <= 0.14
+
+
+def test_the_pronouncer_has_as_many_weights_as_its_summary_says():
+    assert chapter.make_pronouncer().count_params() == 240_874

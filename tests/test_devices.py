@@ -13,7 +13,8 @@ import time
 from kerasbook import chapter1, cluster, runner
 from kerasbook.cluster import Cluster, ClusterError, read_cluster, start_workers
 from kerasbook.data import DataError
-from kerasbook.training import devices, evaluate, fit, predict
+from kerasbook.runner import execution
+from kerasbook.training import compiling, devices, evaluate, fit, predict
 from kerasbook.training.checks import ArgumentError
 from kerasbook.training.replicas import rows_of
 
@@ -323,6 +324,52 @@ def test_a_chapter_in_two_workers_has_the_history_of_one_and_goes_on(tmp_path):
     for name in one:
         assert two[name] == pytest.approx(one[name], rel=1e-4)
     assert sorted(os.listdir(tmp_path / "one")) == sorted(os.listdir(tmp_path / "two"))
+
+
+@pytest.fixture
+def two_cards(monkeypatch):
+    """Two GPUs that are not there; returns what TensorFlow was told about them."""
+    cards, told = ["GPU:0", "GPU:1"], []
+    config = tf.config
+    monkeypatch.setattr(config, "get_visible_devices", lambda kind: cards if kind == "GPU" else [])
+    hide = lambda devices, kind: (told.append(("hidden", kind)), cards.clear())  # noqa: E731
+    monkeypatch.setattr(config, "set_visible_devices", hide)
+    grow = lambda card, on: told.append((card, on))  # noqa: E731
+    monkeypatch.setattr(config.experimental, "set_memory_growth", grow)
+    monkeypatch.setattr(
+        config.experimental, "get_device_details", lambda card: {"device_name": f"card {card[-1]}"}
+    )
+    return told
+
+
+@pytest.mark.parametrize("wanted", ["auto", "gpu"])
+def test_gpus_are_taken_and_their_memory_grows(two_cards, wanted):
+    assert execution.choose_device(wanted).startswith("GPU card 0, card 1; TensorFlow")
+    assert two_cards == [("GPU:0", True), ("GPU:1", True)]
+
+
+def test_gpus_are_left_alone_on_demand(two_cards):
+    assert execution.choose_device("cpu").startswith("CPU, ")
+    assert two_cards == [("hidden", "GPU")]
+
+
+def test_a_batch_is_shared_among_the_gpus_that_there_are(two_cards, monkeypatch):
+    made = []
+    monkeypatch.setattr(
+        tf.distribute, "MirroredStrategy", lambda names, cross_device_ops=None: made.append(names)
+    )
+    devices.make_strategy(2)
+    assert made == [["GPU:0", "GPU:1"]]
+    with pytest.raises(ClusterError, match=r"has 2 GPU\(s\), not 3"):
+        devices.make_strategy(3)
+
+
+def test_on_a_gpu_xla_compiles_convolutions_too(two_cards):
+    model = keras.Sequential([keras.Input((4, 4, 1)), layers.Conv2D(2, 3)])
+    assert compiling.use_jit("auto", model, steps=10)
+    assert not two_cards
+    tf.config.set_visible_devices([], "GPU")
+    assert not compiling.use_jit("auto", model, steps=10**6)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """`fit` means what `model.compile` and `model.fit` mean: losses, building, memory, XLA."""
 
 import gc
+import inspect
 import time
 import weakref
 
@@ -307,6 +308,14 @@ def test_batches_of_any_length_build_a_model():
         ((X, Y), {"loss_fn": 3}, "loss_fn must be an object"),
         ((X, Y), {"optimizer": keras.optimizers.SGD}, "optimizer must be an object"),
         ((X, Y), {"optimizer": "no such"}, "optimizer must be an object"),
+        ((X, None), {}, "y of train is no array"),
+        (([[1, 2, 3], [1, 2]], Y[:2]), {}, "x of train is no array"),
+        (((row for row in X), Y), {}, "x of train is no array.*from_generator"),
+        ((np.array([[1, 2, 3], [1, 2]], object), Y[:2]), {}, "x of train is no array"),
+        ((1.0, 2.0), {}, "x of train is a single value"),
+        ((X, Y, 2.0), {}, "sample_weight of train is a single value"),
+        ((X, np.array(["a"] * 22)), {}, "y of train holds texts"),
+        ((X, Y), {"validation_data": (X, None)}, "y of validation_data is no array"),
     ],
 )
 def test_what_fit_cannot_take_is_refused_in_one_line(data, options, message):
@@ -335,6 +344,32 @@ def test_predict_takes_lists_and_datasets():
     of_pairs = tf.data.Dataset.from_tensor_slices((X, Y)).batch(5)
     for x in (X, X.tolist(), of_inputs, of_pairs):
         np.testing.assert_allclose(predict(model, x), expected, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("x", [X[:0], [], tf.data.Dataset.from_tensor_slices(X).batch(4).take(0)])
+def test_nothing_to_predict_from_is_one_line(x):
+    with pytest.raises(ArgumentError, match="x is empty"):
+        predict(make(keras.Input((3,))), x)
+
+
+def test_no_metrics_may_be_none():
+    model = make(keras.Input((3,)))
+    assert_equal(ours(model, (X, Y), metrics=None), theirs(make(keras.Input((3,))), (X, Y)))
+    assert list(evaluate(model, (X, Y), loss_fn="mse", metrics=None)) == ["loss"]
+
+
+def test_the_defaults_are_those_of_model_fit():
+    def default(function, name):
+        return inspect.signature(function).parameters[name].default
+
+    for name in ("epochs", "shuffle"):
+        assert default(fit, name) == default(keras.Model.fit, name)
+    assert default(fit, "batch_size") == 32  # there it is None, which means 32
+    assert (default(fit, "resume"), default(fit, "loop"), default(fit, "jit")) == (
+        False,
+        "tape",
+        "auto",
+    )
 
 
 # --- interruption and resuming --------------------------------------------------------------
@@ -380,3 +415,9 @@ def test_resuming_on_other_data_of_the_same_size_is_refused(tmp_path):
     with pytest.raises(CheckpointError, match="on other data"):
         ours(named(), (X + 1, Y), checkpoint=tmp_path, resume=True, epochs=3)
     ours(named(), (X, Y), checkpoint=tmp_path, resume=True, epochs=3)
+
+
+def test_a_run_on_texts_goes_on():
+    texts = tf.constant([["a b"], ["b a"]])
+    assert fingerprint((texts,)) == fingerprint((tf.constant([["a b"], ["b a"]]),))
+    assert fingerprint((texts,)) != fingerprint((texts[::-1],))

@@ -14,6 +14,14 @@ def test_there_is_a_core_and_a_processor():
     assert machine.processor()
 
 
+def test_what_the_processor_has_for_16_bits(monkeypatch, tmp_path):
+    file = "flags\t\t: fpu avx2 avx512f amx_bf16 amx_tile"
+    monkeypatch.setattr(machine.Path, "read_text", lambda path: file)
+    assert machine.features() == ["avx2", "avx512f", "amx_bf16"]
+    monkeypatch.setattr(machine.Path, "read_text", lambda path: "")
+    assert machine.features() == []
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems tell it otherwise")
 def test_the_peak_is_that_of_the_process_alone():
     held = bytearray(200 * 2**20)

@@ -1,6 +1,8 @@
 """Notebooks are made from the chapters, cleaned, and checked against them."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import kerasbook
@@ -95,7 +97,39 @@ def test_with_a_repository_there_is_a_link_to_colab(monkeypatch):
         "(https://colab.research.google.com/github/someone/kerasbook/blob/main/chapters/"
         "chapter1.ipynb)" in first
     )
-    assert "%pip install git+https://github.com/someone/kerasbook`" in first
+    assert "the first cell of code installs the book, restarts the runtime" in first
+
+
+FAKES = """
+import importlib.util, os, subprocess, sys, types
+sys.modules |= {name: types.ModuleType(name) for name in LOADED}
+subprocess.run = lambda command, check: print(*command[1:])
+os.kill = lambda *_: print("killed")
+importlib.util.find_spec = lambda name: THERE
+"""
+INSTALLED = "-m pip install -q git+https://github.com/someone/kerasbook\n"
+
+
+@pytest.mark.parametrize(
+    ("loaded", "there", "installs", "restarts"),
+    [
+        ([], None, False, False),  # not in Colab
+        (["google.colab"], True, False, False),  # it is there
+        (["google.colab"], None, True, False),
+        (["google.colab", "keras"], None, True, True),
+    ],
+)
+def test_in_colab_the_first_cell_installs_and_restarts(
+    monkeypatch, loaded, there, installs, restarts
+):
+    monkeypatch.setattr(conversion, "REPOSITORY", "https://github.com/someone/kerasbook")
+    made = notebooks.notebook_of(ONE).cells[1]
+    assert made.metadata["jupyter"] == {"source_hidden": True}
+    fakes = FAKES.replace("LOADED", repr(loaded)).replace("THERE", repr(there))
+    code = fakes + made.source
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (INSTALLED in told.stdout, "killed" in told.stdout) == (installs, restarts)
+    assert ("run all cells again" in told.stdout) == restarts
 
 
 def cell(source="1", *outputs, **metadata):

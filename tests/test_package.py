@@ -3,6 +3,7 @@
 import importlib.util
 import re
 import tomllib
+from pathlib import Path
 
 import kerasbook
 from kerasbook.contents import PACKAGE, load_results
@@ -32,10 +33,21 @@ def test_the_version_is_one():
 def test_the_notice_names_every_licence_in_the_wheel():
     notice = (ROOT / "NOTICE").read_text(encoding="utf-8")
     files = {path.stem for path in (PACKAGE / "data" / "files").glob("*.license")}
-    named = set(re.findall(r"^(\w+)  +\S", notice, re.MULTILINE)) - {"file"}
+    named = set(re.findall(r"^(\w+)  +\S", notice, re.MULTILINE)) - {"file", "KaTeX"}
     assert named == files
+    for path in (PACKAGE / "data" / "files").glob("*.license"):
+        text = path.read_text(encoding="utf-8")
+        assert "confirmed" not in text, path.name
+        for doi in re.findall(r"doi.org/(10.24432/\w+)", text):  # of UCI: with its own licence
+            assert "Attribution 4.0" in text, path.name
+            assert "archive.ics.uci.edu/dataset/" in text, path.name
+            assert doi in notice, path.name
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert {"LICENSE", "NOTICE"} <= set(project["license-files"])
+    for path in (path.relative_to(ROOT).as_posix() for path in PACKAGE.rglob("LICENSE*")):
+        assert path in notice
+        assert path in project["license-files"]
+    assert "Open Font License" in notice or not list(PACKAGE.rglob("*.woff2"))
 
 
 def test_links_of_the_readme_are_absolute_once_there_is_a_repository():
@@ -47,9 +59,36 @@ def test_links_of_the_readme_are_absolute_once_there_is_a_repository():
         "![A](https://x.org/k/raw/main/docs/a.png) [b](https://x.org/k/blob/main/b.md) "
         "[c](https://c.org) [d](#d)"
     )
+
+
+def documents() -> list[Path]:
+    return [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "chapters" / "README.md"]
+
+
+def headings(path: Path) -> set[str]:
+    """The addresses of a document's headings, as GitHub makes them."""
+    text = path.read_text(encoding="utf-8")
+    found = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", one.lower()).replace(" ", "-") for one in found}
+
+
+@pytest.mark.parametrize("document", documents(), ids=lambda path: path.name)
+def test_every_link_of_a_document_leads_somewhere(document):
+    links = re.findall(r"\]\((?!https?:|mailto:)([^)\s]+)\)", document.read_text(encoding="utf-8"))
+    for path, _, heading in (link.partition("#") for link in links):
+        target = document.parent / path if path else document
+        assert target.exists(), path
+        assert not heading or heading in headings(target), f"{path}#{heading}"
+
+
+def test_every_chapter_of_the_readme_is_linked_as_notebook_and_as_source():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    for path in (link["path"] for link in hook.LINK.finditer(readme)):
-        assert (ROOT / path.partition("#")[0]).exists(), path
+    table = readme.partition("<!-- results")[2].partition("<!-- end")[0].splitlines()[3:]
+    assert len(table) >= 12
+    for row in table:
+        assert re.match(
+            r"\| \[[^]]+\]\(chapters/\w+\.ipynb\) \| \[\w+\.py\]\(kerasbook/\w+\.py\)", row
+        )
 
 
 def test_the_environment_behind_the_results_is_the_one_that_made_them():

@@ -17,6 +17,8 @@ EXAMPLE = np.random.default_rng(0).normal(size=(3, 4, 3))
 VALUES = {"x": [[1, -2]], "s1": [[1.5, -1.5]], "a1": [[1.5, 0]], "z": [[1, 2]], "loss": 3.05}
 VALUES |= {"W1": [[0.5, -1], [-0.5, 0.25]], "W2": [[1, -1], [0.5, -0.5]]}
 SLOPES = {name: np.array(VALUES[name]) * -1.001 for name in ("s1", "a1", "z", "W1", "W2")}
+TICKS = {(stage, way, k): 2 * k + (way == "B") * 20 for stage in range(4) for way in "FB"
+         for k in range(8)}  # fmt: skip
 GRID, EDGE = np.arange(25).reshape(5, 5) % 10, np.array([[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]])
 DIAGRAMS = {
     "window": lambda ax=None: plotting.plot_window(GRID, EDGE, (1, 2), ax),
@@ -34,6 +36,7 @@ DIAGRAMS = {
     "towers": lambda ax=None: plotting.plot_towers(65, ax),
     "ring": lambda ax=None: plotting.plot_ring(np.ones((7, 4, 4)) * 4, ax),
     "ring of two": lambda ax=None: plotting.plot_ring(np.ones((3, 2, 2)), ax),
+    "timetable": lambda ax=None: plotting.plot_timetable(TICKS, ax),
     "backpropagation": lambda ax=None: plotting.plot_backpropagation(VALUES, SLOPES, ax),
 }
 

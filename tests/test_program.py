@@ -109,6 +109,23 @@ def test_namesakes_of_libraries_in_the_working_folder_are_not_taken(tmp_path):
     assert done.returncode == 0, done.stderr
 
 
+def test_namesakes_of_libraries_beside_a_notebook_are_not_taken(tmp_path):
+    (tmp_path / "keras.py").write_text("raise SystemExit('the wrong one')")
+    (tmp_path / "mine.py").write_text("answer = 42")
+    code = (
+        "import sys, types; sys.modules['ipykernel'] = types.ModuleType('ipykernel')\n"
+        "before = next(i for i, path in enumerate(sys.path) if path.endswith('site-packages'))\n"
+        "sys.path.remove(''); sys.path.insert(before - 1, '')\n"  # as IPython does
+        "import kerasbook, mine, importlib.util\n"
+        "print(mine.answer, importlib.util.find_spec('keras').origin)"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=True)
+    answer, found = done.stdout.split(maxsplit=1)
+    assert answer == "42"
+    assert "site-packages" in found
+
+
 def test_without_docstrings_and_assertions_exercises_are_read(tmp_path):
     done = run("hint", "huber_loss", folder=tmp_path, PYTHONOPTIMIZE="2")
     assert done.returncode == 0, done.stderr

@@ -57,6 +57,7 @@ WHOLE_ELSEWHERE = {
         **{"12,000": "examples of load_fashion", "70,000": "Xiao and others 2017"},
         **{"102": "chosen", "101": "chosen", "100": "chosen"},
     },
+    "chapter2_deep_network": {"110": "horsepower, in the picture"},
     "chapter2_training": {"141": "steps of 64 in 9,000 examples", "80": "of an example"},
     "chapter3": {"784": "28 · 28", "24": "of an example", "17": "of an example"},
     "chapter4": {
@@ -74,10 +75,7 @@ WHOLE_ELSEWHERE = {
         **{"19": "hours of rain or snow in the file", "4,308": "rentals of 22 October"},
     },
     "chapter3_residual": {"152": "layers, He and others 2015"},
-    "chapter9": {
-        "80": "thousandths of a second for the arithmetic printed",
-        "2,000": "dynamic_growth_steps of Keras",
-    },
+    "chapter9": {"2,000": "dynamic_growth_steps of Keras"},
     "chapter9_devices": {"100": "of a question", "twelve": "three numbers of 4 bytes"},
     "chapter6": {"3,199,053": "count_params of make_writer(77, 256, blocks=4)"},
     "chapter6_encoder_decoder": {"39": "sounds in cmudict.tsv"},

@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 def tools(monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / "tools"))
     loaded = {}
-    for name in ("make_results", "make_bench_table", "make_ledger_summary"):
+    for name in ("make_results", "make_bench_table", "make_ledger_summary", "join_gpu_check"):
         spec = importlib.util.spec_from_file_location(name, ROOT / "tools" / f"{name}.py")
         loaded[name] = importlib.util.module_from_spec(spec)
         monkeypatch.setitem(sys.modules, name, loaded[name])
@@ -37,6 +37,34 @@ def test_the_tables_of_speeds_are_made_from_the_measurements(tools):
     tool = tools["make_bench_table"]
     for (document, name), text in tool.tables(json.loads(tool.RESULTS.read_text())).items():
         assert f"-->\n{text}\n<!-- end of {name} -->" in (ROOT / document).read_text(), name
+
+
+def test_what_a_gpu_check_has_found_is_one_file(tools, tmp_path):
+    tests, bench = tmp_path / "tests.xml", tmp_path / "bench.json"
+    tests.write_text(
+        '<testsuites><testsuite><testcase name="a"/>'
+        '<testcase name="b"><failure message="no&#10;x"/></testcase>'
+        '<testcase name="c"><skipped message="no GPU"/></testcase></testsuite>'
+        "</testsuites>"
+    )
+    found = tools["join_gpu_check"].join(tests, bench)
+    assert found == {"tests": {"passed": 1, "skipped": 1, "failed": {"b": "no"}}, "bench": None}
+    bench.write_text('{"rows": {}}')
+    assert tools["join_gpu_check"].join(tests, bench)["bench"] == {"rows": {}}
+
+
+def test_a_processor_is_said_to_be_ahead_only_where_it_was(tools):
+    tool = tools["make_bench_table"]
+    rows = {
+        f"chapter{n}": {
+            "title": f"{n}: a model", "counts": True,
+            "ratios": {"fit": [2.0], "torch": [ratio]}, "milliseconds_per_step": {},
+        } for n, ratio in ((1, 3.0), (5, 0.9))
+    }  # fmt: skip
+    line = tool.ahead({"rows": rows, "processor": "A chip"})
+    assert "(A chip)" in line
+    assert "in every chapter's row beside `model.fit`;" in line
+    assert line.endswith("not beside PyTorch in 5.")
 
 
 def test_a_band_is_the_mean_and_three_standard_deviations(tools):

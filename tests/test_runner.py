@@ -54,6 +54,27 @@ def test_a_run_leaves_its_files_and_says_so(tmp_path, capsys):
         assert part in printed
 
 
+def test_the_title_comes_before_tensorflow(monkeypatch, tmp_path, capsys):
+    """Importing it takes seconds; the first line need not wait for them."""
+    late = SimpleNamespace(execute=lambda *_: print("TensorFlow"))
+    monkeypatch.setitem(sys.modules, "kerasbook.runner.execution", late)
+    assert call("--output", tmp_path) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert (first, second) == ("Chapter 1. Linear regression", "TensorFlow")
+
+
+@pytest.mark.parametrize(
+    "error", [tf.errors.ResourceExhaustedError(None, None, "OOM when allocating"), MemoryError()]
+)
+def test_memory_that_runs_out_is_one_line(monkeypatch, tmp_path, capsys, error):
+    def main(**_):
+        raise error
+
+    monkeypatch.setattr(chapter1, "main", main)
+    assert call("--output", tmp_path) == 2
+    assert capsys.readouterr().err.startswith("error: the memory ran out: take a smaller --batch")
+
+
 def test_what_an_earlier_run_left_does_not_stay_beside_the_new_one(tmp_path):
     logs, own = tmp_path / "tensorboard" / "train", tmp_path / "notes.png"
     logs.mkdir(parents=True)

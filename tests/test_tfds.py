@@ -7,7 +7,10 @@ import hashlib
 import http.server
 import importlib
 import io
+import os
+import re
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -15,7 +18,7 @@ from pathlib import Path
 
 from kerasbook import data
 from kerasbook.cli import app
-from kerasbook.data import builders, fashion, verses
+from kerasbook.data import builders, fashion, remote, verses
 from kerasbook.data import tfds as online
 
 import numpy as np
@@ -27,14 +30,14 @@ from tensorflow_datasets.core.download import downloader
 from typer.testing import CliRunner
 
 needs_debian = pytest.mark.skipif(
-    not online.DEBIAN_FOLDER.is_dir(), reason="the Debian package dataset-fashion-mnist is missing"
+    not remote.DEBIAN_FOLDER.is_dir(), reason="the Debian package dataset-fashion-mnist is missing"
 )
 
 
 @pytest.fixture
 def no_network(monkeypatch):
     """Let every server be silent."""
-    monkeypatch.setattr(online, "reaches", lambda url: False)
+    monkeypatch.setattr(remote, "reaches", lambda url: False)
 
 
 # Reading
@@ -43,7 +46,7 @@ def no_network(monkeypatch):
 @pytest.fixture
 def made_up_data(monkeypatch):
     """Let TFDS make random examples in place of prepared ones: 50 in each split."""
-    monkeypatch.setattr(online, "reaches", lambda url: True)
+    monkeypatch.setattr(remote, "reaches", lambda url: True)
     with tfds.testing.mock_data(num_examples=50):
         yield
 
@@ -107,12 +110,12 @@ def test_the_list_of_names_is_the_same_here_and_without_tfds():
 @pytest.mark.usefixtures("no_network")
 @pytest.mark.parametrize("name", data.ONLINE)
 def test_without_a_network_the_error_says_what_to_do(name, tmp_path, monkeypatch):
-    monkeypatch.setattr(online, "DEBIAN_FOLDER", tmp_path / "not installed")
+    monkeypatch.setattr(remote, "DEBIAN_FOLDER", tmp_path / "not installed")
     with pytest.raises(data.DataError) as caught:
         data.load(name, data_dir=tmp_path)
     message = str(caught.value)
     assert f"kerasbook data prepare {name}" in message
-    assert f"--dataset {online.CHOICES[name].instead}," in message
+    assert f"--dataset {remote.SOURCES[name].instead}," in message
     assert str(tmp_path / name) in message
     assert "TFDS_DATA_DIR" in message
     assert "--from" not in message
@@ -121,7 +124,7 @@ def test_without_a_network_the_error_says_what_to_do(name, tmp_path, monkeypatch
 
 @pytest.mark.usefixtures("no_network")
 def test_the_debian_package_is_mentioned_where_it_helps(tmp_path, monkeypatch):
-    monkeypatch.setattr(online, "DEBIAN_FOLDER", tmp_path)
+    monkeypatch.setattr(remote, "DEBIAN_FOLDER", tmp_path)
     with pytest.raises(data.DataError, match=f"prepare fashion_mnist --from {tmp_path}"):
         online.load_tfds("fashion_mnist", data_dir=tmp_path / "prepared")
     with pytest.raises(data.DataError) as caught:
@@ -188,11 +191,11 @@ def proxy(monkeypatch):
 
 
 def test_a_proxy_counts_as_a_network(proxy):
-    assert online.reaches("http://example.org/")
+    assert remote.reaches("http://example.org/")
     assert proxy.asked == ["HEAD"]
     proxy.shutdown()
     proxy.server_close()
-    assert not online.reaches("http://example.org/")
+    assert not remote.reaches("http://example.org/")
 
 
 def test_a_missing_file_at_the_publisher_is_an_error_with_a_remedy(
@@ -215,6 +218,86 @@ def test_a_file_that_a_proxy_replaced_is_an_error_with_a_remedy(proxy, tmp_path)
     proxy.answers |= {url.rsplit("/", 1)[-1]: (200, b"<html>Please log in</html>") for url in urls}
     with pytest.raises(data.DataError, match=r"(?s)NonMatchingChecksumError.*proxy"):
         online.load_tfds("fashion_mnist", data_dir=tmp_path)
+
+
+def test_what_is_known_without_tfds_is_what_tfds_knows(tmp_path):
+    for name, source in remote.SOURCES.items():
+        _, builder = online.find(name, tmp_path)
+        assert source.url in builder.url_infos, name
+        assert source.size == sum(info.size for info in builder.url_infos.values()), name
+        assert builder.data_path.is_relative_to(remote.folder_of(name, tmp_path)), name
+
+
+def test_before_a_download_size_free_disk_and_licence_are_shown(proxy, tmp_path, capsys):
+    with pytest.raises(data.DataError):
+        online.load_tfds("fashion_mnist", data_dir=tmp_path / "new")
+    told = capsys.readouterr().err.splitlines()[0]
+    assert told.startswith("fashion_mnist: 30.9 MB from fashion-mnist.s3-website")
+    assert re.search(rf"in {tmp_path}/new/fashion_mnist \(\d+\.\d GB free\)", told)
+    assert told.endswith("licence: MIT.")
+
+
+@pytest.mark.usefixtures("no_network")
+def test_a_chapter_that_lacks_its_data_ends_before_tensorflow_is_imported(tmp_path):
+    code = (
+        "import sys; from kerasbook.data import remote; remote.reaches = lambda url: False\n"
+        "from kerasbook import runner\n"
+        "try: runner.run('kerasbook.chapter2', ['--dataset', 'mnist'])\n"
+        "finally: print({'tensorflow', 'tensorflow_datasets'} & set(sys.modules))"
+    )
+    environment = os.environ | {"TFDS_DATA_DIR": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        **{"env": environment, "cwd": tmp_path, "capture_output": True, "text": True},
+        check=False,
+    )
+    assert done.returncode == 2, done.stderr
+    assert done.stdout == "set()\n"
+    assert "Without a network: --dataset fashion" in done.stderr
+    assert not any(tmp_path.iterdir()), "nothing was made"
+
+
+SLOWLY = """
+import http.server, os, signal, sys, threading, time
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Length", "30000000")
+        self.end_headers()
+        while self.command == "GET":  # no end: only Ctrl-C ends it
+            self.wfile.write(b"x" * 10000)
+            if os.listdir(sys.argv[1]) and not over.is_set():
+                over.set()
+                threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+            time.sleep(0.02)
+
+    do_HEAD = do_GET
+
+    def log_message(self, *args):
+        pass
+
+over = threading.Event()
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+server.daemon_threads = True
+threading.Thread(target=server.serve_forever, daemon=True).start()
+signal.signal(signal.SIGINT, signal.default_int_handler)
+os.environ["http_proxy"] = os.environ["HTTP_PROXY"] = f"http://127.0.0.1:{server.server_port}"
+from kerasbook.data import tfds
+tfds.load_tfds("fashion_mnist", data_dir=sys.argv[1])
+"""
+
+
+def test_ctrl_c_ends_a_download_and_leaves_no_half_set(tmp_path):
+    environment = {k: v for k, v in os.environ.items() if k.lower() != "no_proxy"}
+    done = subprocess.run(
+        [sys.executable, "-c", SLOWLY, str(tmp_path)],
+        **{"env": environment, "capture_output": True, "text": True, "timeout": 120},
+        check=False,
+    )
+    assert "KeyboardInterrupt" in done.stderr, done.stderr
+    assert "nothing half-made is left" in done.stderr
+    assert not any(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
@@ -373,7 +456,7 @@ def test_other_files_are_refused(stripped_gzip, tmp_path):
 def test_debian_has_the_original_files(tmp_path):
     _, builder = online.find("fashion_mnist", tmp_path)
     for url, expected in builder.url_infos.items():
-        content = online.original_gzip(online.DEBIAN_FOLDER / Path(url).name)
+        content = online.original_gzip(remote.DEBIAN_FOLDER / Path(url).name)
         assert hashlib.sha256(content).hexdigest() == expected.checksum
 
 
@@ -406,7 +489,7 @@ def test_fashion_mnist_is_prepared_from_debian_without_a_network(tmp_path, monke
 def test_fashion_mnist_is_downloaded_through_a_proxy(proxy, tmp_path):
     for url in online.find("fashion_mnist", tmp_path)[1].url_infos:
         name = Path(url).name
-        proxy.answers[name] = (200, online.original_gzip(online.DEBIAN_FOLDER / name))
+        proxy.answers[name] = (200, online.original_gzip(remote.DEBIAN_FOLDER / name))
     splits = online.load_tfds("fashion_mnist", data_dir=tmp_path)
     assert len(splits.train.x) == 54_000
     assert proxy.asked.count("GET") == 4

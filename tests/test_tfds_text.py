@@ -3,7 +3,7 @@
 import json
 
 from kerasbook import chapter6, chapter6_translation, data, runner
-from kerasbook.data import subwords
+from kerasbook.data import remote, subwords
 from kerasbook.data import tfds as online
 
 import numpy as np
@@ -16,7 +16,7 @@ REVIEWS = [(b"A <br /><br />good film!", 1), (b"Not good, not bad.", 0), (b"Caf\
 @pytest.fixture
 def made_up_reviews(monkeypatch):
     """Let TFDS make 30 examples in each split from REVIEWS."""
-    monkeypatch.setattr(online, "reaches", lambda url: True)
+    monkeypatch.setattr(remote, "reaches", lambda url: True)
 
     def as_dataset(self, *args, **kwargs):
         import tensorflow as tf
@@ -57,7 +57,7 @@ def test_reviews_are_cut_and_rare_words_unknown(made_up_reviews):
 
 
 def test_tfds_own_made_up_reviews_can_be_read(monkeypatch):
-    monkeypatch.setattr(online, "reaches", lambda url: True)
+    monkeypatch.setattr(remote, "reaches", lambda url: True)
     with tfds.testing.mock_data(num_examples=20):
         splits = data.load("imdb_reviews")
     assert len(splits.train.x) == 18
@@ -65,7 +65,7 @@ def test_tfds_own_made_up_reviews_can_be_read(monkeypatch):
 
 
 def test_without_a_network_the_embedded_sentences_are_named(monkeypatch, tmp_path):
-    monkeypatch.setattr(online, "reaches", lambda url: False)
+    monkeypatch.setattr(remote, "reaches", lambda url: False)
     with pytest.raises(data.DataError, match="--dataset film_sentences"):
         data.load("imdb_reviews", data_dir=tmp_path)
 
@@ -84,7 +84,7 @@ TALKS = [
 @pytest.fixture
 def made_up_texts(monkeypatch):
     """Let TFDS make a play of one example in each split, and 30 pairs from TALKS."""
-    monkeypatch.setattr(online, "reaches", lambda url: True)
+    monkeypatch.setattr(remote, "reaches", lambda url: True)
 
     def as_dataset(self, split, *args, **kwargs):
         import tensorflow as tf
@@ -133,7 +133,7 @@ def test_talks_become_pieces_made_from_the_training_part():
     ("name", "instead"), [("tiny_shakespeare", "shakespeare"), ("ted_hrlr_translate", "verses")]
 )
 def test_without_a_network_the_embedded_text_is_named(monkeypatch, tmp_path, name, instead):
-    monkeypatch.setattr(online, "reaches", lambda url: False)
+    monkeypatch.setattr(remote, "reaches", lambda url: False)
     with pytest.raises(data.DataError, match=f"--dataset {instead}, which is embedded") as caught:
         data.load(name, data_dir=tmp_path)
     assert f"Copy the folder {name} it makes to {tmp_path / name}," in str(caught.value)
@@ -167,7 +167,7 @@ def test_chapter_6_takes_them(name, tmp_path, monkeypatch):
     ("name", "instead"), [("tiny_shakespeare", "shakespeare"), ("ted_hrlr_translate", "verses")]
 )
 def test_chapter_6_without_a_network_is_one_line(name, instead, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(online, "reaches", lambda url: False)
+    monkeypatch.setattr(remote, "reaches", lambda url: False)
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "data"))
     with pytest.raises(SystemExit) as caught:
         runner.run(f"kerasbook.{MODULES[name]}", ["--dataset", name, "--output", str(tmp_path)])

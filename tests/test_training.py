@@ -5,7 +5,7 @@ import signal
 import time
 
 from kerasbook import files, training
-from kerasbook.training import Interrupted, NonFiniteLoss, checkpoint, fit
+from kerasbook.training import Interrupted, NonFiniteLoss, checkpoint, compiling, fit
 
 import keras
 import numpy as np
@@ -105,6 +105,7 @@ def test_inputs_may_be_several():
     assert training.predict(model, (X, X), batch_size=8).shape == (20, 1)
 
 
+@pytest.mark.filterwarnings("ignore:float16 on a CPU")
 @pytest.mark.parametrize("precision", ["float16", "bfloat16"])
 def test_16_bits_are_those_of_keras_and_float16_scales_the_loss(precision):
     keras.config.set_dtype_policy(f"mixed_{precision}")
@@ -118,6 +119,31 @@ def test_16_bits_are_those_of_keras_and_float16_scales_the_loss(precision):
             np.testing.assert_array_equal(a, b)
     finally:
         keras.config.set_dtype_policy("float32")
+
+
+@pytest.mark.parametrize(
+    ("policy", "gpus", "jit", "warns"),
+    [
+        ("mixed_float16", [], "off", True),
+        ("mixed_float16", [], "on", False),
+        ("mixed_float16", ["a GPU"], "off", False),
+        ("mixed_bfloat16", [], "off", False),
+        ("float32", [], "off", False),
+    ],
+)
+def test_float16_on_a_cpu_without_xla_is_warned_of(monkeypatch, policy, gpus, jit, warns):
+    model = keras.Sequential([keras.Input((4,)), layers.Dense(1, dtype=policy)])
+    monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: gpus)
+    note = compiling.slow_in_float16(model, jit == "on")
+    assert (note is not None) == warns
+    assert not warns or "--mixed-precision bfloat16" in note
+
+
+def test_the_warning_of_float16_comes_once():
+    model = keras.Sequential([keras.Input((4,)), layers.Dense(1, dtype="mixed_float16")])
+    with pytest.warns(UserWarning, match="hundreds of times") as caught:
+        train(model, epochs=2, jit="off")
+    assert len([each for each in caught if "hundreds" in str(each.message)]) == 1
 
 
 # --- callbacks -----------------------------------------------------------------------------

@@ -199,6 +199,42 @@ def test_the_number_of_steps_per_call_changes_nothing(monkeypatch):
     assert largest_difference(ours, by_tape(with_dropout, adam, data(), None)) == 0
 
 
+@pytest.mark.parametrize(
+    ("examples", "jit", "compiled"),
+    [
+        (10, False, [(None, False)]),  # 4, 4 and 2 in one graph
+        (10, True, [(4, True), (2, True)]),  # XLA compiles for one size
+        (8, True, [(4, True)]),
+        (8, False, [(4, False)]),
+        (3, True, [(3, True)]),
+    ],
+)
+def test_without_xla_nothing_is_compiled_for_the_short_last_batch(
+    monkeypatch, examples, jit, compiled
+):
+    found = []
+    make_run = loops.ArrayLoop.make_run
+
+    def noted(self, rows, jit):
+        found.append((rows, jit))
+        return make_run(self, rows, jit)
+
+    monkeypatch.setattr(loops.ArrayLoop, "make_run", noted)
+    x = tf.reshape(tf.range(float(examples)), (-1, 1))
+    seen = tf.Variable(0.0)
+
+    def step(x, y):
+        seen.assign_add(tf.reduce_sum(x))
+        return tf.reduce_mean(x), x
+
+    loop = loops.ArrayLoop(step, [], (x, x), 4, jit, training=True)
+    assert found == compiled
+    *_, (number, scores) = loop.run_epoch()
+    assert number == -(-examples // 4)
+    assert seen.numpy() == sum(range(examples))
+    assert scores["loss"] == pytest.approx((examples - 1) / 2)
+
+
 def test_evaluate_equals_model_evaluate_and_predict_equals_model_predict():
     model, _ = by_tape(with_l2, adam, data(), None)
     x, y, weight = data(sample_weight=True)

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 from kerasbook.training import batches, checkpoint, checks, compiling, devices, loops, replicas
 from kerasbook.training.checks import ArgumentError
-from kerasbook.training.losses import as_loss
+from kerasbook.training.losses import _same_rank, as_loss
 
 import keras
 import numpy as np
@@ -191,6 +191,70 @@ def test_a_call_never_takes_less_than_a_step(monkeypatch):
     answer = tf.constant([1, 0.5, 1.0, 1.0, 0.25], tf.float64)
     loop.call(lambda request: answer, first=0, stop=1, fresh=True)
     assert loop.steps_per_call == 1
+
+
+# --- an epoch -----------------------------------------------------------------------------
+
+
+def means(x, y):
+    """A step whose loss is the mean of the batch."""
+    return tf.reduce_mean(x), y
+
+
+NUMBERS = np.arange(11, dtype="float32")[:, np.newaxis]
+
+
+@pytest.mark.parametrize(
+    ("first", "done", "loss"), [(0, 3, 5.0), (1, 3, 7.0), (2, 3, 9.0), (3, None, None)]
+)
+def test_an_epoch_goes_on_after_the_steps_that_are_done(first, done, loss):
+    arrays = tf.constant(NUMBERS), tf.constant(NUMBERS)
+    dataset = tf.data.Dataset.from_tensor_slices(arrays).batch(4)
+    for data in (arrays, dataset):
+        loop = loops.make_loop(means, [], data, 4, training=True)
+        calls = list(loop.run_epoch(first=first))
+        assert (calls[-1] if calls else (None, {"loss": None})) == (done, {"loss": loss})
+
+
+def test_a_short_batch_counts_by_its_rows_in_loss_and_metrics():
+    metric = keras.metrics.MeanMetricWrapper(lambda y, y_pred: y, name="mean")
+    arrays = tf.constant(NUMBERS), tf.constant(NUMBERS)
+    order = np.arange(11, dtype="int32")[::-1]
+    *_, (_, scores) = loops.make_loop(means, [metric], arrays, 4).run_epoch(order)
+    assert scores == pytest.approx({"loss": 5.0, "mean": 5.0}, rel=1e-6)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_only_training_stops_at_a_loss_that_is_not_finite(training):
+    x = NUMBERS.copy()
+    x[5] = np.inf
+    arrays = tf.constant(x), tf.constant(NUMBERS)
+    for data in (arrays, tf.data.Dataset.from_tensor_slices(arrays).batch(4)):
+        loop = loops.make_loop(means, [], data, 4, training=training)
+        if training:
+            with pytest.raises(loops.NonFinite) as stop:
+                list(loop.run_epoch())
+            assert (stop.value.step, stop.value.last_loss) == (2, 1.5)
+        else:
+            assert [done for done, _ in loop.run_epoch()][-1] == 3
+
+
+# --- losses -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("y", "p"),
+    [
+        ((4,), (4, 1)), ((4, 1), (4,)), ((4, 1), (4, 1)), ((4,), (4,)), ((4, 2), (4, 2, 1)),
+        ((4, 2, 1), (4, 2)), ((4, 2), (4, 3)), ((4,), (4, 3)), ((4, 3), (4,)),
+    ],
+)  # fmt: skip
+def test_targets_and_outputs_get_one_rank_as_in_keras(y, p):
+    from keras.src.losses.loss import squeeze_or_expand_to_same_rank
+
+    found = _same_rank(tf.zeros(y), tf.zeros(p))
+    expected = squeeze_or_expand_to_same_rank(tf.zeros(y), tf.zeros(p))
+    assert [each.shape for each in found] == [each.shape for each in expected]
 
 
 # --- devices --------------------------------------------------------------------------------

@@ -1,8 +1,6 @@
 """Writes the tables of speeds into README.md and docs/speed.md, from the figures of the bench.
 
-python -m kerasbook.bench rows --json first.json
-python -m kerasbook.bench --json kerasbook/bench/results.json --against first.json
-python tools/make_bench_table.py
+tools/measure_speed.sh takes them all, from nothing to these tables and the page.
 """
 
 import json
@@ -28,6 +26,13 @@ from kerasbook.bench.sides import TITLES
 from make_results import ROOT, replace_in
 
 RESULTS = ROOT / "kerasbook" / "bench" / "results.json"
+AMD = RESULTS.with_name("results_amd.json")  # the rows of the book's own layers, on another kind
+
+
+def processor(results: dict) -> str:
+    """The processor's name, what it has for wide products, and its cores."""
+    has = f" ({', '.join(results['features'])})" if results.get("features") else ""
+    return f"{results['processor']}{has}, {results['cores']} cores"
 
 
 def machine(results: dict) -> str:
@@ -37,7 +42,7 @@ def machine(results: dict) -> str:
     rounds = {row["rounds"] for row in results["rows"].values()}
     speed = product_speed(results) / 1e9
     return (
-        f"{results['processor']}, {results['cores']} cores, {' or '.join(map(str, threads))} "
+        f"{processor(results)}, {' or '.join(map(str, threads))} "
         f"threads per operation; {speed:.0f} GFLOP/s in a large matrix product; "
         f"{' or '.join(map(str, rounds))} rounds; {versions}."
     )
@@ -62,12 +67,27 @@ def speeds(results: dict, wanted: Callable[[dict], bool]) -> list[str]:
 
 def means(results: dict) -> list[str]:
     """The line of geometric means; none while a chapter's row is missing, as it would mislead."""
-    missing = [row.title for key, row in ROWS.items() if row.counts and key not in results["rows"]]
+    missing = [name for name, row in ROWS.items() if row.counts and name not in results["rows"]]
     if missing:
-        return ["", f"No mean: not measured yet are {'; '.join(missing)}."]
+        return ["", f"No mean: not measured yet are {', '.join(missing)}."]
     found = geometric_means(results["rows"])
     cells = [f"**{found[name]:.2f}**" if name in found else "–" for name in RIVALS]
     return [f"| **geometric mean of chapters 1 to 6** | | | {' | '.join(cells)} |"]
+
+
+def ahead(results: dict) -> str:
+    """On this processor: which rivals it is ahead of in every chapter's row, and which not."""
+    counted = [row for row in results["rows"].values() if row["counts"]]
+    always, behind = [], []
+    for name in RIVALS:
+        found = [(row, row["ratios"].get(rival(row, name))) for row in counted]
+        slower = [row["title"][0] for row, each in found if each and statistics.median(each) <= 1]
+        if all(each for _, each in found) and not slower:
+            always.append(TITLES[name].replace(",", ""))
+        behind += [f"{TITLES[name].replace(',', '')} in {', '.join(slower)}"] if slower else []
+    where = f"On this processor ({results['processor']}) the medians are above 1"
+    line = f"{where} in every chapter's row beside {', '.join(always) or 'none of them'}"
+    return line + (f"; not beside {'; '.join(behind)}." if behind else ".")
 
 
 def short_speeds(results: dict) -> str:
@@ -78,17 +98,23 @@ def short_speeds(results: dict) -> str:
     for row in results["rows"].values():
         if row["own"]:
             continue
-        medians = [short(statistics.median(row["ratios"][rival(row, name)])) for name in names]
+        found = [row["ratios"].get(rival(row, name)) for name in names]
+        medians = [short(statistics.median(each)) if each else "–" for each in found]
         lines.append(f"| {row['title']} | {' | '.join(medians)} |")
+    means = geometric_means(results["rows"])
+    if all(row in results["rows"] for row in ROWS if ROWS[row].counts):
+        cells = [f"**{means[name]:.2f}**" if name in means else "–" for name in names]
+        lines.append(f"| **geometric mean of chapters 1 to 6** | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
 def short_waits(results: dict) -> str:
     """The README's table: the seconds to a score."""
-    lines = ["| chapter | kerasbook | `model.fit` | times faster |", "|---|---|---|---|"]
-    for name, entry in results["score"].items():
-        chapter, _, ours, theirs, ratio, _ = score.cells_of(name, entry)
-        lines.append(f"| {chapter} | {ours} | {theirs} | {ratio.partition(' ')[0]} |")
+    lines = [f"| {results['processor']} | kerasbook | `model.fit` | tuned |", "|---|---|---|---|"]
+    for name, entry in score.complete(results["score"]).items():
+        if "missing" not in entry:
+            cells = score.cells_of(name, entry)
+            lines.append(f"| {' | '.join([cells[0], *cells[2:5]])} |")
     return "\n".join(lines)
 
 
@@ -96,7 +122,8 @@ def waits(scores: dict) -> list[str]:
     """Seconds and memory from `python` to the score, in Markdown."""
     lines = [f"| {' | '.join(score.HEADINGS)} |", "|---" * len(score.HEADINGS) + "|"]
     return lines + [
-        f"| {' | '.join(score.cells_of(name, entry))} |" for name, entry in scores.items()
+        f"| {' | '.join(score.cells_of(name, entry))} |"
+        for name, entry in score.complete(scores).items()
     ]
 
 
@@ -106,7 +133,7 @@ def starts(results: dict) -> list[str]:
     lines = [f"| model | {' | '.join(TITLES[name] for name in names)} |"]
     lines.append("|---" * (len(names) + 1) + "|")
     for row in results["rows"].values():
-        cells = [row["title"].partition(",")[0]]
+        cells = [row["title"].partition(" (")[0].partition(",")[0]]
         for name in names:
             side = rival(row, name)
             seconds, memory = (row[key].get(side) for key in ("first_step_seconds", "memory"))
@@ -119,13 +146,21 @@ def tables(results: dict) -> dict[tuple[str, str], str]:
     """Returns all tables in Markdown, by document and mark."""
     like = [*speeds(results, lambda row: not row["own"]), *means(results)]
     own = speeds(results, lambda row: row["own"])
-    against = ["; ".join(describe(results["against"])[:2]) + ".", *notes_of(results)]
+    amd = json.loads(AMD.read_text())
+    against = notes_of(results)
+    if "against" in results:
+        against = ["; ".join(describe(results["against"])[:2]) + ".", *against]
     found = {
-        "waits": waits(results["score"]),
-        "bench": [machine(results), "", *like],
+        "waits": [
+            f"{processor(results)}.",
+            "",
+            *waits(results["score"]),
+        ],
+        "bench": [machine(results), "", *like, "", ahead(results)],
         "own": [machine(results), "", *own],
+        "amd": [machine(amd), "", *speeds(amd, lambda row: row["own"])],
         "starts": starts(results),
-        "against": against,
+        "against": against or ["Measured once so far."],
     }
     return {("docs/speed.md", name): "\n".join(lines) for name, lines in found.items()} | {
         ("README.md", "bench"): short_speeds(results),

@@ -254,6 +254,18 @@ def lengths_of_words() -> dict:
     return {"letters": float(spelled), "sounds": float(said) - 1}  # the last one is END
 
 
+def small_batches(seeds: int = 5) -> dict:
+    """Chapter 9: the scores of `main` with batches of 64, its own rule for the learning rate."""
+    from kerasbook import chapter9
+
+    runs = []
+    for seed in range(seeds):
+        result = silently(chapter9.main, batch_size=64, seed=seed, progress="none")
+        runs.append({part: scores["accuracy"] for part, scores in result.scores.items()})
+        plt.close("all")
+    return {part: spread([run[part] for run in runs]) for part in runs[0]}
+
+
 def shuffled_pixels(seeds: int = 5) -> dict:
     """Chapter 3: the validation accuracy of two small networks, pixels in place and shuffled."""
     from kerasbook import chapter3
@@ -342,6 +354,7 @@ CHAPTERS = {
     "chapter5_forecasting": {"ladder": ladder_of_forecasts},
     "chapter6": {"small writers": small_writers},
     "chapter6_encoder_decoder": {"lengths": lengths_of_words, "shortly": short_training},
+    "chapter9": {"batches of 64": small_batches},
 }
 
 

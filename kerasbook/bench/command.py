@@ -30,7 +30,7 @@ from kerasbook.bench.score import SEEDS
 from kerasbook.bench.sides import TITLES
 from kerasbook.bench.turns import BenchError
 from kerasbook.files import atomic_path
-from kerasbook.machine import cores, processor
+from kerasbook.machine import cores, features, processor
 from kerasbook.training.devices import one_thread_per_operation
 
 from rich.console import Console
@@ -143,19 +143,38 @@ def make_parser() -> argparse.ArgumentParser:
         description="Times the book's loop beside other ways to train the same models, in turns.",
     )
     add = parser.add_argument
-    add("parts", nargs="*", metavar="PART",
-        help=f"{', '.join(PARTS)}, or some of the rows: {', '.join(ROWS)} (default: all)")  # fmt: skip
+    add(
+        "parts",
+        nargs="*",
+        metavar="PART",
+        help=f"{', '.join(PARTS)}, or some of the rows: {', '.join(ROWS)} (default: all)",
+    )
     add("--rounds", type=int, default=8, help="turns of each (default 8)")
     add("--json", type=Path, metavar="FILE", help="write the figures there")
     add("--resume", action="store_true", help="keep what that file has, and measure what it lacks")
-    add("--minutes", type=float, default=math.inf, metavar="N",
-        help=f"begin nothing after so many; then the exit status is {UNFINISHED}")  # fmt: skip
-    add("--against", type=Path, metavar="FILE", nargs="+", default=[],
-        help="say which medians lie outside the spread of earlier runs, whose figures are there")  # fmt: skip
+    add(
+        "--minutes",
+        type=float,
+        default=math.inf,
+        metavar="N",
+        help=f"begin nothing after so many; then the exit status is {UNFINISHED}",
+    )
+    add(
+        "--against",
+        type=Path,
+        metavar="FILE",
+        nargs="+",
+        default=[],
+        help="say which medians lie outside the spread of earlier runs, whose figures are there",
+    )
     add("--seeds", type=int, default=3, help="runs to each score (default 3)")
     add("--device", choices=("auto", "cpu", "gpu"), default="auto")
-    add("--mixed-precision", choices=("off", "float16", "bfloat16"), default="off",
-        help="for all that is Keras; PyTorch stays in 32 bits")  # fmt: skip
+    add(
+        "--mixed-precision",
+        choices=("off", "float16", "bfloat16"),
+        default="off",
+        help="for all that is Keras; PyTorch stays in 32 bits",
+    )
     return parser
 
 
@@ -180,6 +199,7 @@ class Run:
         asked = {"device": options.device, "mixed_precision": options.mixed_precision}
         self.settings = dict(asked)
         here = {"versions": _versions(), "processor": processor(), "cores": cores()}
+        here["features"] = features()
         here["settings"] = asked
         for name, value in here.items():
             if results.get(name, value) != value:

@@ -1,5 +1,6 @@
 """One row of the comparison: all sides train in turns, each in a process of its own."""
 
+import math
 import multiprocessing
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +13,7 @@ from kerasbook.bench.turns import BenchError
 import numpy as np
 
 SECONDS_TO_START = 600  # torch.compile may take long
+TOO_SLOW = 3  # of the tuned sides the quicker one counts: no need to wait long for the other
 NO_SETTINGS = {"device": "auto", "mixed_precision": "off"}
 
 
@@ -148,6 +150,7 @@ def compare(name: str, rounds: int, settings: dict = NO_SETTINGS, tell=lambda te
 def _start(name: str, settings: dict, tell, found: dict[str, Measured]) -> dict[str, str]:
     """Starts the sides, ours first, into `found`; returns why those that are missing are."""
     missing: dict[str, str] = {}
+    seconds: dict[str, float] = {}  # per epoch
     for each in [*sides.sides_here(), "product"]:
         tell(f"{name}: {each} starts")
         try:
@@ -158,7 +161,9 @@ def _start(name: str, settings: dict, tell, found: dict[str, Measured]) -> dict[
                 found[each].difference = float(np.abs(outputs - ours["outputs"]).max())
                 sparse = ours["job"]["sparse"] and each not in sides.SIDES
                 check_outputs(found[each].difference, ours["change"], settings, sparse)
-            found[each].side.turn()
+            seconds[each] = found[each].side.turn()["seconds"]
+            if each == "tuned, XLA" and seconds[each] > TOO_SLOW * seconds.get("tuned", math.inf):
+                raise BenchError(f"more than {TOO_SLOW} times as slow as without XLA")
         except BenchError as error:
             if each in ("kerasbook", "product"):
                 raise BenchError(f"{each}: {error}") from None

@@ -309,7 +309,7 @@ class Product:
             done()
 
     def set_chance(self, on):
-        """There is none."""
+        """Leaves all as it is: there is no chance in it."""
 
     def threads(self):
         """Returns how many threads the product may take."""

@@ -102,7 +102,7 @@ def described(job: Job, layers: list | None = None) -> dict:
     """
     if layers is None:
         layers = [
-            (type(layer).__name__, layer.get_config(), layer.get_weights())
+            (type(layer).__name__, _settings_of(layer), layer.get_weights())
             for layer in job.model.layers
             if not isinstance(layer, keras.layers.InputLayer)
         ]
@@ -114,6 +114,14 @@ def described(job: Job, layers: list | None = None) -> dict:
         "batch_size": job.batch_size,
         "sparse": _has_sparse_gradients(job),
     }
+
+
+def _settings_of(layer) -> dict:
+    """The layer's configuration; empty if it has none: then PyTorch's side says what it lacks."""
+    try:
+        return layer.get_config()
+    except NotImplementedError:
+        return {}
 
 
 def _has_sparse_gradients(job: Job) -> bool:

@@ -9,6 +9,7 @@ would be slower.
 import os
 
 from kerasbook.bench import turns
+from kerasbook.bench.turns import BenchError
 
 import numpy as np
 import torch
@@ -52,6 +53,8 @@ class Network(nn.Module):
             if kind == "Dense" and self.flat is not None:  # Keras flattens (height, width, maps)
                 weights = [_rows_by_map(weights[0], self.flat), *weights[1:]]
                 self.flat = None
+            if kind not in MAKERS:
+                raise BenchError(f"kerasbook/bench/peers.py has no {kind}")
             self.parts.extend(MAKERS[kind](settings, weights))
             if kind == "Conv2D":
                 self.flat = weights[0].shape[-1]
@@ -63,9 +66,9 @@ class Network(nn.Module):
             x = x.permute(0, 3, 1, 2)
         for part in self.parts:
             if isinstance(part, nn.Embedding):
-                lengths = (x != 0).sum(1).cpu()
+                lengths = (x != 0).sum(1)
             elif isinstance(part, Masking):
-                lengths = (x != 0).any(-1).sum(1).cpu()
+                lengths = (x != 0).any(-1).sum(1)
             x = part(x, lengths) if isinstance(part, Recurrent) else part(x)
         return x
 
@@ -117,13 +120,24 @@ class Recurrent(nn.Module):
 
     def forward(self, x, lengths=None):
         """Returns (n, time, units) or (n, directions · units) for x (n, time, inputs)."""
-        if lengths is not None:
-            x = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
-        outputs, last = self.cell(x)
+        if lengths is None:
+            outputs, last = self.cell(x)
+            return outputs if self.sequences else self._joined(last)
+        if (
+            not self.cell.bidirectional
+        ):  # padding comes last: to read it too is quicker than to pack
+            outputs, _ = self.cell(x)
+            rows = torch.arange(len(x), device=x.device)
+            return outputs if self.sequences else outputs[rows, lengths - 1]
+        packed = pack_padded_sequence(x, lengths.cpu(), batch_first=True, enforce_sorted=False)
+        outputs, last = self.cell(packed)
         if self.sequences:
-            return outputs if lengths is None else pad_packed_sequence(outputs, batch_first=True)[0]
-        last = last[0] if isinstance(last, tuple) else last  # an LSTM's h, without c
-        return torch.cat(tuple(last), -1)
+            return pad_packed_sequence(outputs, batch_first=True)[0]
+        return self._joined(last)
+
+    def _joined(self, last):
+        """The last output of each direction, side by side; an LSTM has a c beside it."""
+        return torch.cat(tuple(last[0] if isinstance(last, tuple) else last), -1)
 
 
 def _dense(settings, weights):

@@ -7,7 +7,7 @@ step, for *What makes it fast*.
 
 Nothing else should run. Threads and workers are measured in processes of their own, because
 TensorFlow can be told only once how many threads it has. Of the steps in a process the shortest
-counts; the processes with one thread and with two take turns, five of each.
+counts; the processes take turns, five of each kind.
 """
 
 import argparse
@@ -26,7 +26,8 @@ from kerasbook import chapter2_deep_network, chapter3
 from kerasbook.bench.models import noise
 from kerasbook.cluster import end_with_launcher, read_cluster, start_workers
 from kerasbook.files import atomic_path
-from kerasbook.training import fit, make_train_step
+from kerasbook.pages import speed
+from kerasbook.training import fit
 from kerasbook.training.devices import make_strategy
 
 import keras
@@ -36,7 +37,6 @@ from keras import layers
 
 SIZES = (8, 32, 64, 128, 512)
 REPEATS = 5  # processes
-loss_fn = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 
 class _Stopwatch(keras.callbacks.Callback):
@@ -67,52 +67,6 @@ NETWORKS: dict[str, tuple[Callable[[], keras.Model], tuple[int, ...]]] = {
 }
 
 
-def make_step(model, jit=False):
-    """Returns `step(x, y)`: a training step of the model, as one graph."""
-    optimizer = keras.optimizers.SGD(0.01)
-    optimizer.build(model.trainable_variables)
-    step = make_train_step(model, loss_fn, optimizer)
-    return tf.function(step, jit_compile=jit, autograph=False)
-
-
-def many_steps(step, x, y, steps, jit=False):
-    """Returns a function of no arguments that takes so many steps in one call."""
-
-    def run():
-        def body(number):
-            step(x, y)
-            return (number + 1,)
-
-        return tf.while_loop(lambda number: number < steps, body, (0,))[0]
-
-    return tf.function(run, jit_compile=jit, autograph=False)
-
-
-def milliseconds(run, steps=1, repeats=5) -> float:
-    """Returns the shortest time of `run()` per step; a first call, which compiles, is left out."""
-    run()
-    seconds = []
-    for _ in range(repeats):
-        started = time.perf_counter()
-        run()
-        seconds.append(time.perf_counter() - started)
-    return 1000 * min(seconds) / steps
-
-
-def time_step(model, x, y, jits=(False,), steps=20, eager=True) -> dict[str, float]:
-    """Returns milliseconds per training step, for several ways to run it."""
-    step = make_step(model)
-    times = {}
-    if eager:
-        times["Python calls every operation"] = milliseconds(lambda: step.python_function(x, y))
-        times["one graph per step"] = milliseconds(lambda: step(x, y)[0].numpy(), repeats=20)
-    for jit in jits:
-        run = many_steps(step.python_function, x, y, steps, jit)
-        name = "many steps per call" + jit * ", XLA"
-        times[name] = milliseconds(lambda run=run: run().numpy(), steps)
-    return times
-
-
 def time_ways() -> dict[str, dict[str, float]]:
     """Returns milliseconds per step of 64 rows, by network and way to run it."""
     times = {}
@@ -120,7 +74,7 @@ def time_ways() -> dict[str, dict[str, float]]:
         batch = [tf.constant(part) for part in noise(64, *shape)]
         eager = name != "recurrent"  # a second and more, and in no picture
         steps = 2 if name == "convolutional" else 20  # XLA takes long for convolutions
-        times[name] = time_step(make(), *batch, (False, True), steps, eager)
+        times[name] = speed.time_step(make(), *batch, (False, True), steps, eager)
     return times
 
 
@@ -144,7 +98,7 @@ def time_sizes() -> dict[str, dict[str, float]]:
         for size in SIZES:
             batch = [tf.constant(part) for part in noise(size, *shape)]
             steps = max(2, 512 // size)
-            found = time_step(make(), *batch, steps=steps, eager=False)
+            found = speed.time_step(make(), *batch, steps=steps, eager=False)
             times.setdefault(name, {})[str(size)] = next(iter(found.values()))
     return times
 
@@ -178,7 +132,7 @@ def be_a_member(name: str, rows: int, file: Path, steps: int = 20) -> None:
     watch = _Stopwatch()
     with strategy.scope():
         model, optimizer = make(), keras.optimizers.SGD(0.01)
-        options = {"loss_fn": loss_fn, "optimizer": optimizer, "callbacks": [watch]}
+        options = {"loss_fn": speed.loss_fn, "optimizer": optimizer, "callbacks": [watch]}
         options |= {"batch_size": rows, "epochs": 6, "jit": "off", "progress": "none"}
         fit(model, noise(steps * rows, *shape), **options)
     if cluster is None or cluster.is_chief:
@@ -204,19 +158,27 @@ def compare_threads() -> dict[str, dict[str, dict[str, list[float]]]]:
     }
 
 
-def compare_workers() -> dict[str, dict[str, float]]:
-    """Returns milliseconds per step with one worker and with two, by network."""
-    return {
-        name: {
-            "1 worker, 64 rows": time_workers(name, 1, 64),
-            "2 workers share 64 rows": time_workers(name, 2, 64),
-            "2 workers, 64 rows each": time_workers(name, 2, 128),
-        }
-        for name in ("dense", "convolutional")
+def compare_workers() -> dict[str, dict[str, list[float]]]:
+    """Returns milliseconds per step with one worker and with two, by network, of each run."""
+    kinds = {
+        "1 worker, 64 rows": (1, 64),
+        "2 workers share 64 rows": (2, 64),
+        "2 workers, 64 rows each": (2, 128),
     }
+    times: dict = {name: {kind: [] for kind in kinds} for name in ("dense", "convolutional")}
+    for _ in range(REPEATS):
+        for name, found in times.items():
+            for kind, (workers, rows) in kinds.items():
+                found[kind].append(time_workers(name, workers, rows))
+    return times
 
 
-PARTS = {"steps": time_ways, "threads": compare_threads, "workers": compare_workers}
+PARTS = {
+    "steps": time_ways,
+    "blocks": speed.time_blocks,
+    "threads": compare_threads,
+    "workers": compare_workers,
+}
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -26,6 +26,7 @@ from kerasbook.data.bikes import load_bike_rentals
 from kerasbook.data.cmudict import load_cmudict
 from kerasbook.data.fashion import load_fashion
 from kerasbook.data.film import load_film_sentences
+from kerasbook.data.remote import SOURCES
 from kerasbook.data.shakespeare import load_shakespeare
 from kerasbook.data.splits import DataError, Part, Splits
 from kerasbook.data.verses import load_verses
@@ -57,10 +58,7 @@ EMBEDDED: dict[str, Callable[..., Splits]] = {
     "bikeshare_1h": load_bike_rentals,
     "bikeshare_24h": functools.partial(load_bike_rentals, horizon=24),
 }
-ONLINE = (
-    *("mnist", "fashion_mnist", "cifar10"),
-    *("imdb_reviews", "tiny_shakespeare", "ted_hrlr_translate"),
-)
+ONLINE = tuple(SOURCES)
 
 
 def load(name: str, **options: Any) -> Splits:

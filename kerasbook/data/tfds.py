@@ -23,16 +23,20 @@ import io
 import logging
 import os
 import re
+import shutil
 import sys
 import tempfile
 import textwrap
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
-from kerasbook.data import builders  # noqa: F401  registers the embedded data sets
+from kerasbook.data import (
+    builders,  # noqa: F401  registers the embedded data sets
+    remote,
+)
+from kerasbook.data.remote import COMMAND, DEBIAN_FOLDER
 from kerasbook.data.shakespeare import encode_text, windows
 from kerasbook.data.splits import DataError, Part, Splits, mean_and_std, standardised
 from kerasbook.data.subwords import encode_pairs, make_pieces
@@ -45,10 +49,7 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.core.download import downloader
 from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
 
-PROBE_SECONDS = 2.0
 RETRIES = 2  # TFDS tries ten times, which takes minutes
-DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")  # of the package dataset-fashion-mnist
-COMMAND = "kerasbook data prepare"
 
 
 class Choice(NamedTuple):
@@ -57,7 +58,6 @@ class Choice(NamedTuple):
     title: str
     target: str
     read: Callable[[tfds.core.DatasetBuilder, Choice], Splits]
-    instead: str  # the embedded data set that serves where there is no network
     config: str = ""  # which of its variants, as in ted_hrlr_translate/pt_to_en
 
 
@@ -73,10 +73,11 @@ def load_tfds(name: str, *, data_dir: str | os.PathLike | None = None) -> Splits
     Raises:
         DataError: the name is unknown, the network does not answer within two seconds, or the
             download fails; the message has the remedy.
+        KeyboardInterrupt: while it is prepared; nothing half-made is left.
     """
     choice, builder = find(name, data_dir)
     if not is_prepared(builder):
-        require_network(builder, choice)
+        remote.require_network(name, data_dir)
         download(builder)
     import tensorflow as tf  # only here: without data, the answer shall not wait for it
 
@@ -226,57 +227,18 @@ def read_translations(
 
 
 CHOICES = {
-    "mnist": Choice("MNIST", "digit", read_pictures, "fashion"),
-    "fashion_mnist": Choice("Fashion-MNIST", "kind of clothing", read_pictures, "fashion"),
-    "cifar10": Choice("CIFAR-10", "kind of thing", read_pictures, "fashion"),
-    "imdb_reviews": Choice("IMDB reviews", "negative or positive", read_reviews, "film_sentences"),
-    "tiny_shakespeare": Choice("Tiny Shakespeare", "next character", read_play, "shakespeare"),
+    "mnist": Choice("MNIST", "digit", read_pictures),
+    "fashion_mnist": Choice("Fashion-MNIST", "kind of clothing", read_pictures),
+    "cifar10": Choice("CIFAR-10", "kind of thing", read_pictures),
+    "imdb_reviews": Choice("IMDB reviews", "negative or positive", read_reviews),
+    "tiny_shakespeare": Choice("Tiny Shakespeare", "next character", read_play),
     "ted_hrlr_translate": Choice(
-        "TED talks, Portuguese to English", "English", read_translations, "verses", "pt_to_en"
+        "TED talks, Portuguese to English", "English", read_translations, "pt_to_en"
     ),
 }
 
 
 # Preparing
-
-
-def require_network(builder: tfds.core.DatasetBuilder, choice: Choice) -> None:
-    """Checks that the server of the data set answers within two seconds.
-
-    Raises:
-        DataError: it does not; the message says how to prepare the data elsewhere.
-    """
-    url = min(builder.url_infos)
-    if reaches(url):
-        return
-    name, host = builder.name, urlsplit(url).hostname
-    folder = builder.data_path.parents[1 if choice.config else 0]  # above the version
-    lines = [
-        f"{name} is not prepared in {folder}, and {host} did not answer.",
-        f"Without a network: --dataset {choice.instead}, which is embedded.",
-        f"Where there is a network, a slow one too, run `{COMMAND} {name}`.",
-        f"Copy the folder {name} it makes to {folder}, or name its parent in TFDS_DATA_DIR.",
-    ]
-    if name == "fashion_mnist" and DEBIAN_FOLDER.is_dir():
-        lines.append(f"Here it needs no network: {COMMAND} {name} --from {DEBIAN_FOLDER}")
-    raise DataError("\n".join(lines))
-
-
-def reaches(url: str) -> bool:
-    """Returns whether a server answers at all, in time, directly or through the proxy in use.
-
-    The question is asked in a thread, because a name server that is silent blocks for minutes.
-    """
-    answers = []
-
-    def ask() -> None:
-        with contextlib.suppress(requests.RequestException, OSError):
-            answers.append(requests.head(url, timeout=PROBE_SECONDS))
-
-    thread = threading.Thread(target=ask, daemon=True)
-    thread.start()
-    thread.join(PROBE_SECONDS)
-    return bool(answers)
 
 
 def download(builder: tfds.core.DatasetBuilder, **options: Any) -> None:
@@ -287,19 +249,69 @@ def download(builder: tfds.core.DatasetBuilder, **options: Any) -> None:
     Raises:
         DataError: that fails.
     """
-    print(f"Preparing {builder.name} in {builder.data_dir} (once).", file=sys.stderr)
+    folder = builder.data_path.parents[
+        1 if CHOICES[builder.name].config else 0
+    ]  # above the version
+    if "download_config" not in options:
+        print(remote.what_comes(builder.name, folder.parent), file=sys.stderr, flush=True)
     try:
-        with quiet_logs(), progress_bar(), few_retries():
+        with quiet_logs(), progress_bar(), few_retries(), stopped_with_the_program():
             builder.download_and_prepare(**options)
+    except KeyboardInterrupt:
+        remove_half_made(builder.name, Path(folder))
+        print(f"Interrupted: nothing half-made is left in {folder}.", file=sys.stderr)
+        raise
     except Exception as error:  # from requests, TFDS, TensorFlow, the disk …
         raise DataError(
             f"{builder.name} could not be prepared: {one_line(error)}\n{remedy(builder, error)}"
         ) from error
 
 
+@contextlib.contextmanager
+def stopped_with_the_program() -> Iterator[None]:
+    """Lets the threads that download end at the next block once one has failed or the program is
+    interrupted: Python would wait for them.
+    """
+    over = threading.Event()
+    before = downloader._open_url
+
+    def until_over(blocks: Iterable[bytes]) -> Iterator[bytes]:
+        for block in blocks:
+            if over.is_set():
+                raise OSError("interrupted")
+            yield block
+
+    @contextlib.contextmanager
+    def open_url(url: str, **options: Any) -> Iterator:
+        with before(url, **options) as (response, blocks):
+            yield response, until_over(blocks)
+
+    downloader._open_url = open_url
+    try:
+        yield
+    except BaseException:
+        over.set()
+        raise
+    finally:
+        downloader._open_url = before
+
+
+def remove_half_made(name: str, folder: Path) -> None:
+    """Removes what an interrupted download has left: files cut short, data not all prepared."""
+    downloads = folder.parent / "downloads"
+    halves = [*folder.rglob("incomplete.*"), *downloads.glob(f"{name}*/*.tmp.*")]
+    for half in [*halves, *downloads.glob("*.tmp.*")]:
+        shutil.rmtree(half, ignore_errors=True)
+    for empty in (folder, downloads / name, downloads / "extracted", downloads):
+        with contextlib.suppress(OSError):  # not empty
+            empty.rmdir()
+
+
 def remedy(builder: tfds.core.DatasetBuilder, error: Exception) -> str:
     """Returns what to do about a failed preparation."""
-    again = f"Try again later, or use the embedded --dataset {CHOICES[builder.name].instead}."
+    again = (
+        f"Try again later, or use the embedded --dataset {remote.SOURCES[builder.name].instead}."
+    )
     if isinstance(error, ModuleNotFoundError):
         return f"Install it: pip install {error.name}"
     if isinstance(error, NonMatchingChecksumError):

@@ -130,12 +130,14 @@ mutant(
 )
 mutant(0, training.make_train_step, "loss = total_loss", "loss = 2 * total_loss", "loss doubled")
 mutant(0, loops._Scores, "sample_weight=rows", "sample_weight=1", "mean of batch means")
-mutant(0, loops.ArrayLoop, "[number * self.batch_size]", "[number]", "batches that overlap")
+mutant(
+    0, loops.ArrayLoop, "begin = number * self.batch_size", "begin = number", "batches that overlap"
+)
 mutant(
     0,
     loops.ArrayLoop,
-    "if self.rest and number == self.full:",
-    "if False:",
+    "(self.make_run(None, False), self.full + 1)",
+    "(self.make_run(None, False), self.full)",
     "short last batch left out",
 )
 mutant(
@@ -149,8 +151,8 @@ mutant(
 mutant(
     0,
     loops.ArrayLoop,
-    "tf.slice(order, [number * self.batch_size], [rows])",
-    "number * self.batch_size + tf.argsort(tf.slice(order, [number * self.batch_size], [rows]))",
+    "tf.slice(order, [begin], [size])",
+    "begin + tf.argsort(tf.slice(order, [begin], [size]))",
     "shuffled after batching",
     by="batch_order",
 )

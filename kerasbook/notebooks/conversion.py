@@ -16,6 +16,19 @@ GUARD = re.compile(r'^if __name__ == "__main__":\n((?:(?:[ \t]+.*)?(?:\n|$))+)',
 # notebooks say how to bring them into Colab by hand; when it is set, they link there.
 REPOSITORY = ""
 
+# The first code cell where there is a repository; the book is not yet there to be imported.
+IN_COLAB = """\
+# In Colab this installs the book; elsewhere it does nothing.
+import os, subprocess, sys
+from importlib.util import find_spec
+
+if "google.colab" in sys.modules and find_spec("kerasbook") is None:
+    print("Installing the book; this takes minutes.", flush=True)
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "git+{repository}"], check=True)
+    if {{"keras", "numpy", "tensorflow"}} & set(sys.modules):  # perhaps of other versions
+        print("The runtime restarts, to load what was installed: run all cells again.", flush=True)
+        os.kill(os.getpid(), 9)"""
+
 
 def path_of(page: Page, folder: Path) -> Path:
     """Returns where the page's notebook lies: chapter3.ipynb."""
@@ -30,6 +43,11 @@ def notebook_of(page: Page, minutes: int | None = None) -> Any:
     cells = cells_of(page)
     cells[0].source += "\n\n" + how_to_run(page, cells, minutes)
     nbformat = library("nbformat")
+    if REPOSITORY:
+        source = IN_COLAB.format(repository=REPOSITORY)
+        cells.insert(1, nbformat.v4.new_code_cell(source, id="in-colab"))
+        cells[1].metadata["tags"] = ["hide-input"]
+        hide(cells[1])
     notebook = nbformat.v4.new_notebook(cells=cells, nbformat=4, nbformat_minor=5)
     notebook.metadata = nbformat.from_dict(
         {
@@ -105,7 +123,10 @@ def colab_link(name: str) -> str:
 def in_colab(page: Page) -> str:
     """Returns how to bring the notebook into Colab: a link, where the repository is known."""
     if link := colab_link(path_of(page, Path()).name):
-        return f"[In Colab]({link}), begin with `%pip install git+{REPOSITORY}`."
+        return (
+            f"[In Colab]({link}) the first cell of code installs the book, restarts the runtime if "
+            "it must, and says so."
+        )
     wheel = f"kerasbook-{__version__}-py3-none-any.whl"
     return (
         f"In Colab, upload this notebook and the wheel that `python -m pip wheel --no-deps .` "

@@ -13,6 +13,7 @@ axis is always the examples. Pictures are (n, height, width, channels), sequence
 |---|---|---|---|
 | $n$ | number of examples, or of those in a batch | a number | 1 |
 | $d$ | number of features; in chapter 6 the depth, the numbers in a query or key | a number | 1 |
+| $d_m$ | width: the numbers in a token of a Transformer | a number | 6 |
 | $x$, $X$ | inputs; the capital is all rows as a matrix | (n, d), and as below | 1 |
 | $y$ | targets: what is true | (n, 1) for numbers, (n,) for class numbers | 1 |
 | $\hat y$ | predictions, in code `y_pred` | as $y$ | 1 |
@@ -43,6 +44,7 @@ axis is always the examples. Pictures are (n, height, width, channels), sequence
 | $r$, $z$, $\tilde h$ | the GRU's reset gate, update gate and candidate | (n, units) | 4 |
 | $i$, $f$, $o$, $g$, $c_t$ | the LSTM's three gates, candidate and cell | (n, units) | 5 |
 | $Q$, $K$, $V$ | queries, keys and values | (queries, depth), (keys, depth), (keys, width) | 6 |
+| $S$ | loss scale | a number | 9 |
 
 Some letters have two meanings, because their fields write them so: $z$ (scores; the GRU's update
 gate, in chapter 4 alone), $\sigma$ (the sigmoid with an argument, else a standard deviation), $K$

@@ -29,6 +29,7 @@ from kerasbook.plotting.history import plot_bands, plot_history, plot_lines
 from kerasbook.plotting.images import plot_feature_maps, plot_images, plot_weights
 from kerasbook.plotting.lines import plot_first_lines, plot_fit
 from kerasbook.plotting.predictions import plot_calibration, plot_confusion, plot_predictions
+from kerasbook.plotting.ranges import plot_gradient_sizes, plot_ranges
 from kerasbook.plotting.sequences import (
     plot_gates,
     plot_gradient_norms,
@@ -51,6 +52,7 @@ __all__ = [
     "plot_fit",
     "plot_gates",
     "plot_gradient_norms",
+    "plot_gradient_sizes",
     "plot_gru_cell",
     "plot_heads",
     "plot_history",
@@ -61,6 +63,7 @@ __all__ = [
     "plot_lstm_cell",
     "plot_positions",
     "plot_predictions",
+    "plot_ranges",
     "plot_residual_block",
     "plot_residual_stream",
     "plot_ring",

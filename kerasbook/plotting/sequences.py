@@ -98,9 +98,11 @@ def plot_words(
     ax = page.one_axes(ax, height=4.6)
     colours = LinearSegmentedColormap.from_list("words", [ORANGE, "0.85", BLUE])
     dots = ax.scatter(*places.T, c=shares, cmap=colours, vmin=0, vmax=1, s=28, zorder=3)
-    for (x, y), word in zip(places, words, strict=True):
-        place = {"xytext": (4, 4), "textcoords": "offset points", "parse_math": False}
-        ax.annotate(str(word), (x, y), fontsize=TEXT_SIZE, **place)
+    near = np.array([0.15, 0.04]) * np.ptp(places, axis=0)  # where two words would overprint
+    for number, (place, word) in enumerate(zip(places, words, strict=True)):
+        crowded = (np.abs(places[:number] - place) <= near).all(axis=1).any()
+        style = {"textcoords": "offset points", "parse_math": False, "fontsize": TEXT_SIZE}
+        ax.annotate(str(word), place, xytext=(4, -11 if crowded else 4), **style)
     ax.margins(0.12)
     page.label(ax, "first direction", "second direction")
     page.colour_bar(dots, ax, label)

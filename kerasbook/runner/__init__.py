@@ -71,6 +71,7 @@ def run(module_name: str, arguments: list[str] | None = None) -> None:
             fail("--workers and --devices both say who shares a batch: take one of them")
         if common.workers > 1 and not os.environ.get(LAUNCHED):
             sys.exit(launch(page, common, arguments))
+        require_data(flags.get("dataset"))
         end_with_launcher()
         with termination.handled():
             try:
@@ -78,6 +79,17 @@ def run(module_name: str, arguments: list[str] | None = None) -> None:
             except KeyboardInterrupt:
                 fail(f"interrupted; {whether_resumable(common.output)}", termination.status)
     sys.exit(0)
+
+
+def require_data(name: str | None) -> None:
+    """Ends the program at once where a data set has to be fetched and there is no network."""
+    from kerasbook.data import remote  # here, as --help need not wait for it
+
+    if name in remote.SOURCES:
+        try:
+            remote.require(name)
+        except remote.DataError as error:
+            fail(error)
 
 
 def whether_resumable(folder: Path) -> str:
@@ -116,6 +128,7 @@ def _run(page: contents.Page, flags: dict, common: argparse.Namespace, started: 
         stack.enter_context(nothing_printed(common.quiet or not common.is_chief))
         if common.is_chief:
             stack.enter_context(held(common.output))
+        print(page.title, flush=True)  # a sign of life before the longest import
         from kerasbook.runner.execution import execute  # TensorFlow: now that all is in order
 
         execute(page, flags, common, started)

@@ -29,7 +29,6 @@ def execute(page: Page, flags: dict[str, Any], common: argparse.Namespace, start
     main = importlib.import_module(page.module).main
     seconds = {"import": time.perf_counter() - started}
     device = choose_device(common.device)
-    print(page.title)
     strategy = make_strategy(common.devices, common.cluster)
     if strategy is not None:
         device += f"; {many(strategy.num_replicas_in_sync, 'replica')}"
@@ -106,6 +105,11 @@ def errors_in_one_line(common: argparse.Namespace) -> Iterator[None]:
         yield
     except (DataError, CheckpointError, ValueError) as error:
         fail(error)
+    except (tf.errors.ResourceExhaustedError, MemoryError):
+        fail(
+            "the memory ran out: take a smaller --batch-size, a smaller model or fewer --examples; "
+            "--resume goes on from the last checkpoint, if the model stays the same"
+        )
     except tf.errors.OpError as error:
         reason = re.search(r"aborted by: (.*)", str(error)) if common.cluster else None
         if reason is None:

@@ -145,7 +145,8 @@ COMMON: dict[str, dict[str, Any]] = {
     "--mixed-precision": {
         "choices": ("off", "float16", "bfloat16"),
         "default": "off",
-        "help": "compute in 16 bits, for GPUs made for it",
+        "help": "compute in 16 bits: float16 for GPUs; bfloat16 for GPUs too, and for convolutions "
+        "on CPUs with AMX or AVX-512 BF16 (where lscpu names amx_bf16 or avx512_bf16)",
     },
     "--devices": COUNT | {"help": "share every batch among so many GPUs or CPU parts"},
     "--workers": COUNT | {"default": 1, "help": "share it among so many processes on the CPU"},

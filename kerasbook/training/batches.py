@@ -42,15 +42,33 @@ def as_batches(data, name: str):
             f"batches, not {type(data).__name__}; for a generator, use "
             "tf.data.Dataset.from_generator"
         )
-    for part, which in zip(data, ("x", "y", "sample_weight"), strict=False):
-        _refuse_ragged(part, f"{which} of {name}")
-    data = tuple(as_tensors(_array_of_list(part)) for part in data)
+    which = "x", "y", "sample_weight"
+    data = tuple(_tensors_of(part, f"{w} of {name}") for part, w in zip(data, which, strict=False))
+    for part, w in zip(data[1:], which[1:], strict=False):
+        if any(array.dtype == tf.string for array in tf.nest.flatten(part)):
+            raise ArgumentError(f"{w} of {name} holds texts: give each class a number")
     lengths = {len(array) for array in tf.nest.flatten(data)}
     if len(lengths) > 1:
         raise ArgumentError(f"the parts of {name} differ in length: {sorted(lengths)} examples")
     if lengths == {0}:
         raise ArgumentError(f"{name} is empty: it has 0 examples")
     return data
+
+
+def _tensors_of(part, what: str):
+    """The arrays of x, y or sample_weight as tensors with a row for each example."""
+    _refuse_ragged(part, what)
+    try:
+        tensors = as_tensors(_array_of_list(part))
+    except (ValueError, TypeError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ArgumentError(
+            f"{what} is no array of numbers or texts ({reason}); for a generator, use "
+            "tf.data.Dataset.from_generator"
+        ) from None
+    if any(tensor.shape.rank == 0 for tensor in tf.nest.flatten(tensors)):
+        raise ArgumentError(f"{what} is a single value: make it an array with a row per example")
+    return tensors
 
 
 def _refuse_ragged(part, what: str) -> None:
@@ -191,7 +209,9 @@ def fingerprint(data) -> str:
     found = hashlib.sha256()
     for array in tf.nest.flatten(data):
         found.update(f"{array.dtype.name} {array.shape}".encode())
-        found.update(np.ascontiguousarray(tf.gather(array, rows).numpy()).tobytes())
+        chosen = np.ascontiguousarray(tf.gather(array, rows).numpy())
+        # Of texts the array has addresses only.
+        found.update(repr(chosen.tolist()).encode() if chosen.dtype == object else chosen.tobytes())
     return found.hexdigest()
 
 
@@ -201,8 +221,7 @@ def take_inputs(x, batch_size: int) -> Iterator:
         for batch in x:
             yield batch[0] if isinstance(batch, tuple) else batch
         return
-    _refuse_ragged(x, "x")
-    x = as_tensors(_array_of_list(x))
+    x = _tensors_of(x, "x")
     for first in range(0, _rows(x), batch_size):
         rows = slice(first, first + batch_size)
         yield tf.nest.map_structure(lambda array, rows=rows: array[rows], x)

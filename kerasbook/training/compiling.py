@@ -95,6 +95,24 @@ def _in_range(numbers, count: int) -> bool:
     return bool((least >= 0) & (tf.cast(most, tf.float64) < count))
 
 
+def slow_in_float16(model, compiled: bool) -> str | None:
+    """Returns a warning if a CPU computes the model in float16 without XLA; None otherwise.
+
+    There TensorFlow fuses a product with its bias and ReLU, by its *remapping*, into an operation
+    that is slow in float16: a step of chapter 2's deep network took 412 ms in place of 1.2.
+    """
+    policies = {layer.dtype_policy.compute_dtype for layer in model._flatten_layers()}
+    remapped = tf.config.optimizer.get_experimental_options().get("remapping", True)
+    if compiled or "float16" not in policies or not remapped:
+        return None
+    if tf.config.get_visible_devices("GPU"):
+        return None
+    return (
+        "float16 on a CPU without XLA can take hundreds of times as long as 32 bits: take bfloat16 "
+        "(--mixed-precision bfloat16), or jit='on' (--jit on)"
+    )
+
+
 def without_cudnn(model) -> list[str]:
     """Returns, for a GPU, which recurrent layers cannot use cuDNN's kernels, and why.
 

@@ -25,7 +25,7 @@ from kerasbook.training.batches import (
     take_inputs,
 )
 from kerasbook.training.checkpoint import Checkpoint, CheckpointError, continue_files
-from kerasbook.training.compiling import use_jit, why_not_xla, without_cudnn
+from kerasbook.training.compiling import slow_in_float16, use_jit, why_not_xla, without_cudnn
 from kerasbook.training.devices import in_scope, strategy_of
 from kerasbook.training.history import History, Interrupted, NonFiniteLoss, Scores
 from kerasbook.training.loops import NonFinite, make_loop
@@ -45,7 +45,7 @@ def fit(
     *,
     loss_fn: Callable,
     optimizer: keras.optimizers.Optimizer,
-    metrics: Sequence[keras.metrics.Metric] = (),
+    metrics: Sequence[keras.metrics.Metric] | None = (),
     epochs: int = 1,
     batch_size: int = 32,
     validation_data: Any = None,
@@ -88,6 +88,7 @@ def fit(
         NonFiniteLoss: the loss became NaN or infinite.
         Interrupted: Ctrl-C, with the model and History so far.
     """
+    metrics = () if metrics is None else metrics
     callbacks = checks.arguments(model, epochs, batch_size, loop, train_step, metrics, callbacks)
     batches = make_batches(train, validation_data, batch_size, shuffle, seed)
     build(model, batches.train, batch_size)
@@ -95,6 +96,8 @@ def fit(
     _check_devices(model, batches, loop, jit, train_step, optimizer, metrics)
     shown = make_progress(progress, epochs, batches.steps)
     compiled = _use_xla(jit, model, batches, epochs, loss_fn, metrics, optimizer, train_step, shown)
+    if (slow := slow_in_float16(model, compiled)) is not None:
+        warnings.warn(slow, stacklevel=3)
     # Callbacks and the saved file learn what trains the model; in float16 the optimizer is wrapped,
     # so that small gradients do not vanish (loss scaling).
     model.compile(optimizer, loss_fn, metrics=list(metrics), jit_compile=compiled)
@@ -131,7 +134,7 @@ def fit(
 
 
 def fit_by_tape(model, batches, epochs, first_epoch, callbacks, training, validating):
-    """The loop over the epochs: each trains, validates and tells the callbacks, as Keras does."""
+    """Trains epoch by epoch: each trains, validates and tells the callbacks, as Keras does."""
     params = {"epochs": epochs, "steps": batches.steps, "verbose": 0}
     hooks = keras.callbacks.CallbackList(callbacks, model=model, **params)
     hooks.on_train_begin()
@@ -160,7 +163,7 @@ def _run_epoch(epoch, training, order, validating, hooks, recorder):
 
 
 def fit_by_keras(model, batches, epochs, first_epoch, callbacks):
-    """`model.fit` on the same batches in the same order."""
+    """Trains with `model.fit`, on the same batches in the same order."""
     order = _Order(batches)
     model.fit(
         as_dataset(batches.train, batches.batch_size, order.variable),
@@ -315,7 +318,7 @@ def evaluate(
     data: Any,
     *,
     loss_fn: Callable,
-    metrics: Sequence[keras.metrics.Metric] = (),
+    metrics: Sequence[keras.metrics.Metric] | None = (),
     batch_size: int = 256,
 ) -> dict[str, float]:
     """Returns {"loss": …, and each metric's name: …} over `data`, as `model.evaluate` does.
@@ -323,6 +326,7 @@ def evaluate(
     Args:
         data: arrays `(x, y)` or `(x, y, sample_weight)`, or a `tf.data.Dataset` of batches.
     """
+    metrics = () if metrics is None else metrics
     checks.metric_objects(metrics)
     checks.steps_of_keras(model, "test_step", "compute_loss", "compute_metrics")
     data = as_batches(data, "data")
@@ -341,4 +345,6 @@ def predict(model: keras.Model, x: Any, *, batch_size: int = 256) -> np.ndarray:
     checks.steps_of_keras(model, "predict_step")
     forward = tf.function(lambda batch: model(batch, training=False), autograph=False)
     outputs = [forward(batch) for batch in take_inputs(x, batch_size)]
+    if not outputs:
+        raise checks.ArgumentError("x is empty: there is nothing to predict from")
     return tf.nest.map_structure(lambda *parts: tf.concat(parts, axis=0).numpy(), *outputs)

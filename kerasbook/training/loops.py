@@ -118,13 +118,30 @@ class ArrayLoop(Loop):
         self.arrays, self.batch_size = arrays, batch_size
         self.examples = len(tf.nest.flatten(arrays)[0])
         self.full, self.rest = divmod(self.examples, batch_size)
-        self.run_full = self.make_run(batch_size, jit) if self.full else None
-        # The short last batch has a shape of its own.
-        self.run_rest = self.make_run(self.rest, jit) if self.rest else None
+        self.runs = self.make_runs(jit)
 
-    def make_run(self, rows: int, jit: bool):
+    def make_runs(self, jit: bool) -> list[tuple]:
+        """Returns compiled functions, each with the step before which it stops.
+
+        Without XLA one function takes batches of any size, the short last one too: compiling a
+        second one would take as long as the first.
+        """
+        if self.full and self.rest and not jit:
+            return [(self.make_run(None, False), self.full + 1)]
+        return self.make_runs_of_one_size(jit)
+
+    def make_runs_of_one_size(self, jit: bool) -> list[tuple]:
+        """Returns what `make_runs` does, with a function of its own for the short last batch: XLA
+        compiles for one size, and without XLA dropout would draw other numbers.
+        """
+        runs = [(self.make_run(self.batch_size, jit), self.full)] if self.full else []
+        if self.rest:
+            runs.append((self.make_run(self.rest, jit), self.full + 1))
+        return runs
+
+    def make_run(self, rows: int | None, jit: bool):
         """Returns the compiled function that takes steps first … stop − 1 on batches of so many
-        rows.
+        rows; None: of as many as are left for the last one.
         """
 
         def run(arrays, order, request):
@@ -134,7 +151,9 @@ class ArrayLoop(Loop):
                 return (number < stop) & finite
 
             def body(number, last_loss, finite):
-                chosen = tf.slice(order, [number * self.batch_size], [rows])
+                begin = number * self.batch_size
+                size = tf.minimum(self.batch_size, self.examples - begin) if rows is None else rows
+                chosen = tf.slice(order, [begin], [size])
                 return self.take_rows(arrays, chosen, number, last_loss)
 
             return self.answer(*tf.while_loop(go_on, body, self.start(request)))
@@ -157,12 +176,11 @@ class ArrayLoop(Loop):
         """
         order = tf.range(self.examples) if order is None else tf.convert_to_tensor(order)
         number = first
-        while number < self.full:
-            stop = min(number + self.steps_per_call, self.full)
-            number, scores = self.call_on(self.run_full, order, number, stop)
-            yield number, scores
-        if self.rest and number == self.full:
-            yield self.call_on(self.run_rest, order, number, number + 1)
+        for run, end in self.runs:
+            while number < end:
+                stop = min(number + self.steps_per_call, end)
+                number, scores = self.call_on(run, order, number, stop)
+                yield number, scores
 
     def call_on(self, run, order, first: int, stop: int):
         """Runs the steps first … stop − 1 of an epoch in one compiled call."""

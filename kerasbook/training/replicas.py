@@ -238,6 +238,10 @@ class ReplicaLoop(ArrayLoop):
         self.statistics = [v for v in others if "float" in v.dtype]
         super().__init__(step, metrics, arrays, batch_size, False, training)
 
+    def make_runs(self, jit: bool) -> list[tuple]:
+        """Returns a function for each size of batch: who takes which rows is settled before."""
+        return self.make_runs_of_one_size(jit)
+
     def take_rows(self, arrays, chosen, number, last_loss):
         """Takes one step, in which every replica takes some of the chosen rows."""
         rows, replicas = chosen.shape[0], self.strategy.num_replicas_in_sync

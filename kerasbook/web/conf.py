@@ -67,5 +67,5 @@ def escaped(line: str) -> str:
 
 
 def setup(app) -> None:
-    """Called by Sphinx."""
+    """Registers what is done with docstrings."""
     app.connect("autodoc-process-docstring", plain_text, priority=400)  # before napoleon

@@ -10,11 +10,17 @@ from pathlib import Path
 from kerasbook import contents
 from kerasbook.contents import Page
 from kerasbook.notebooks.index import cover_of, score_of
+from kerasbook.program import many
 
 from markdown_it import MarkdownIt
 
 FIRST_SENTENCE = re.compile(r".+?[.?!](?=\s|$)", re.DOTALL)
 LINKED = re.compile(r"\[([^\]]*)\]\([^)]*\)")
+START = """
+<p class="page-links"><a href="chapters/{first}.html">Read chapter 1</a>
+<a href="#chapters">All chapters</a> <a href="#two-commands">What do I type?</a></p>
+
+"""
 FRONT = """{introduction}
 
 ## Chapters
@@ -48,12 +54,18 @@ def front_page(checkout: Path, folder: Path, exercises: dict[str, int]) -> str:
     others = [f"[{one.title}](chapters/{one.key}.ipynb)" for one in pages if not one.is_chapter]
     others.append("[Glossary](glossary.md)")
     text = FRONT.format(
-        introduction=readme.partition("\n## Read\n")[0],
+        introduction=with_start(readme.partition("\n## Read\n")[0], pages[0]),
         chapters='<ul class="cards">\n' + "\n".join(cards) + "\n</ul>",
         others="\n".join(f"- {link}" for link in others),
         practise=section(readme, "Practise"),
     )
     return text + "".join(toctrees(folder, pages))
+
+
+def with_start(introduction: str, first: Page) -> str:
+    """Returns the README's beginning with links, above its picture, to where a reader may go."""
+    words, mark, picture = introduction.partition("\n![")
+    return words + START.format(first=first.key) + mark + picture
 
 
 def section(text: str, title: str) -> str:
@@ -90,7 +102,7 @@ def card(page: Page, checkout: Path, folder: Path, exercises: int) -> str:
     """Returns a chapter's card in HTML: picture, title, first sentence, minutes, score."""
     notebook = checkout / "chapters" / f"{page.key}.ipynb"
     address = f"chapters/{page.key}.html"
-    practise = f'<a href="chapters/{page.key}_exercises.html">{exercises} exercises</a>'
+    practise = f'<a href="chapters/{page.key}_exercises.html">{many(exercises, "exercise")}</a>'
     return (
         f'<li class="card"><a href="{address}">{picture(page, notebook, folder)}'
         f"<strong>{html.escape(page.short_title)}</strong></a>\n"

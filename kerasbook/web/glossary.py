@@ -1,8 +1,8 @@
 """The glossary: one table, a page made of it, and links to where the book explains a term.
 
 A term's place is, on the page that its row names, the word in italics or bold; else the section
-whose title has it; else the paragraph below a heading that first has it. In every other chapter the first use of a
-term whose row says `yes` links there.
+whose title has it; else the paragraph below a heading that first has it. In every other chapter the
+first use of a term whose row says `yes` links there.
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ import html
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from kerasbook.contents import Page
 
 from docutils import nodes
-from kerasbook.contents import Page
 from sphinx.application import Sphinx
 from sphinx.util import logging
 from sphinx.util.typing import ExtensionMetadata
@@ -80,7 +82,9 @@ def mark_and_link(app: Sphinx, doctree: nodes.document, name: str) -> None:
     for term in terms():
         if term.page == key:
             mark(doctree, term, name)
-    others = {term.term.lower(): term for term in terms() if term.linked and term.page != key}
+    linked = [term for term in terms() if term.linked and term.page != key]
+    documents = app.env.found_docs
+    others = {one.term.lower(): one for one in linked if f"{folder}/{one.page}" in documents}
     for text in list(doctree.findall(nodes.Text)):
         if not is_inside(text, NO_LINK_IN):
             link_first(text, others)
@@ -90,12 +94,13 @@ def mark(doctree: nodes.document, term: Term, name: str) -> None:
     """Gives the place that explains a term its id."""
     place = place_of(doctree, term)
     if place is None:
-        logging.getLogger(__name__).warning("does not have %r of the glossary", term.term)
+        what = "%s does not have %r, a row of glossary.csv: is its notebook older than its source?"
+        logging.getLogger(__name__).warning(what, name, term.term)
     else:
         place["ids"].append(term.anchor)
 
 
-def place_of(doctree: nodes.document, term: Term) -> nodes.Element | None:
+def place_of(doctree: nodes.document, term: Term) -> Any:
     """Returns the node that explains a term, or None if the page does not have the word."""
     for node in doctree.findall(lambda n: isinstance(n, nodes.emphasis | nodes.strong)):
         if term.pattern.fullmatch(node.astext().strip(" .:,")):
@@ -111,9 +116,10 @@ def place_of(doctree: nodes.document, term: Term) -> nodes.Element | None:
 
 def is_in_a_section(node: nodes.Node) -> bool:
     """Returns whether a node stands below a heading other than the page's title."""
-    while not isinstance(node, nodes.section):
-        node = node.parent
-    return isinstance(node.parent, nodes.section)
+    sections = 0
+    while (node := node.parent) is not None:
+        sections += isinstance(node, nodes.section)
+    return sections > 1
 
 
 def is_inside(node: nodes.Node, kinds: tuple) -> bool:
@@ -125,7 +131,7 @@ def is_inside(node: nodes.Node, kinds: tuple) -> bool:
 
 
 def link_first(text: nodes.Text, left: dict[str, Term]) -> None:
-    """Links the terms that stand in a text and are left, and takes them out of those left."""
+    """Makes links of the terms that stand in a text and are left; takes them out of those left."""
     parts, rest = [], text.astext()
     while found := first_of(rest, left):
         match, term = found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import http.server
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -36,6 +37,7 @@ def build(checkout: Path, output: Path) -> int:
         from sphinx.cmd.build import build_main
     except ImportError:
         raise SiteError(f"Sphinx is not installed: {with_extra('web')}") from None
+    shutil.rmtree(output, ignore_errors=True)  # pages and pictures of the last build
     with tempfile.TemporaryDirectory() as folder:
         sources = Path(folder, "sources")
         write_sources(checkout, sources)
@@ -48,7 +50,7 @@ def build(checkout: Path, output: Path) -> int:
 
 
 def serve(folder: Path, port: int) -> None:
-    """Serves the folder to this machine alone, until Ctrl-C.
+    """Shows the folder to this machine alone, until Ctrl-C.
 
     Raises:
         SiteError: there is no site in the folder.

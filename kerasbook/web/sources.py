@@ -5,9 +5,11 @@ Pages are found as everywhere, by kerasbook/contents.py, where their notebooks a
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import shutil
+from base64 import b64decode, b64encode
 from pathlib import Path
 
 from kerasbook import contents
@@ -16,6 +18,8 @@ from kerasbook.exercises.cards import Card, cards
 from kerasbook.notebooks import conversion
 from kerasbook.web.front import front_page
 from kerasbook.web.glossary import glossary_page
+
+from PIL import Image
 
 HERE = Path(__file__).parent
 TOP = ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")
@@ -69,10 +73,24 @@ def write_notebook(key: str, has_exercises: bool, checkout: Path, folder: Path) 
     child = f"\n\n```{{toctree}}\n:hidden:\n\n{key}_exercises\n```\n" if has_exercises else ""
     first["source"] = f"{title}\n\n{page_links(key, has_exercises)}\n{rest}{child}"
     for cell in notebook["cells"]:
+        if cell["cell_type"] == "markdown":
+            text = "".join(cell["source"])
+            cell["source"] = with_links_that_lead(text, checkout / "chapters", checkout)
         if alt := cell["metadata"].get("alt"):
             cell["metadata"]["mystnb"] = {"image": {"alt": alt}}
+        for output in cell.get("outputs", []):
+            if png := output.get("data", {}).get("image/png"):
+                output["data"]["image/png"] = b64encode(smaller(b64decode(png))).decode()
     write_json(folder / "chapters" / f"{key}.ipynb", notebook)
     write_download(key, checkout, folder)
+
+
+def smaller(png: bytes) -> bytes:
+    """Returns a picture with at most 256 colours, which our drawings look the same in."""
+    content = io.BytesIO()
+    picture = Image.open(io.BytesIO(png)).convert("RGB")
+    picture.quantize(256, dither=Image.Dither.NONE).save(content, "PNG", optimize=True)
+    return content.getvalue()
 
 
 def write_download(key: str, checkout: Path, folder: Path) -> None:
@@ -118,10 +136,10 @@ def write_exercises(page: Page, checkout: Path, folder: Path) -> int:
     for cell in notebook["cells"][1:]:
         text = "".join(cell["source"])
         name = cell["metadata"].get("kerasbook", {}).get("question")
-        if cell["cell_type"] == "markdown":
-            parts.append(text)
+        if cell["cell_type"] == "markdown":  # "## 2. Title · ★☆☆ · 20 minutes · 2 points"
+            parts.append(text.replace(" · ", "\n\n", 1))
         elif name:
-            parts += [f"```python\n{text}\n```", folded(hints[name])]
+            parts += [f"```{{code-block}} python\n:class: stub\n\n{text}\n```", folded(hints[name])]
     (folder / "chapters" / f"{key}.md").write_text("\n\n".join(parts), encoding="utf-8")
     write_download(key, checkout, folder)
     return len(hints)
@@ -150,7 +168,9 @@ def escaped(text: str) -> str:
 def licence_page(checkout: Path) -> str:
     """Returns the licence, and the list of what has one of its own."""
     texts = [(checkout / name).read_text(encoding="utf-8").rstrip() for name in LICENCE]
-    return "# Licence\n\n```text\n{}\n```\n\n## What has its own\n\n```text\n{}\n```\n".format(*texts)
+    return "# Licence\n\n```text\n{}\n```\n\n## What has its own\n\n```text\n{}\n```\n".format(
+        *texts
+    )
 
 
 def with_links_that_lead(text: str, where: Path, folder: Path) -> str:

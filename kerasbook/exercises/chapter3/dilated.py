@@ -174,17 +174,14 @@ def kernel_with_holes(x, kernel, bias, stride, dilation, padding):
     return keras.ops.einsum("nijcuv,uvcf->nijf", windows, holes) + bias
 
 
-@exercise.wrong(
+exercise.mistake(
+    "kernel_turned",
     "Your kernel is turned by half a circle. That is the convolution of mathematics; the formula "
-    "asks for the correlation, in which u, v grow in the picture and in the kernel alike."
+    "asks for the correlation, in which u, v grow in the picture and in the kernel alike.",
+    old=", (high * wide * channels, filters)",
+    new="[::-1, ::-1], (high * wide * channels, filters)",
+    of=with_extracted_patches,
 )
-def kernel_turned(x, kernel, bias, stride, dilation, padding):
-    high, wide, channels, filters = kernel.shape
-    windows = tf.image.extract_patches(
-        x, [1, high, wide, 1], [1, stride, stride, 1], [1, dilation, dilation, 1], padding.upper()
-    )
-    flat = tf.reshape(kernel[::-1, ::-1], (high * wide * channels, filters))
-    return tf.tensordot(windows, flat, 1) + bias
 
 
 @exercise.wrong(

@@ -149,19 +149,13 @@ def with_a_tape(x, g, size, stride):
     return pooled, tf.convert_to_tensor(gradient)
 
 
-@exercise.wrong(
+exercise.mistake(
+    "overwritten",
     "A pixel that wins several windows keeps only what the last one hands it. Add the parts up "
-    "(with index arrays += is not enough: see np.add.at)."
+    "(with index arrays += is not enough: see np.add.at).",
+    old="+=",
+    new="=",
 )
-def overwritten(x, g, size, stride):
-    pooled, gradient = np.empty_like(g), np.zeros_like(x)
-    for n, i, j, c in np.ndindex(g.shape):
-        top, left = stride * i, stride * j
-        window = x[n, top : top + size, left : left + size, c]
-        u, v = np.unravel_index(np.argmax(window), window.shape)
-        pooled[n, i, j, c] = window[u, v]
-        gradient[n, top + u, left + v, c] = g[n, i, j, c]
-    return pooled, gradient
 
 
 @exercise.wrong(
@@ -250,16 +244,7 @@ def stride_left_out(x, g, size, stride):
     return pooled, gradient
 
 
-@exercise.wrong()
-def counts_instead_of_g(x, g, size, stride):
-    pooled, gradient = np.empty_like(g), np.zeros_like(x)
-    for n, i, j, c in np.ndindex(g.shape):
-        top, left = stride * i, stride * j
-        window = x[n, top : top + size, left : left + size, c]
-        u, v = np.unravel_index(np.argmax(window), window.shape)
-        pooled[n, i, j, c] = window[u, v]
-        gradient[n, top + u, left + v, c] += 1
-    return pooled, gradient
+exercise.mistake("counts_instead_of_g", old="g[n, i, j, c]", new="1")
 
 
 @exercise.wrong()
@@ -274,13 +259,8 @@ def first_column_first(x, g, size, stride):
     return pooled, gradient
 
 
-@exercise.wrong()
-def channels_mixed(x, g, size, stride):
-    pooled, gradient = np.empty_like(g), np.zeros_like(x)
-    for n, i, j, c in np.ndindex(g.shape):
-        top, left = stride * i, stride * j
-        window = x[n, top : top + size, left : left + size].max(axis=-1)
-        u, v = np.unravel_index(np.argmax(window), window.shape)
-        pooled[n, i, j, c] = window[u, v]
-        gradient[n, top + u, left + v, c] += g[n, i, j, c]
-    return pooled, gradient
+exercise.mistake(
+    "channels_mixed",
+    old="x[n, top : top + size, left : left + size, c]",
+    new="x[n, top : top + size, left : left + size].max(axis=-1)",
+)

@@ -229,48 +229,26 @@ class WithPatches(keras.layers.Layer):
         return self.mix(tf.reshape(maps, (-1, places[0], places[1], c * m)))
 
 
-@exercise.wrong(
+exercise.mistake(
+    "MapsInOtherOrder",
     "The maps stand in another order: yours has all channels' first map, then all second ones. In "
-    "d, the m maps of channel 0 come first (index c·m + q)."
+    "d, the m maps of channel 0 come first (index c·m + q).",
+    old=(
+        "(self.pointwise, (c, m, self.filters))\n"
+        '        kernel = keras.ops.einsum("uvcq,cqf->uvcf", self.depthwise, mixing)'
+    ),
+    new=(
+        "(self.pointwise, (m, c, self.filters))\n"
+        '        kernel = keras.ops.einsum("uvcq,qcf->uvcf", self.depthwise, mixing)'
+    ),
 )
-class MapsInOtherOrder(keras.layers.Layer):
-    def __init__(self, filters, size, multiplier):
-        super().__init__()
-        self.filters, self.size, self.multiplier = filters, size, multiplier
-
-    def build(self, shape):
-        c, m = shape[-1], self.multiplier
-        self.depthwise = self.add_weight(shape=(self.size, self.size, c, m), name="d")
-        self.pointwise = self.add_weight(shape=(c * m, self.filters), name="p")
-        self.bias = self.add_weight(shape=(self.filters,), name="b")
-
-    def call(self, x):
-        c, m = self.depthwise.shape[2:]
-        mixing = keras.ops.reshape(self.pointwise, (m, c, self.filters))
-        kernel = keras.ops.einsum("uvcq,qcf->uvcf", self.depthwise, mixing)
-        return keras.ops.conv(x, kernel, padding="valid") + self.bias
-
-
-@exercise.wrong(
+exercise.mistake(
+    "SamePadding",
     "Your output is as large as the picture: there is a frame of zeros. The specification has no "
-    "padding."
+    "padding.",
+    old='"valid"',
+    new='"same"',
 )
-class SamePadding(keras.layers.Layer):
-    def __init__(self, filters, size, multiplier):
-        super().__init__()
-        self.filters, self.size, self.multiplier = filters, size, multiplier
-
-    def build(self, shape):
-        c, m = shape[-1], self.multiplier
-        self.depthwise = self.add_weight(shape=(self.size, self.size, c, m), name="d")
-        self.pointwise = self.add_weight(shape=(c * m, self.filters), name="p")
-        self.bias = self.add_weight(shape=(self.filters,), name="b")
-
-    def call(self, x):
-        c, m = self.depthwise.shape[2:]
-        mixing = keras.ops.reshape(self.pointwise, (c, m, self.filters))
-        kernel = keras.ops.einsum("uvcq,cqf->uvcf", self.depthwise, mixing)
-        return keras.ops.conv(x, kernel, padding="same") + self.bias
 
 
 @exercise.wrong(
@@ -318,62 +296,26 @@ class SummedOverChannels(keras.layers.Layer):
         return keras.ops.matmul(keras.ops.repeat(maps, c, axis=-1), self.pointwise) + self.bias
 
 
-@exercise.wrong("The kernels are turned by half a circle: the formula has i + u, j + v.")
-class KernelTurned(keras.layers.Layer):
-    def __init__(self, filters, size, multiplier):
-        super().__init__()
-        self.filters, self.size, self.multiplier = filters, size, multiplier
-
-    def build(self, shape):
-        c, m = shape[-1], self.multiplier
-        self.depthwise = self.add_weight(shape=(self.size, self.size, c, m), name="d")
-        self.pointwise = self.add_weight(shape=(c * m, self.filters), name="p")
-        self.bias = self.add_weight(shape=(self.filters,), name="b")
-
-    def call(self, x):
-        c, m = self.depthwise.shape[2:]
-        mixing = keras.ops.reshape(self.pointwise, (c, m, self.filters))
-        kernel = keras.ops.einsum("uvcq,cqf->uvcf", self.depthwise, mixing)
-        kernel = keras.ops.flip(kernel, axis=(0, 1))
-        return keras.ops.conv(x, kernel, padding="valid") + self.bias
-
-
-@exercise.wrong()
-class NoBias(keras.layers.Layer):
-    def __init__(self, filters, size, multiplier):
-        super().__init__()
-        self.filters, self.size, self.multiplier = filters, size, multiplier
-
-    def build(self, shape):
-        c, m = shape[-1], self.multiplier
-        self.depthwise = self.add_weight(shape=(self.size, self.size, c, m), name="d")
-        self.pointwise = self.add_weight(shape=(c * m, self.filters), name="p")
-        self.bias = self.add_weight(shape=(self.filters,), name="b")
-
-    def call(self, x):
-        c, m = self.depthwise.shape[2:]
-        mixing = keras.ops.reshape(self.pointwise, (c, m, self.filters))
-        kernel = keras.ops.einsum("uvcq,cqf->uvcf", self.depthwise, mixing)
-        return keras.ops.conv(x, kernel, padding="valid") + 0 * self.bias
-
-
-@exercise.wrong()
-class WeightsInOtherOrder(keras.layers.Layer):
-    def __init__(self, filters, size, multiplier):
-        super().__init__()
-        self.filters, self.size, self.multiplier = filters, size, multiplier
-
-    def build(self, shape):
-        c, m = shape[-1], self.multiplier
-        self.bias = self.add_weight(shape=(self.filters,), name="b")
-        self.depthwise = self.add_weight(shape=(self.size, self.size, c, m), name="d")
-        self.pointwise = self.add_weight(shape=(c * m, self.filters), name="p")
-
-    def call(self, x):
-        c, m = self.depthwise.shape[2:]
-        mixing = keras.ops.reshape(self.pointwise, (c, m, self.filters))
-        kernel = keras.ops.einsum("uvcq,cqf->uvcf", self.depthwise, mixing)
-        return keras.ops.conv(x, kernel, padding="valid") + self.bias
+exercise.mistake(
+    "KernelTurned",
+    "The kernels are turned by half a circle: the formula has i + u, j + v.",
+    old="return",
+    new="kernel = keras.ops.flip(kernel, axis=(0, 1))\n        return",
+)
+exercise.mistake("NoBias", old="+ self", new="+ 0 * self")
+exercise.mistake(
+    "WeightsInOtherOrder",
+    old=(
+        'self.depthwise = self.add_weight(shape=(self.size, self.size, c, m), name="d")\n'
+        '        self.pointwise = self.add_weight(shape=(c * m, self.filters), name="p")\n'
+        '        self.bias = self.add_weight(shape=(self.filters,), name="b")'
+    ),
+    new=(
+        'self.bias = self.add_weight(shape=(self.filters,), name="b")\n'
+        '        self.depthwise = self.add_weight(shape=(self.size, self.size, c, m), name="d")\n'
+        '        self.pointwise = self.add_weight(shape=(c * m, self.filters), name="p")'
+    ),
+)
 
 
 @exercise.wrong()
@@ -396,20 +338,4 @@ class NumpyInCall(keras.layers.Layer):
         return tf.constant(maps) @ self.pointwise + self.bias
 
 
-@exercise.wrong()
-class TransposedWindow(keras.layers.Layer):
-    def __init__(self, filters, size, multiplier):
-        super().__init__()
-        self.filters, self.size, self.multiplier = filters, size, multiplier
-
-    def build(self, shape):
-        c, m = shape[-1], self.multiplier
-        self.depthwise = self.add_weight(shape=(self.size, self.size, c, m), name="d")
-        self.pointwise = self.add_weight(shape=(c * m, self.filters), name="p")
-        self.bias = self.add_weight(shape=(self.filters,), name="b")
-
-    def call(self, x):
-        c, m = self.depthwise.shape[2:]
-        mixing = keras.ops.reshape(self.pointwise, (c, m, self.filters))
-        kernel = keras.ops.einsum("uvcq,cqf->vucf", self.depthwise, mixing)
-        return keras.ops.conv(x, kernel, padding="valid") + self.bias
+exercise.mistake("TransposedWindow", old='"uvcq,cqf->uvcf"', new='"uvcq,cqf->vucf"')

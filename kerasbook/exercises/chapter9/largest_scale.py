@@ -128,15 +128,12 @@ def without_absolute_values(gradients):
     return scale, int(np.sum((row != 0) & (half == 0)))
 
 
-@exercise.wrong("The scale is no power of two. With another number every gradient is rounded.")
-def no_power_of_two(gradients):
-    row = np.concatenate([np.ravel(each) for each in gradients]).astype("float64")
-    largest = np.abs(row).max()
-    if largest == 0:
-        return 1.0, 0
-    scale = 65504 / largest
-    half = (row * scale).astype("float16")
-    return scale, int(np.sum((row != 0) & (half == 0)))
+exercise.mistake(
+    "no_power_of_two",
+    "The scale is no power of two. With another number every gradient is rounded.",
+    old="2.0 ** np.floor(np.log2(65504 / largest))",
+    new="65504 / largest",
+)
 
 
 @exercise.wrong("Gradients that are zero by themselves are counted. They are right as they are.")
@@ -167,17 +164,12 @@ def always_the_same(gradients):
     return 2.0**15, int(np.sum((row != 0) & (half == 0)))
 
 
-@exercise.wrong(
-    "The gradients are turned into float16 before they are scaled, and then it is too late."
+exercise.mistake(
+    "cast_first",
+    "The gradients are turned into float16 before they are scaled, and then it is too late.",
+    old="(row * scale).astype",
+    new="np.clip(row, -65504, 65504).astype",
 )
-def cast_first(gradients):
-    row = np.concatenate([np.ravel(each) for each in gradients]).astype("float64")
-    largest = np.abs(row).max()
-    if largest == 0:
-        return 1.0, 0
-    scale = 2.0 ** np.floor(np.log2(65504 / largest))
-    half = np.clip(row, -65504, 65504).astype("float16")
-    return scale, int(np.sum((row != 0) & (half == 0)))
 
 
 @exercise.wrong()
@@ -191,15 +183,11 @@ def never_below_one(gradients):
     return scale, int(np.sum((row != 0) & (half == 0)))
 
 
-@exercise.wrong()
-def first_array_only(gradients):
-    row = np.ravel(gradients[0]).astype("float64")
-    largest = np.abs(row).max()
-    if largest == 0:
-        return 1.0, 0
-    scale = 2.0 ** np.floor(np.log2(65504 / largest))
-    half = (row * scale).astype("float16")
-    return scale, int(np.sum((row != 0) & (half == 0)))
+exercise.mistake(
+    "first_array_only",
+    old="np.concatenate([np.ravel(each) for each in gradients])",
+    new="np.ravel(gradients[0])",
+)
 
 
 @exercise.wrong()

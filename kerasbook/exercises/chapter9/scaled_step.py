@@ -197,15 +197,12 @@ def divided_in_16_bits(gradients_of, weights, scale, good_steps, learning_rate, 
     return new, scale, good_steps + 1
 
 
-@exercise.wrong("The gradients are those of scale · loss: divide them by the scale.")
-def not_divided(gradients_of, weights, scale, good_steps, learning_rate, patience, largest):
-    gradients = [np.float32(g) for g in gradients_of(weights, scale)]
-    if not all(np.isfinite(g).all() for g in gradients):
-        return weights, max(scale / 2, 1.0), 0
-    new = [np.float32(w - learning_rate * g) for w, g in zip(weights, gradients)]
-    if good_steps + 1 == patience:
-        return new, min(2 * scale, largest), 0
-    return new, scale, good_steps + 1
+exercise.mistake(
+    "not_divided",
+    "The gradients are those of scale · loss: divide them by the scale.",
+    old="np.float32(g) / np.float32(scale)",
+    new="np.float32(g)",
+)
 
 
 @exercise.wrong(
@@ -238,17 +235,11 @@ def divided_by_the_next(gradients_of, weights, scale, good_steps, learning_rate,
     return new, scale, good_steps
 
 
-@exercise.wrong()
-def overflow_keeps_the_count(
-    gradients_of, weights, scale, good_steps, learning_rate, patience, largest
-):
-    gradients = [np.float32(g) / np.float32(scale) for g in gradients_of(weights, scale)]
-    if not all(np.isfinite(g).all() for g in gradients):
-        return weights, max(scale / 2, 1.0), good_steps
-    new = [np.float32(w - learning_rate * g) for w, g in zip(weights, gradients)]
-    if good_steps + 1 == patience:
-        return new, min(2 * scale, largest), 0
-    return new, scale, good_steps + 1
+exercise.mistake(
+    "overflow_keeps_the_count",
+    old="weights, max(scale / 2, 1.0), 0",
+    new="weights, max(scale / 2, 1.0), good_steps",
+)
 
 
 @exercise.wrong()
@@ -264,34 +255,10 @@ def doubled_at_every_step_from_then_on(
     return new, scale, good_steps + 1
 
 
-@exercise.wrong()
-def beyond_the_largest(gradients_of, weights, scale, good_steps, learning_rate, patience, largest):
-    gradients = [np.float32(g) / np.float32(scale) for g in gradients_of(weights, scale)]
-    if not all(np.isfinite(g).all() for g in gradients):
-        return weights, max(scale / 2, 1.0), 0
-    new = [np.float32(w - learning_rate * g) for w, g in zip(weights, gradients)]
-    if good_steps + 1 == patience:
-        return new, 2 * scale, 0
-    return new, scale, good_steps + 1
-
-
-@exercise.wrong()
-def below_one(gradients_of, weights, scale, good_steps, learning_rate, patience, largest):
-    gradients = [np.float32(g) / np.float32(scale) for g in gradients_of(weights, scale)]
-    if not all(np.isfinite(g).all() for g in gradients):
-        return weights, scale / 2, 0
-    new = [np.float32(w - learning_rate * g) for w, g in zip(weights, gradients)]
-    if good_steps + 1 == patience:
-        return new, min(2 * scale, largest), 0
-    return new, scale, good_steps + 1
-
-
-@exercise.wrong()
-def first_array_decides(gradients_of, weights, scale, good_steps, learning_rate, patience, largest):
-    gradients = [np.float32(g) / np.float32(scale) for g in gradients_of(weights, scale)]
-    if not np.isfinite(gradients[1]).all():
-        return weights, max(scale / 2, 1.0), 0
-    new = [np.float32(w - learning_rate * g) for w, g in zip(weights, gradients)]
-    if good_steps + 1 == patience:
-        return new, min(2 * scale, largest), 0
-    return new, scale, good_steps + 1
+exercise.mistake("beyond_the_largest", old="min(2 * scale, largest)", new="2 * scale")
+exercise.mistake("below_one", old="max(scale / 2, 1.0)", new="scale / 2")
+exercise.mistake(
+    "first_array_decides",
+    old="all(np.isfinite(g).all() for g in gradients)",
+    new="np.isfinite(gradients[1]).all()",
+)

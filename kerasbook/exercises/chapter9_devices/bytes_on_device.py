@@ -108,14 +108,12 @@ def array_by_array(layers, devices, stage):
     return total + 2 * max(layers) if stage == 3 else total
 
 
-@exercise.wrong("At stage 3 there must be room for one whole layer, the largest, in 16 bits.")
-def no_room_for_a_layer(layers, devices, stage):
-    total = 0
-    for n in layers:
-        part = -(-n // devices)
-        total += 2 * (part if stage >= 3 else n) + 2 * (part if stage >= 2 else n)
-        total += 12 * (part if stage >= 1 else n)
-    return total
+exercise.mistake(
+    "no_room_for_a_layer",
+    "At stage 3 there must be room for one whole layer, the largest, in 16 bits.",
+    old="total + (2 * max(layers) if stage == 3 else 0)",
+    new="total",
+)
 
 
 @exercise.wrong(
@@ -129,27 +127,19 @@ def divided_all_at_once(layers, devices, stage):
     return total + (2 * max(layers) if stage == 3 else 0)
 
 
-@exercise.wrong(
+exercise.mistake(
+    "no_weights_in_32_bits",
     "The weights in 32 bits are left out. Beside the copy in 16 bits the step needs them, or small "
-    "steps are lost."
+    "steps are lost.",
+    old="12",
+    new="8",
 )
-def no_weights_in_32_bits(layers, devices, stage):
-    total = 0
-    for n in layers:
-        part = -(-n // devices)
-        total += 2 * (part if stage >= 3 else n) + 2 * (part if stage >= 2 else n)
-        total += 8 * (part if stage >= 1 else n)
-    return total + (2 * max(layers) if stage == 3 else 0)
-
-
-@exercise.wrong("The parts are rounded down. The device with the most has n / devices rounded up.")
-def rounded_down(layers, devices, stage):
-    total = 0
-    for n in layers:
-        part = n // devices
-        total += 2 * (part if stage >= 3 else n) + 2 * (part if stage >= 2 else n)
-        total += 12 * (part if stage >= 1 else n)
-    return total + (2 * max(layers) if stage == 3 else 0)
+exercise.mistake(
+    "rounded_down",
+    "The parts are rounded down. The device with the most has n / devices rounded up.",
+    old="-(-n // devices)",
+    new="n // devices",
+)
 
 
 @exercise.wrong()
@@ -162,41 +152,11 @@ def all_in_32_bits(layers, devices, stage):
     return total + (4 * max(layers) if stage == 3 else 0)
 
 
-@exercise.wrong()
-def gradients_divided_too_early(layers, devices, stage):
-    total = 0
-    for n in layers:
-        part = -(-n // devices)
-        total += 2 * (part if stage >= 3 else n) + 2 * (part if stage >= 1 else n)
-        total += 12 * (part if stage >= 1 else n)
-    return total + (2 * max(layers) if stage == 3 else 0)
-
-
-@exercise.wrong()
-def weights_divided_too_early(layers, devices, stage):
-    total = 0
-    for n in layers:
-        part = -(-n // devices)
-        total += 2 * (part if stage >= 2 else n) + 2 * (part if stage >= 2 else n)
-        total += 12 * (part if stage >= 1 else n)
-    return total + (2 * max(layers) if stage == 3 else 0)
-
-
-@exercise.wrong()
-def all_layers_gathered(layers, devices, stage):
-    total = 0
-    for n in layers:
-        part = -(-n // devices)
-        total += 2 * (part if stage >= 3 else n) + 2 * (part if stage >= 2 else n)
-        total += 12 * (part if stage >= 1 else n)
-    return total + (2 * sum(layers) if stage == 3 else 0)
-
-
-@exercise.wrong()
-def of_all_devices_together(layers, devices, stage):
-    total = 0
-    for n in layers:
-        part = -(-n // devices)
-        total += 2 * (part if stage >= 3 else n) + 2 * (part if stage >= 2 else n)
-        total += 12 * (part if stage >= 1 else n)
-    return devices * (total + (2 * max(layers) if stage == 3 else 0))
+exercise.mistake("gradients_divided_too_early", old="stage >= 2", new="stage >= 1")
+exercise.mistake("weights_divided_too_early", old="stage >= 3", new="stage >= 2")
+exercise.mistake("all_layers_gathered", old="max", new="sum")
+exercise.mistake(
+    "of_all_devices_together",
+    old="total + (2 * max(layers) if stage == 3 else 0)",
+    new="devices * (total + (2 * max(layers) if stage == 3 else 0))",
+)

@@ -209,118 +209,63 @@ def only_the_steps_are_gathered(
     return weights + change[:size], mean, mean_square
 
 
-@exercise.wrong(
+exercise.mistake(
+    "length_of_its_part",
     "Each device clips by the length of its own part. The length is that of the whole gradient: "
-    "add up the squares of all parts before you take the root."
+    "add up the squares of all parts before you take the root.",
+    old=('squares = yield "sum", np.sum(g**2)\n    g = g * min(1.0, clip_norm / np.sqrt(squares))'),
+    new="g = g * min(1.0, clip_norm / np.sqrt(np.sum(g**2)))",
 )
-def length_of_its_part(rank, devices, weights, gradient, mean, mean_square, step, clip_norm):
-    size, width = len(weights), len(mean)
-    padding = 0, devices * width - size
-    g = yield "reduce_scatter", np.pad(gradient, padding)
-    g = g * min(1.0, clip_norm / np.sqrt(np.sum(g**2)))
-    mean = 0.9 * mean + 0.1 * g
-    mean_square = 0.999 * mean_square + 0.001 * g**2
-    rate = 0.01 * np.sqrt(1 - 0.999**step) / (1 - 0.9**step)
-    mine = np.pad(weights, padding)[rank * width : (rank + 1) * width]
-    whole = yield "all_gather", mine - rate * mean / (np.sqrt(mean_square) + 1e-7)
-    return whole[:size], mean, mean_square
-
-
-@exercise.wrong(
+exercise.mistake(
+    "lengths_added",
     "The lengths of the parts are added up. The length of the whole is the root of the sum of "
-    "their squares."
+    "their squares.",
+    old=('squares = yield "sum", np.sum(g**2)\n    g = g * min(1.0, clip_norm / np.sqrt(squares))'),
+    new=('length = yield "sum", np.sqrt(np.sum(g**2))\n    g = g * min(1.0, clip_norm / length)'),
 )
-def lengths_added(rank, devices, weights, gradient, mean, mean_square, step, clip_norm):
-    size, width = len(weights), len(mean)
-    padding = 0, devices * width - size
-    g = yield "reduce_scatter", np.pad(gradient, padding)
-    length = yield "sum", np.sqrt(np.sum(g**2))
-    g = g * min(1.0, clip_norm / length)
-    mean = 0.9 * mean + 0.1 * g
-    mean_square = 0.999 * mean_square + 0.001 * g**2
-    rate = 0.01 * np.sqrt(1 - 0.999**step) / (1 - 0.9**step)
-    mine = np.pad(weights, padding)[rank * width : (rank + 1) * width]
-    whole = yield "all_gather", mine - rate * mean / (np.sqrt(mean_square) + 1e-7)
-    return whole[:size], mean, mean_square
-
-
-@exercise.wrong(
+exercise.mistake(
+    "clipped_before_the_sum",
     "Each device clips its own gradient before the sum. What is clipped is the gradient of the "
-    "whole batch: add up first."
+    "whole batch: add up first.",
+    old=(
+        'g = yield "reduce_scatter", np.pad(gradient, padding)\n'
+        '    squares = yield "sum", np.sum(g**2)\n'
+        "    g = g * min(1.0, clip_norm / np.sqrt(squares))"
+    ),
+    new=(
+        "gradient = gradient * min(1.0, clip_norm / np.sqrt(np.sum(gradient**2)))\n"
+        '    g = yield "reduce_scatter", np.pad(gradient, padding)'
+    ),
 )
-def clipped_before_the_sum(rank, devices, weights, gradient, mean, mean_square, step, clip_norm):
-    size, width = len(weights), len(mean)
-    padding = 0, devices * width - size
-    gradient = gradient * min(1.0, clip_norm / np.sqrt(np.sum(gradient**2)))
-    g = yield "reduce_scatter", np.pad(gradient, padding)
-    mean = 0.9 * mean + 0.1 * g
-    mean_square = 0.999 * mean_square + 0.001 * g**2
-    rate = 0.01 * np.sqrt(1 - 0.999**step) / (1 - 0.9**step)
-    mine = np.pad(weights, padding)[rank * width : (rank + 1) * width]
-    whole = yield "all_gather", mine - rate * mean / (np.sqrt(mean_square) + 1e-7)
-    return whole[:size], mean, mean_square
-
-
-@exercise.wrong(
+exercise.mistake(
+    "averaged",
     "The gradients are averaged over the devices. They are divided by the rows of all already: "
-    "their sum is the gradient."
+    "their sum is the gradient.",
+    old='yield "reduce_scatter", np.pad(gradient, padding)',
+    new='(yield "reduce_scatter", np.pad(gradient, padding)) / devices',
 )
-def averaged(rank, devices, weights, gradient, mean, mean_square, step, clip_norm):
-    size, width = len(weights), len(mean)
-    padding = 0, devices * width - size
-    g = (yield "reduce_scatter", np.pad(gradient, padding)) / devices
-    squares = yield "sum", np.sum(g**2)
-    g = g * min(1.0, clip_norm / np.sqrt(squares))
-    mean = 0.9 * mean + 0.1 * g
-    mean_square = 0.999 * mean_square + 0.001 * g**2
-    rate = 0.01 * np.sqrt(1 - 0.999**step) / (1 - 0.9**step)
-    mine = np.pad(weights, padding)[rank * width : (rank + 1) * width]
-    whole = yield "all_gather", mine - rate * mean / (np.sqrt(mean_square) + 1e-7)
-    return whole[:size], mean, mean_square
-
-
-@exercise.wrong()
-def never_clipped(rank, devices, weights, gradient, mean, mean_square, step, clip_norm):
-    size, width = len(weights), len(mean)
-    padding = 0, devices * width - size
-    g = yield "reduce_scatter", np.pad(gradient, padding)
-    mean = 0.9 * mean + 0.1 * g
-    mean_square = 0.999 * mean_square + 0.001 * g**2
-    rate = 0.01 * np.sqrt(1 - 0.999**step) / (1 - 0.9**step)
-    mine = np.pad(weights, padding)[rank * width : (rank + 1) * width]
-    whole = yield "all_gather", mine - rate * mean / (np.sqrt(mean_square) + 1e-7)
-    return whole[:size], mean, mean_square
-
-
-@exercise.wrong()
-def no_correction_of_the_means(
-    rank, devices, weights, gradient, mean, mean_square, step, clip_norm
-):
-    size, width = len(weights), len(mean)
-    padding = 0, devices * width - size
-    g = yield "reduce_scatter", np.pad(gradient, padding)
-    squares = yield "sum", np.sum(g**2)
-    g = g * min(1.0, clip_norm / np.sqrt(squares))
-    mean = 0.9 * mean + 0.1 * g
-    mean_square = 0.999 * mean_square + 0.001 * g**2
-    mine = np.pad(weights, padding)[rank * width : (rank + 1) * width]
-    whole = yield "all_gather", mine - 0.01 * mean / (np.sqrt(mean_square) + 1e-7)
-    return whole[:size], mean, mean_square
-
-
-@exercise.wrong()
-def always_clipped(rank, devices, weights, gradient, mean, mean_square, step, clip_norm):
-    size, width = len(weights), len(mean)
-    padding = 0, devices * width - size
-    g = yield "reduce_scatter", np.pad(gradient, padding)
-    squares = yield "sum", np.sum(g**2)
-    g = g * clip_norm / np.sqrt(squares)
-    mean = 0.9 * mean + 0.1 * g
-    mean_square = 0.999 * mean_square + 0.001 * g**2
-    rate = 0.01 * np.sqrt(1 - 0.999**step) / (1 - 0.9**step)
-    mine = np.pad(weights, padding)[rank * width : (rank + 1) * width]
-    whole = yield "all_gather", mine - rate * mean / (np.sqrt(mean_square) + 1e-7)
-    return whole[:size], mean, mean_square
+exercise.mistake(
+    "never_clipped",
+    old=('squares = yield "sum", np.sum(g**2)\n    g = g * min(1.0, clip_norm / np.sqrt(squares))'),
+    new="",
+)
+exercise.mistake(
+    "no_correction_of_the_means",
+    old=(
+        "rate = 0.01 * np.sqrt(1 - 0.999**step) / (1 - 0.9**step)\n"
+        "    mine = np.pad(weights, padding)[rank * width : (rank + 1) * width]\n"
+        '    whole = yield "all_gather", mine - rate'
+    ),
+    new=(
+        "mine = np.pad(weights, padding)[rank * width : (rank + 1) * width]\n"
+        '    whole = yield "all_gather", mine - 0.01'
+    ),
+)
+exercise.mistake(
+    "always_clipped",
+    old="min(1.0, clip_norm / np.sqrt(squares))",
+    new="clip_norm / np.sqrt(squares)",
+)
 
 
 @exercise.wrong()
@@ -338,16 +283,4 @@ def only_its_own_part_is_new(rank, devices, weights, gradient, mean, mean_square
     return new[:size], mean, mean_square
 
 
-@exercise.wrong()
-def the_first_part_everywhere(rank, devices, weights, gradient, mean, mean_square, step, clip_norm):
-    size, width = len(weights), len(mean)
-    padding = 0, devices * width - size
-    g = yield "reduce_scatter", np.pad(gradient, padding)
-    squares = yield "sum", np.sum(g**2)
-    g = g * min(1.0, clip_norm / np.sqrt(squares))
-    mean = 0.9 * mean + 0.1 * g
-    mean_square = 0.999 * mean_square + 0.001 * g**2
-    rate = 0.01 * np.sqrt(1 - 0.999**step) / (1 - 0.9**step)
-    mine = np.pad(weights, padding)[:width]
-    whole = yield "all_gather", mine - rate * mean / (np.sqrt(mean_square) + 1e-7)
-    return whole[:size], mean, mean_square
+exercise.mistake("the_first_part_everywhere", old="rank * width : (rank + 1) * width", new=":width")

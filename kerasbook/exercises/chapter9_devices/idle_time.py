@@ -188,34 +188,12 @@ def back_from_the_first_stage(forward, backward, pieces):
     return free[-1], free[-1] - pieces * (forward + backward)
 
 
-@exercise.wrong()
-def as_shares(forward, backward, pieces):
-    stages = len(forward)
-    free = np.zeros(stages)
-    for _ in range(pieces):
-        ready = 0.0
-        for s in range(stages):
-            free[s] = ready = max(free[s], ready) + forward[s]
-    for _ in range(pieces):
-        ready = 0.0
-        for s in reversed(range(stages)):
-            free[s] = ready = max(free[s], ready) + backward[s]
-    return free[0], 1 - pieces * (forward + backward) / free[0]
-
-
-@exercise.wrong()
-def only_until_each_is_done(forward, backward, pieces):
-    stages = len(forward)
-    free = np.zeros(stages)
-    for _ in range(pieces):
-        ready = 0.0
-        for s in range(stages):
-            free[s] = ready = max(free[s], ready) + forward[s]
-    for _ in range(pieces):
-        ready = 0.0
-        for s in reversed(range(stages)):
-            free[s] = ready = max(free[s], ready) + backward[s]
-    return free[0], free - pieces * (forward + backward)
+exercise.mistake(
+    "as_shares",
+    old="free[0] - pieces * (forward + backward)",
+    new="1 - pieces * (forward + backward) / free[0]",
+)
+exercise.mistake("only_until_each_is_done", old="[0] -", new="-")
 
 
 @exercise.wrong()

@@ -175,21 +175,13 @@ def whole_rows(rank, devices, numbers):
     return total
 
 
-@exercise.wrong(
+exercise.mistake(
+    "added_twice",
     "The second half adds again. There what comes is the complete sum of a part: put it in the "
-    "place of yours."
+    "place of yours.",
+    old="parts[part - 1] = received",
+    new="parts[part - 1] = parts[part - 1] + received",
 )
-def added_twice(rank, devices, numbers):
-    parts = np.array_split(numbers, devices)
-    for step in range(devices - 1):
-        part = (rank - step) % devices
-        received = yield parts[part]
-        parts[part - 1] = parts[part - 1] + received
-    for step in range(devices - 1):
-        part = (rank + 1 - step) % devices
-        received = yield parts[part]
-        parts[part - 1] = parts[part - 1] + received
-    return np.concatenate(parts)
 
 
 @exercise.wrong(
@@ -205,21 +197,13 @@ def only_the_first_half(rank, devices, numbers):
     return np.concatenate(parts)
 
 
-@exercise.wrong(
+exercise.mistake(
+    "begins_with_its_own",
     "The second half begins with the wrong part: after the first half device d has part d + 1 "
-    "complete, not part d."
+    "complete, not part d.",
+    old="rank + 1",
+    new="rank",
 )
-def begins_with_its_own(rank, devices, numbers):
-    parts = np.array_split(numbers, devices)
-    for step in range(devices - 1):
-        part = (rank - step) % devices
-        received = yield parts[part]
-        parts[part - 1] = parts[part - 1] + received
-    for step in range(devices - 1):
-        part = (rank - step) % devices
-        received = yield parts[part]
-        parts[part - 1] = received
-    return np.concatenate(parts)
 
 
 @exercise.wrong()
@@ -237,46 +221,21 @@ def the_rest_left_out(rank, devices, numbers):
     return np.concatenate([*parts, numbers[devices * width :]])
 
 
-@exercise.wrong()
-def a_mean(rank, devices, numbers):
-    parts = np.array_split(numbers, devices)
-    for step in range(devices - 1):
-        part = (rank - step) % devices
-        received = yield parts[part]
-        parts[part - 1] = parts[part - 1] + received
-    for step in range(devices - 1):
-        part = (rank + 1 - step) % devices
-        received = yield parts[part]
-        parts[part - 1] = received
-    return np.concatenate(parts) / np.float32(devices)
-
-
-@exercise.wrong()
-def the_largest_kept(rank, devices, numbers):
-    parts = np.array_split(numbers, devices)
-    for step in range(devices - 1):
-        part = (rank - step) % devices
-        received = yield parts[part]
-        parts[part - 1] = np.maximum(parts[part - 1], received)
-    for step in range(devices - 1):
-        part = (rank + 1 - step) % devices
-        received = yield parts[part]
-        parts[part - 1] = received
-    return np.concatenate(parts)
-
-
-@exercise.wrong()
-def one_step_too_few(rank, devices, numbers):
-    parts = np.array_split(numbers, devices)
-    for step in range(devices - 1):
-        part = (rank - step) % devices
-        received = yield parts[part]
-        parts[part - 1] = parts[part - 1] + received
-    for step in range(devices - 2):
-        part = (rank + 1 - step) % devices
-        received = yield parts[part]
-        parts[part - 1] = received
-    return np.concatenate(parts)
+exercise.mistake(
+    "a_mean",
+    old="np.concatenate(parts)",
+    new="np.concatenate(parts) / np.float32(devices)",
+)
+exercise.mistake(
+    "the_largest_kept",
+    old="parts[part - 1] + received",
+    new="np.maximum(parts[part - 1], received)",
+)
+exercise.mistake(
+    "one_step_too_few",
+    old="received\n    for step in range(devices - 1)",
+    new="received\n    for step in range(devices - 2)",
+)
 
 
 @exercise.wrong()

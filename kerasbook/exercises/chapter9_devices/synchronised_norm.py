@@ -17,8 +17,9 @@ exercise = Exercise(
     hints=[
         "What would you ask the other devices for, to know the mean of all rows? Not their means: "
         "they have different numbers of rows.",
-        "The numbers are about 3,000, with a spread of 1. In float32 a square, about 10^7, is exact "
-        "to 1 or so: the difference of two such numbers is noise. First the mean, then what is left.",
+        "The numbers are about 3,000, with a spread of 1. In float32 a square, about 10^7, is "
+        "exact to 1 or so: the difference of two such numbers is noise. First the mean, then what "
+        "is left.",
         "First sum: [Σ x, rows]; that gives the mean. Second sum: Σ (x - mean)²; divided by the "
         "rows it is the variance. A device without rows sends zeros both times.",
     ],

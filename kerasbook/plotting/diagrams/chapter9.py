@@ -92,7 +92,7 @@ def plot_timetable(ticks: Mapping[tuple[int, str, int], int], ax: Axes | None = 
         whole = Rectangle((0.8, bottom), cell * length, height, facecolor=tint(GREY, 0.25))
         ax.add_patch(whole)
         for (_, way, piece), tick in (item for item in ticks.items() if item[0][0] == stage):
-            shade = tint(BLUE if way == "F" else ORANGE, 0.35 if way == "F" else 0.7)
+            shade = tint(BLUE, 0.25) if way == "F" else tint(ORANGE, 0.95)
             corner, look = (0.8 + cell * tick, bottom), {"edgecolor": GREY, "linewidth": 1}
             ax.add_patch(Rectangle(corner, cell, height, facecolor=shade, **look))
             middle = corner[0] + cell / 2, bottom + height / 2

@@ -3,6 +3,12 @@ if (location.protocol === "file:" && typeof DOCUMENTATION_OPTIONS !== "undefined
   DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;
 }
 
+// What furo and myst-nb leave out: a heading has a level, and a name is what can be read.
+addEventListener("DOMContentLoaded", () => {
+  for (const caption of document.querySelectorAll("[role=heading]")) caption.ariaLevel = 2;
+  for (const summary of document.querySelectorAll("summary")) summary.removeAttribute("aria-label");
+});
+
 // What scrolls sideways can be reached and scrolled by keys.
 addEventListener("load", () => {
   for (const box of document.querySelectorAll("pre, .table-wrapper, .katex-display, .text_html")) {
