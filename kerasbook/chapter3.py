@@ -1026,9 +1026,10 @@ if __name__ == "__main__":
     plot_where_it_looks(result.model, x[chosen], titles)
 
 # %% [markdown]
-# Inside the white lines lies most of the evidence. The answer is a rough one: the last maps have
-# 7 × 7 places, and the mean over the places forgets what the dense layers know, where in the
-# picture a channel speaks for the answer. For some pictures nothing is left at all.
+# Inside the white lines lies most of the evidence. Some of it lies beside the garment: where
+# nothing is may tell as much as where something is. The answer is a rough one. The last maps have 7
+# × 7 places, and the mean over the places forgets what the dense layers know, where in the picture
+# a channel speaks for the answer. For some pictures nothing is left at all.
 #
 # And what is a single filter of the last convolution after? We ask the test pictures. Where in all
 # of them does the filter answer most? A unit of this layer sees 18 × 18 pixels; here are the nine
