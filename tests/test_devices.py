@@ -14,7 +14,7 @@ from kerasbook import chapter1, cluster, runner
 from kerasbook.cluster import Cluster, ClusterError, read_cluster, start_workers
 from kerasbook.data import DataError
 from kerasbook.runner import execution
-from kerasbook.training import compiling, devices, evaluate, fit, predict
+from kerasbook.training import compiling, devices, evaluate, fit, predict, replicas
 from kerasbook.training.checks import ArgumentError
 from kerasbook.training.replicas import rows_of
 
@@ -110,6 +110,20 @@ def test_each_replica_has_random_numbers_of_its_own_and_the_first_those_of_one_d
     alone, first, second = states
     assert alone == first == [1, 4]  # the seed, and a draw for each of four steps
     assert second == [1, 4 + 2**32]
+
+
+def test_replicas_have_random_numbers_of_their_own_from_the_first_step_on():
+    strategy = devices.make_strategy(2)
+    parts = make(strategy, lambda: layers.Dropout(0.5, seed=1))
+    model, optimizer = parts["model"], parts["optimizer"]
+    with strategy.scope():
+        optimizer.build(model.trainable_variables)
+        step = replicas.make_replica_step(model, parts["loss_fn"], optimizer)
+        arrays = tuple(map(tf.constant, data(8)))
+        loop = replicas.ReplicaLoop(strategy, model, step, [], arrays, 4, training=True)
+        done, _ = next(loop.run_epoch())
+    state = model.layers[0].seed_generator.state.value
+    assert [np.asarray(copy).tolist() for copy in state.values] == [[1, done], [1, done + 2**32]]
 
 
 def test_what_cannot_run_on_several_devices_is_refused():

@@ -199,6 +199,13 @@ def test_the_bar_is_moved_ten_times_a_second_at_most(clock):
     assert (task.completed, task.fields["epoch"], task.fields["speed"]) == (13, 2, "10")
 
 
+def test_the_first_scores_are_drawn_at_once(clock):
+    clock.now = 0.2  # of a clock that has just begun
+    bar = progress._Bar(2, 10)
+    bar.update(0, 3, {"loss": 0.5})
+    assert bar.bar.tasks[0].completed == 3
+
+
 def test_the_bar_of_a_resumed_run_counts_its_own_steps_as_speed(clock):
     bar = progress._Bar(9, 10)
     bar.update(7, 0, {"loss": 1.0})

@@ -88,6 +88,14 @@ mutant(
 mutant(
     _DEEP,
     chapter2_deep_network.initial_weights,
+    "gain=2.0",
+    "gain=1.0",
+    "half of He's variance",
+    by="first",
+)
+mutant(
+    _DEEP,
+    chapter2_deep_network.initial_weights,
     " ** 0.5",
     "",
     "variance for deviation",
