@@ -994,7 +994,7 @@ if __name__ == "__main__":
 # slowest stage, and to cut a network into stages of equal weight is the art of it. Transformers,
 # which are stacks of equal blocks, are made for it.
 #
-# *Exercise: `idle_time` (five minutes) counts the bubble of a pipeline whose stages are not equally
+# *Exercise: `idle_time` counts the bubble of a pipeline whose stages are not equally
 # fast.*
 #
 # ## What scales, and what does not
