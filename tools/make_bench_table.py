@@ -115,7 +115,7 @@ def short_waits(results: dict) -> str:
         if "missing" not in entry:
             cells = score.cells_of(name, entry)
             lines.append(f"| {' | '.join([cells[0], *cells[2:5]])} |")
-    return "\n".join(lines)
+    return "\n".join(lines) if lines[2:] else "On this processor this is not measured yet."
 
 
 def waits(scores: dict) -> list[str]:

@@ -77,13 +77,14 @@ def median_of(runs, name):
 if __name__ == "__main__":
     results = recorded()
     rows, loops = results["rows"], ("tape", "fit")
-    waits = {k: each for k, each in results["score"].items() if all(each[loop] for loop in loops)}
+    waits = results.get("score", {})
+    waits = {k: each for k, each in waits.items() if all(each[loop] for loop in loops)}
     print(f"{results['machine']['device']}, {results['processor']}, {results['cores']} cores")
     print(", ".join(f"{name} {version}" for name, version in results["versions"].items()))
 
 # %% alt="Two bars for each chapter, the seconds to a score with this book's loop and with model.fit."
 if __name__ == "__main__":
-    plot_waits(waits)
+    plot_waits(waits) if waits else print("on this processor not measured yet")
 
 # %% [markdown]
 # In chapter 1 hardly at all: nearly the whole wait is not training. So where is it?
@@ -484,7 +485,8 @@ def plot_curve(ax, name, sizes, seconds, flops):
 
 # %% alt="Five curves of seconds over size on logarithmic axes, each with its dotted line of arithmetic: the first two begin flat and join it later; a GRU's and an epoch's are straight lines."
 if __name__ == "__main__":
-    plot_growth(results["growth"])
+    growth = results.get("growth")
+    plot_growth(growth) if growth else print("on this processor not measured yet")
 
 # %% [markdown]
 # Small batches and narrow layers are nearly free: their curves begin flat. A batch of four takes
