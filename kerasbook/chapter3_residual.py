@@ -344,13 +344,13 @@ def block_backward(delta, outputs, weights):
 def compare_with_keras(x) -> dict[str, float]:
     """Returns the largest differences to `residual_block`, in training: outputs and gradients."""
     channels = x.shape[-1]
-    with_dtype = keras.config.floatx()
-    keras.config.set_floatx(str(x.dtype))
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(str(x.dtype))
     try:
-        inputs = keras.Input(x.shape[1:])
+        inputs = keras.Input(x.shape[1:], dtype=str(x.dtype))
         model = keras.Model(inputs, residual_block(inputs, channels))
     finally:
-        keras.config.set_floatx(with_dtype)
+        keras.config.set_dtype_policy(policy)
     random = np.random.default_rng(1)
     weights = [v.numpy() + random.normal(0, 0.2, v.shape) for v in model.trainable_variables]
     for variable, weight in zip(model.trainable_variables, weights, strict=True):

@@ -46,7 +46,7 @@ def test_block_by_hand_equals_keras():
 
 def test_comparison_leaves_keras_precision_as_it_was():
     chapter.compare_with_keras(np.ones((2, 3, 3, 1)))
-    assert keras.config.floatx() == "float32"
+    assert keras.config.dtype_policy().name == "float32"
 
 
 def test_comparison_sees_a_missing_shortcut(monkeypatch):

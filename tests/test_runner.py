@@ -243,6 +243,7 @@ def test_without_a_gpu_the_flag_gives_one_line(tmp_path, capsys):
     assert json.loads((tmp_path / "report.json").read_text())["device"].startswith("CPU")
 
 
+@pytest.mark.filterwarnings("ignore:float16 on a CPU")
 def test_mixed_precision_and_tensorboard(tmp_path):
     more = ["--output", tmp_path, "--epochs", 1, "--jit", "off", "--quiet", "--tensorboard"]
     try:
