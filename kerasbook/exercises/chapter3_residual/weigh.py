@@ -58,7 +58,8 @@ def examples(random):
 def drawn(random):
     for widths, blocks in (([16, 32, 64], 3), ([8], 2), ([4, 4, 8], 1), ([6, 12, 24, 48], 2)):
         inputs = {"channels": int(random.integers(1, 5)), "widths": widths, "blocks": blocks}
-        yield Case(f"network {number}, {len(widths)} stages", inputs | {"classes": int(random.integers(2, 20))})
+        inputs["classes"] = int(random.integers(2, 20))
+        yield Case(f"widths {widths}, {blocks} blocks in each stage", inputs)
 
 
 @exercise.reference
