@@ -116,7 +116,7 @@ def test_hidden_cases_are_drawn_anew_and_the_same_seed_gives_the_same(book):
         names = [case.name for case in one.cases("hidden", 1)]
         assert len(set(names)) == len(names), one.name
     changing = [one for one in book.values() if drawn(one, 1) != drawn(one, 2)]
-    assert len(changing) > 0.9 * len(book)
+    assert len(changing) > 0.85 * len(book)  # others take texts only, or have no random case
 
 
 def test_the_documents_count_what_is_there(book):
