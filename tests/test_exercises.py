@@ -11,6 +11,8 @@ from kerasbook.exercises import Exercise, ExerciseError, load
 from kerasbook.exercises.exercise import load_file, stub_files
 from kerasbook.grading.in_process import InProcess
 from kerasbook.grading.question import grade, secret_seed
+from kerasbook.grading.worker.values import split_inputs
+from kerasbook.grading.worker.wire import pack
 from kerasbook.learner.learner import by_chapter
 from kerasbook.learner.notebook import exercise_notebook, write_notebooks
 from kerasbook.learner.selfcheck import selfcheck
@@ -117,6 +119,14 @@ def test_hidden_cases_are_drawn_anew_and_the_same_seed_gives_the_same(book):
         assert len(set(names)) == len(names), one.name
     changing = [one for one in book.values() if drawn(one, 1) != drawn(one, 2)]
     assert len(changing) > 0.85 * len(book)  # others take texts only, or have no random case
+
+
+def test_every_case_can_be_sent_to_a_worker(book):
+    """A list of arrays among the inputs, for one, cannot: a driver makes it of single arrays."""
+    for one in book.values():
+        for part in ("public", "hidden"):
+            for inputs in (each for case in one.cases(part, 1) for each in case.all_calls()):
+                assert pack(*split_inputs(inputs)), one.name
 
 
 def test_the_documents_count_what_is_there(book):

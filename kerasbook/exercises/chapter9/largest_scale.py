@@ -43,9 +43,19 @@ def largest_scale(gradients):
     raise NotImplementedError
 
 
+@exercise.driver
+def run(solution, inputs, memory):
+    return solution(list(inputs.values()))
+
+
+def numbered(*gradients):
+    """Returns the inputs of a case: gradient 1, gradient 2, …"""
+    return {f"gradient {number}": each for number, each in enumerate(gradients, start=1)}
+
+
 @exercise.public
 def examples(random):
-    yield Case("two arrays", {"gradients": [np.float32([[0.5, -3.0]]), np.float32([1e-14, 0.0])]})
+    yield Case("two arrays", numbered(np.float32([[0.5, -3.0]]), np.float32([1e-14, 0.0])))
 
 
 @exercise.hidden
@@ -55,10 +65,10 @@ def drawn(random):
         arrays = [(random.choice([-1, 1], size.shape) * size) for size in sizes]
         arrays[0][0, :2] = 0
         arrays[1][0] = -1.5 * 10.0**high  # the largest is negative
-        yield Case(f"{name} gradients", {"gradients": [each.astype("float32") for each in arrays]})
+        yield Case(f"{name} gradients", numbered(*(each.astype("float32") for each in arrays)))
     border = np.float32([65504 * 2.0**-9, -1e-12])
-    yield Case("one on the border", {"gradients": [border]})
-    yield Case("all zero", {"gradients": [np.zeros((2, 3), "float32"), np.zeros(4, "float32")]})
+    yield Case("one on the border", numbered(border))
+    yield Case("all zero", numbered(np.zeros((2, 3), "float32"), np.zeros(4, "float32")))
 
 
 @exercise.reference
