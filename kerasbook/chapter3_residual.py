@@ -237,6 +237,18 @@ if __name__ == "__main__":
 # changed a little. So momentum adds up gradients that have little in common, and only the smallest
 # steps go where they were meant to go. (This is how training begins. Balduzzi and others, 2017,
 # call it *shattered gradients*.)
+#
+# ## The plus sign
+#
+# Let two layers no longer make the new $x$, but only what is to be *added* to it:
+#
+# $$x \leftarrow \max(0,\; x + F(x)) .$$
+#
+# That is a *residual block*, and the line around its two layers is the *shortcut*. Where the layers
+# have nothing to add, $F$ can stay near zero, and the block hands on what it got: what a deeper
+# plain network did not find is now where training begins. And on the way back the gradient goes
+# through the sum whole, beside what comes back through the layers. What do you expect of the cosine
+# between two gradients, and of the loss?
 
 # %% tags=["cover"] alt="A residual block from left to right: convolution, batch norm, ReLU, convolution, batch norm, then a plus sign, to which a line leads from the input around all of them, and a last ReLU."
 if __name__ == "__main__":
