@@ -58,7 +58,10 @@ def test_what_goes_wrong_in_any_verb_is_one_line(words, message, monkeypatch, tm
     assert printed.splitlines()[-1].startswith(message)
 
 
-@pytest.mark.parametrize("words", [["list"], ["predict", "--help"]], ids=" ".join)
+HELP = [[verb, "--help"] for verb in ("predict", "convert", "grade")]
+
+
+@pytest.mark.parametrize("words", [["list"], *HELP], ids=" ".join)
 def test_the_command_imports_nothing_heavy(words):
     heavy = "{'tensorflow', 'keras', 'numpy', 'matplotlib', 'tensorflow_datasets'}"
     code = f"""

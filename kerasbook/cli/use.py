@@ -1,11 +1,11 @@
-"""The verbs that use what was trained: predict."""
+"""The verbs that use what was trained: predict, convert."""
 
 from __future__ import annotations
 
 import json as as_json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from kerasbook.cli.verbs import shown, verb
 
@@ -59,6 +59,28 @@ def predict(
             print(shown(as_line(answer)))
 
 
+def convert(
+    run: Run,
+    to: Annotated[
+        Literal["onnx", "litert", "savedmodel"], typer.Option(help="The format to write.")
+    ],
+):
+    """Write a run's model for other programs: model.onnx, model.tflite or the folder savedmodel.
+
+    It is loaded again and compared with Keras before it gets its name. `kerasbook predict` takes
+    it too, and needs no TensorFlow for the first two.
+    """
+    from kerasbook.inference import conversion
+
+    made = conversion.convert(run, to)
+    print(f"{made.path}: {made.bytes:,} bytes")
+    print(
+        f"largest difference to Keras {made.difference:.1e}, of outputs up to {made.largest:.3g}, "
+        f"over {conversion.EXAMPLES} random examples"
+    )
+
+
 def register(app: typer.Typer) -> None:
     """Adds the verbs to the command `kerasbook`."""
     verb(app)(predict)
+    verb(app)(convert)

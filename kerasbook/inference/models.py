@@ -6,6 +6,8 @@ returns the output as float32 (n, …).
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import importlib
 import json
 import zipfile
@@ -17,6 +19,7 @@ from kerasbook import contents
 from kerasbook.archives import SMALL, ArchiveError, check_archive
 from kerasbook.inference.saved import RunError
 from kerasbook.machine import with_extra
+from kerasbook.quiet import standard_error_put_aside
 
 import numpy as np
 
@@ -146,14 +149,11 @@ def load_onnx(path: Path) -> Model:
         RunError: it is damaged, or onnxruntime is not installed.
     """
     onnxruntime = needed("onnxruntime", path)
+    content = read_whole(path)
     try:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
-        session = onnxruntime.InferenceSession(
-            path.read_bytes(), options, providers=["CPUExecutionProvider"]
-        )
-    except OSError:
-        raise
+        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # of onnxruntime's own classes
         raise damaged(path, str(error)) from None
     names = [each.name for each in session.get_inputs()]
@@ -167,15 +167,17 @@ def load_litert(path: Path) -> Model:
         RunError: it is damaged, or ai-edge-litert is not installed.
     """
     interpreter = needed("ai_edge_litert.interpreter", path)
-    try:
-        model = interpreter.Interpreter(model_content=path.read_bytes())
-        model.allocate_tensors()
-        # args_0, args_1: the signature keeps the order of the inputs, the list of tensors does not.
-        places = model.get_signature_runner("serving_default").get_input_details()
-    except OSError:
-        raise
-    except Exception as error:  # ValueError or RuntimeError, with the library's own message
-        raise damaged(path, str(error)) from None
+    content, failure = read_whole(path), ""
+    with standard_error_put_aside():  # where it tells of its kernels, and of what is damaged
+        try:
+            model = interpreter.Interpreter(model_content=content)
+            model.allocate_tensors()
+            # args_0, args_1: the signature keeps the order of the inputs, the tensors do not
+            places = model.get_signature_runner("serving_default").get_input_details()
+        except Exception as error:  # ValueError or RuntimeError, with the library's own message
+            failure = str(error) or type(error).__name__
+    if failure:
+        raise damaged(path, failure)
     inputs = [places[name]["index"] for name in sorted(places)]
     (output,) = (each["index"] for each in model.get_output_details())
 
@@ -189,6 +191,23 @@ def load_litert(path: Path) -> Model:
         return np.asarray(rows, np.float32)
 
     return run
+
+
+def read_whole(path: Path) -> bytes:
+    """Returns the bytes of a converted file, checked where the run's report tells what they are.
+
+    Neither format has a checksum: a weight that lost a bit would only give other answers.
+
+    Raises:
+        RunError: they are others than those that were written.
+    """
+    content, told = path.read_bytes(), None
+    with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
+        report = json.loads((path.parent / "report.json").read_text(encoding="utf-8"))
+        told = report["converted"][path.name]
+    if told is not None and told != hashlib.sha256(content).hexdigest():
+        raise damaged(path, "its sha256 is not the one in report.json")
+    return content
 
 
 def load_saved_model(folder: Path) -> Model:

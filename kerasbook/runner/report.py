@@ -12,7 +12,7 @@ from typing import Any
 from kerasbook import __version__, plotting
 from kerasbook.contents import Page, load_results
 from kerasbook.data.inputs import FILE, Inputs, write
-from kerasbook.files import atomic_path
+from kerasbook.files import atomic_path, remove
 from kerasbook.machine import peak_memory
 from kerasbook.program import fail
 from kerasbook.runner.flags import parse
@@ -67,7 +67,7 @@ def save(
     with atomic_path(folder / "report.json") as temporary:
         temporary.write_text(json.dumps(without_nan(report), indent=1, default=str) + "\n")
     for name in before - set(report["files"]):
-        (folder / name).unlink(missing_ok=True)
+        remove(folder / name)
     return report["files"]
 
 
