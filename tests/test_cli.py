@@ -58,7 +58,7 @@ def test_what_goes_wrong_in_any_verb_is_one_line(words, message, monkeypatch, tm
     assert printed.splitlines()[-1].startswith(message)
 
 
-HELP = [[verb, "--help"] for verb in ("predict", "convert", "grade")]
+HELP = [[verb, "--help"] for verb in ("predict", "convert", "card", "grade")]
 
 
 @pytest.mark.parametrize("words", [["list"], *HELP], ids=" ".join)

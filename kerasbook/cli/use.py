@@ -1,4 +1,4 @@
-"""The verbs that use what was trained: predict, convert."""
+"""The verbs that use what was trained: predict, convert, card."""
 
 from __future__ import annotations
 
@@ -80,7 +80,18 @@ def convert(
     )
 
 
+def card(run: Run):
+    """Write a run's model card, card.md: data, scores with bands, classes, calibration, limits.
+
+    It has the fields of Hugging Face's and Google's cards; what only a person can say is marked.
+    """
+    from kerasbook.inference import card as cards
+
+    print(cards.write(run))
+
+
 def register(app: typer.Typer) -> None:
     """Adds the verbs to the command `kerasbook`."""
     verb(app)(predict)
     verb(app)(convert)
+    verb(app)(card)

@@ -2,5 +2,5 @@
 
 In reading order: saved.py (the run's folder), models.py (its model as a function, in any format),
 reading.py (what the user gave, as arrays), decoding.py (texts, symbol by symbol), answers.py; then
-conversion.py (other formats). An .onnx or .tflite file answers without TensorFlow.
+conversion.py (other formats) and card.py. An .onnx or .tflite file answers without TensorFlow.
 """
