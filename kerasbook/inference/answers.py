@@ -111,7 +111,9 @@ def told(answer: Answer) -> str:
     if "classes" in answer:
         return ", ".join(f"{e['class']} {e['probability']:.1%}" for e in answer["classes"])
     if "sounds" in answer:
-        return "; ".join(f"{e['sounds']} {e['probability']:.1%}" for e in answer["sounds"])
+        return "; ".join(
+            f"{e['sounds'] or 'nothing'} {e['probability']:.1%}" for e in answer["sounds"]
+        )
     if "values" in answer:
         values = answer["values"]
         return f"{answer['target']} " + ", ".join(f"{value:.4g}" for value in values)
