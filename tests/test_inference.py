@@ -1,6 +1,7 @@
 """`kerasbook predict`: answers from a saved run, and one line for whatever cannot be used."""
 
 import io
+import itertools
 import json
 import subprocess
 import sys
@@ -285,19 +286,22 @@ def test_a_verse_is_cut_into_pieces_and_put_together(tmp_path):
 
 
 def test_with_as_many_beams_as_sequences_the_search_finds_the_best():
-    logits = np.random.default_rng(0).normal(size=(2, 5))
+    logits = np.random.default_rng(0).normal(size=(3, 5))
     logits[:, [0, 1]] = -50  # neither padding nor another start
+    p = np.exp(log_softmax(logits))
 
     def model(source, said):
         return np.repeat(logits[np.newaxis], len(said), axis=0)
 
-    p = np.exp(log_softmax(logits))
-    all_p = {(): p[0, 2]} | {(a,): p[0, a] * p[1, 2] for a in (3, 4)}
-    all_p |= {(a, b): p[0, a] * p[1, b] for a in (3, 4) for b in (3, 4)}
-    found = beam_search(model, np.array([7]), longest=2, beams=25)
-    best = sorted(all_p, key=all_p.get, reverse=True)
-    assert [tuple(symbols) for symbols, _ in found[:7]] == best
-    assert [q for _, q in found[:7]] == pytest.approx([all_p[each] for each in best])
+    def probability(symbols):
+        said = np.prod([p[place, symbol] for place, symbol in enumerate(symbols)])
+        return said * (p[len(symbols), 2] if len(symbols) < 3 else 1)
+
+    every = [symbols for n in range(4) for symbols in itertools.product((3, 4), repeat=n)]
+    best = sorted(every, key=probability, reverse=True)
+    found = beam_search(model, np.array([7]), longest=3, beams=25)[: len(best)]
+    assert [tuple(symbols) for symbols, _ in found] == best
+    assert [q for _, q in found] == pytest.approx([probability(each) for each in best])
 
 
 def test_what_stands_behind_a_short_text_is_not_seen():
