@@ -285,8 +285,9 @@ def test_a_verse_is_cut_into_pieces_and_put_together(tmp_path):
         predict(run, ["la la la la"], WISHES)
 
 
-def test_with_as_many_beams_as_sequences_the_search_finds_the_best():
-    logits = np.random.default_rng(0).normal(size=(3, 5))
+@pytest.mark.parametrize("seed", range(5))
+def test_with_as_many_beams_as_sequences_the_search_finds_the_best(seed):
+    logits = np.random.default_rng(seed).normal(size=(3, 5))
     logits[:, [0, 1]] = -50  # neither padding nor another start
     p = np.exp(log_softmax(logits))
 
