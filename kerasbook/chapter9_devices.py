@@ -269,10 +269,9 @@ if __name__ == "__main__":
         print(f"moments of all rows: {together!s:5}  largest difference {difference:.0e}")
 
 # %% [markdown]
-# With the moments of its own rows each tower computes another function than one device would. That
-# is not wrong, and large batches per device hardly feel it; but it is another model, which depends
-# on how many devices there are. The remedy is a second all-reduce, of sums, squares and rows:
-# `BatchNormalization(synchronized=True)`.
+# With the moments of its own rows each tower computes another function than one device would, which
+# depends on how many devices there are. The remedy is a second all-reduce, of sums, squares and
+# rows: `BatchNormalization(synchronized=True)`.
 #
 # *Exercise: `synchronised_norm` does it where sums of squares have no digits left.*
 #
@@ -377,9 +376,9 @@ if __name__ == "__main__":
     print(f"each sent {sent.max()} numbers, all-reduce would send {all_reduce(gradients)[1].max()}")
 
 # %% [markdown]
-# Half a ring before the step and the other half after it: exactly as much as all-reduce, and the
-# memory comes for nothing. Now for whole networks, and for all three ways. To count, we give each
-# device a memory that can be asked: what it keeps is kept there, under a name.
+# Half a ring before the step and the other half after it: exactly as much as all-reduce. Now whole
+# networks, in all three ways. To count, we give each device a memory that can be asked: what it
+# keeps is kept there, under a name.
 
 
 # %%
@@ -771,8 +770,8 @@ if __name__ == "__main__":
 
 # %% [markdown]
 # Whole, on one device. Under TensorFlow, Keras 3.15 takes the mesh and the map, says nothing, and
-# divides nothing (it does so on JAX, another library under Keras). What a Keras model on TensorFlow
-# gets by itself is data parallelism.
+# divides nothing. (Its [guide](https://keras.io/guides/distribution/) is for JAX alone, another
+# library under Keras.) What a Keras model on TensorFlow gets by itself is data parallelism.
 #
 # ### A layer divided: tensor parallelism
 #
@@ -1328,6 +1327,8 @@ if __name__ == "__main__":
 # verify 9` compares two workers, too.
 #
 # ## What to try
+#
+# (The exercises are started as on the last page.)
 #
 # - `python -m kerasbook.chapter9_devices --workers 2`, and `python -m kerasbook.chapter3
 #   --workers 2`: which is faster than with one, and what would Amdahl say?
