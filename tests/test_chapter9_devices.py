@@ -254,7 +254,11 @@ def test_the_recorded_times_say_what_the_text_says():
     assert 1 < np.median(convolutional[128]) < np.median(convolutional[512])
     assert sum(convolutional[512] < 1) == 2
     assert 1 / page.serial_share(np.median(convolutional[512])) < 2
-    # WORKERS
+    shared, each, conv_shared, conv_each = page.against_one_worker(recorded).values()
+    assert min(shared[0], each[0]) > 3  # the dense pair, in every round
+    assert conv_shared[0] < 1 < conv_shared[-1]
+    assert 0.7 < np.median(conv_shared) < 1.5
+    assert 1.7 < np.median(conv_each) < 3
 
 
 def test_rounds_are_compared_one_by_one():
