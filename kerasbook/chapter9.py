@@ -203,8 +203,8 @@ if __name__ == "__main__":
 
 # %% [markdown]
 # Too small, and the gradients are zero; too large, and they are infinite: at first a single one,
-# which is enough to spoil the weights. In between, from $2^{12}$ to $2^{19}$, it matters little
-# which $S$ we take. So take a number from this valley and be done?
+# which is enough to spoil the weights. In between, from $2^{12}$ to $2^{19}$, $S$ matters little.
+# So take a number from this valley and be done?
 #
 # *Exercise: `largest_scale` (five minutes) finds the upper end of the valley from the gradients.*
 #
@@ -419,8 +419,8 @@ if __name__ == "__main__":
 # In a convolutional network the outputs win much earlier: every weight is used in many places.
 #
 # One way out is to forget outputs, and to compute them again when the way back needs them
-# (*gradient checkpointing*). `keras.remat` makes such a function of any other. Of three layers, how
-# many outputs are still in memory after the way forward?
+# (*gradient checkpointing*). `keras.remat` makes such a function of any other. How many of three
+# outputs are still in memory after the way forward?
 
 
 # %%
@@ -526,16 +526,14 @@ if __name__ == "__main__":
     print(f"after {60 * 3} steps, 3 pieces: {largest_difference(*late):.0e}")
 
 # %% [markdown]
-# What is left is rounding: the rows were added up in another order. After many steps it has grown,
-# though every one is right. Two processors differ by rounding, too. So if you compare two ways of
-# training, do it after a few steps.
+# What is left is rounding: the rows were added up in another order. With the steps it grows. So if
+# you compare two ways of training, do it after a few.
 #
 # ## A mean of means
 #
-# The mistake that is easily made: add up the means, and divide by the number of micro-batches.
-# Where they are equally long, that is the same. A last piece that is shorter then counts for as
-# much as the others, and its rows for more. Ten rows, in pieces of four, four and two; which of
-# the two numbers will be larger?
+# The mistake that is easily made: add up the means, and divide by the number of micro-batches. A
+# last piece that is shorter then counts for as much as the others, and its rows for more. Ten rows,
+# in pieces of four, four and two; which of the two numbers will be larger?
 
 # %%
 if __name__ == "__main__":
@@ -594,10 +592,9 @@ if __name__ == "__main__":
 #
 # Now batches can be as large as we like. Should they be? With eight times the rows there are an
 # eighth of the steps in an epoch, and at the same learning rate training comes an eighth of the
-# way. The remedy is to take longer steps: eight times the rows, eight times the learning rate. A
-# gradient over more rows is less noisy, and as long as the weights move little, eight small steps
-# in a row are nearly one large one. At the very start they do move, so one begins with small steps
-# and makes them longer in the course of the first epoch or two (*warm-up*).
+# way. The remedy is to take longer steps: eight times the rows, eight times the learning rate. As
+# long as the weights move little, eight small steps in a row are nearly one large one. At the very
+# start they do move, so one makes the steps longer in the course of an epoch or two (*warm-up*).
 #
 # We take the network that was built by hand in chapter 2, momentum, five epochs each, five seeds,
 # and three rules: a learning rate of 0.005 for all batches; in proportion to the rows, 0.005 for 32
@@ -832,7 +829,8 @@ if __name__ == "__main__":
 #   and warm-up. S. McCandlish and others, *An empirical model of large-batch training* (2018):
 #   where it stops.
 # - T. Chen and others, *Training deep nets with sublinear memory cost* (2016): outputs computed
-#   again. Pull request 34191 of `huggingface/transformers` (2024): a mean of means, mended.
+#   again. [Pull request](https://github.com/huggingface/transformers/pull/34191) of
+#   `huggingface/transformers` (2024): a mean of means, mended.
 #
 # ## Exercises
 #

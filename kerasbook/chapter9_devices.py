@@ -152,10 +152,8 @@ if __name__ == "__main__":
 # With the right shares the weights are those of one device, up to rounding, and the copies are the
 # same to the last bit. With the others the copies agree as well, on weights that are wrong, and no
 # error is raised. The first mistake shows only where the towers' rows are unequal in number; the
-# second is there at every step and doubles the penalty.
-#
-# (Our towers take turns, because Python calls one after the other. That is enough to prove the sum.
-# TensorFlow's runtime runs them at the same time.)
+# second is there at every step and doubles the penalty. (Our towers take turns, which is enough to
+# prove the sum. TensorFlow's runtime runs them at the same time.)
 #
 # *Exercise: the last page's `accumulate` adds up the same shares, one after the other.*
 #
@@ -234,8 +232,6 @@ if __name__ == "__main__":
 # %% [markdown]
 # Each sends $2\,(n-1)/n$ rows: never more than twice what it has, however many devices there are.
 # And all hold the same sum to the last bit, because every part was added up once and then copied.
-# Had each device added up for itself, in an order of its own, the copies would differ by rounding,
-# and drift apart.
 #
 # *Exercise: `ring_all_reduce` is the ring as one of the devices sees it, which knows its own number
 # and its neighbour's messages, and nothing else.*
@@ -278,8 +274,7 @@ if __name__ == "__main__":
 # ## The strategy
 #
 # TensorFlow does all of this under the name of a *strategy*. A model that is made in its scope has
-# a copy on every device, and `kerasbook.training.fit` lets each take its share of every batch. The
-# batch size remains that of the whole batch, so nothing else changes.
+# a copy on every device, and `kerasbook.training.fit` lets each take its share of every batch.
 
 
 # %%
@@ -731,12 +726,10 @@ if __name__ == "__main__":
 # %% [markdown]
 # Copies stay as long however many devices there are. What is divided shrinks with their number: of
 # each weight there are 12 bytes in the first way, $4 + 8/n$ in the second and $12/n$ in the third,
-# and beside them one whole layer. That layer is what is left in the end, so large layers are
-# divided further, or gathered in pieces. (The gradients of the third way are not complete: the
-# fullest moment is when the first layer has been gathered for its way back, and its own gradient is
-# still to come.) The outputs hardly count here. In a Transformer (chapter 6) with long rows they
-# can be the largest part, and none of this divides them; they shrink with the rows of a device,
-# which is what accumulation is for.
+# and beside them one whole layer. (The gradients of the third way are not complete: the fullest
+# moment is when the first layer has been gathered for its way back, and its own gradient is still
+# to come.) The outputs hardly count here. In a Transformer (chapter 6) with long rows they can be
+# the largest part, and none of this divides them; that is what accumulation is for.
 #
 # *Exercises: `bytes_on_device` (five minutes) is this account for Adam in mixed precision;
 # `divided_adam` takes a step with its states divided and the gradient clipped, for which they must
@@ -807,8 +800,8 @@ if __name__ == "__main__":
 #
 # A small clock tells. Each stage has a list of what it does in turn: `"F"`, forward, and `"B"`,
 # backward, with the number of the micro-batch. It begins as soon as what it needs is there, and
-# each piece of work takes one tick. (Backward takes about twice as long as forward. That would make
-# the picture longer, and not another one.)
+# each piece of work takes one tick. (Backward takes about twice as long, which would make the
+# picture longer, and not another one.)
 
 
 # %%
@@ -997,9 +990,8 @@ if __name__ == "__main__":
 # same time. A pipeline sends little: outputs and their gradients, and never a weight.
 #
 # The last line shows the weak side. The first layer has most of the weights, so its device has most
-# of the memory to provide and most of the work; the others wait. A pipeline is as fast as its
-# slowest stage, and to cut a network into stages of equal weight is the art of it. Transformers,
-# which are stacks of equal blocks, are made for it.
+# of the work, and the others wait: a pipeline is as fast as its slowest stage. Transformers, which
+# are stacks of equal blocks, are made for it.
 #
 # *Exercise: `idle_time` counts the bubble of a pipeline whose stages are not equally
 # fast.*
@@ -1042,9 +1034,8 @@ if __name__ == "__main__":
         print(f"s = 0.1, {number:2} devices: {amdahl(0.1, number):.1f} times as fast")
 
 # %% [markdown]
-# With $s = 0.1$ eight devices are not quite five times as fast, twice as many only a little more,
-# and the speed-up stays below $1/s$, the dotted line, however many there are. Turned around, a
-# measurement with $n$ devices tells $s$.
+# Eight devices are 4.7 times as fast, 16 only 6.4 times, and all of 64 not nine: the speed-up stays
+# below $1/s$, the dotted line. Turned around, a measurement with $n$ devices tells $s$.
 #
 # Two processor cores are two devices already: TensorFlow divides large operations among its
 # threads. The steps below were recorded on a rented machine with two virtual cores, with one thread
@@ -1113,8 +1104,8 @@ if __name__ == "__main__":
     print(f"s = {share:.2f}, so at most {1 / share:.1f} times as fast")
 
 # %% [markdown]
-# Less than two times as fast, however many there are: an estimate, carried as far as the law
-# allows. Perhaps TensorFlow does not divide all operations, and the cores wait for one memory.
+# Less than two times as fast, however many there are. Perhaps TensorFlow does not divide all
+# operations, and the cores wait for one memory.
 #
 # Amdahl's law leaves out that the devices must talk. Two workers do. Here are recorded steps of two
 # workers that share 64 rows (*strong scaling*: the same work, in less time?), and of two with 64

@@ -79,7 +79,10 @@ WHOLE_ELSEWHERE = {
         "2,000": "dynamic_growth_steps of Keras",
         **{"25": "5 epochs of 9,000 rows, 2,048 in a batch", "412": "docs/devices.md"},
     },
-    "chapter9_devices": {"100": "of a question", "twelve": "three numbers of 4 bytes"},
+    "chapter9_devices": {
+        **{"100": "of a question", "twelve": "three numbers of 4 bytes"},
+        "31": "250 rows in eight pieces",
+    },
     "chapter6": {"3,199,053": "count_params of make_writer(77, 256, blocks=4)"},
     "chapter6_encoder_decoder": {"39": "sounds in cmudict.tsv"},
     "errata": {
