@@ -75,8 +75,14 @@ WHOLE_ELSEWHERE = {
         **{"19": "hours of rain or snow in the file", "4,308": "rentals of 22 October"},
     },
     "chapter3_residual": {"152": "layers, He and others 2015"},
-    "chapter9": {"2,000": "dynamic_growth_steps of Keras"},
-    "chapter9_devices": {"100": "of a question", "twelve": "three numbers of 4 bytes"},
+    "chapter9": {
+        "2,000": "dynamic_growth_steps of Keras",
+        **{"25": "5 epochs of 9,000 rows, 2,048 in a batch", "412": "docs/devices.md"},
+    },
+    "chapter9_devices": {
+        **{"100": "of a question", "twelve": "three numbers of 4 bytes"},
+        "31": "250 rows in eight pieces",
+    },
     "chapter6": {"3,199,053": "count_params of make_writer(77, 256, blocks=4)"},
     "chapter6_encoder_decoder": {"39": "sounds in cmudict.tsv"},
     "errata": {

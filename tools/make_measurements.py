@@ -263,7 +263,8 @@ def small_batches(seeds: int = 5) -> dict:
         result = silently(chapter9.main, batch_size=64, seed=seed, progress="none")
         runs.append({part: scores["accuracy"] for part, scores in result.scores.items()})
         plt.close("all")
-    return {part: spread([run[part] for run in runs]) for part in runs[0]}
+    parts = {part: [run[part] for run in runs] for part in runs[0]}
+    return {p: spread(v) | {"sd": float(np.std(v, ddof=1))} for p, v in parts.items()}
 
 
 def shuffled_pixels(seeds: int = 5) -> dict:
