@@ -108,8 +108,12 @@ def canyon(a, b):
     )
 
 
+# Halves of halves: Keras turns decays and rates into float32, which holds these exactly.
+DECAYS = {"momentum": 0.875, "decay": 0.875, "beta1": 0.875, "beta2": 1 - 2**-10}
+
+
 def keras_optimizer(name: str, rate: float, momentum: float):
-    """Returns Keras' optimizer; its decays are halves of halves, which float32 holds."""
+    """Returns Keras' optimizer; with our decays."""
     return {
         "SGD": lambda: keras.optimizers.SGD(rate),
         "momentum": lambda: keras.optimizers.SGD(rate, momentum=momentum),
@@ -142,8 +146,7 @@ def descent(js: Engine):
     for surface, start in STARTS.items():
         for name in ("SGD", "momentum", "RMSProp", "Adam"):
             for rate, momentum in ((2**-6, 0.5), (2**-8, 0.875)):
-                options = {"rate": rate, "momentum": momentum, "decay": 0.875, "beta1": 0.875}
-                options |= {"beta2": 1 - 2**-10}
+                options = DECAYS | {"rate": rate, "momentum": momentum}
                 ours = js.get(
                     f"kerasbook.roll(kerasbook.surfaces.{surface}, '{name}', {list(start)}, 100, "
                     f"{json.dumps(options)})"
@@ -154,12 +157,127 @@ def descent(js: Engine):
                 yield case, losses, [float(SURFACES[surface](*place)) for place in ours]
 
 
+# --- A network from scratch ---------------------------------------------------------------
+
+NETWORKS = [  # sizes, activation, optimiser, data, mistakes
+    *(
+        (sizes, activation, optimiser, data, {})
+        for (sizes, data), optimiser in zip(
+            [([2, 2], "moons"), ([2, 3, 2], "corners"), ([2, 4, 4, 2], "rings")] * 2
+            + [([2, 8, 3], "three"), ([2, 5, 4, 3, 3, 2], "spirals")],
+            ["SGD", "momentum", "RMSProp", "Adam"] * 2,
+            strict=True,
+        )
+        for activation in ("tanh", "relu", "sigmoid", "linear")
+    ),
+    ([2, 4, 2], "tanh", "SGD", "moons", {"bias": False}),
+    ([2, 4, 3], "relu", "momentum", "three", {"bias": False, "doubleSoftmax": True}),
+    ([2, 4, 2], "sigmoid", "SGD", "rings", {"zeroStart": True}),
+    ([2, 4, 3], "tanh", "momentum", "three", {"doubleSoftmax": True}),
+    ([2, 4, 2], "tanh", "SGD", "moons", {"wrongSign": True}),
+]
+RATE = 2**-5
+
+
+def softmax_of(logits, label, twice: bool):
+    """Returns the mean cross-entropy; with `twice` the mistake of chapter 2."""
+    scores = tf.nn.softmax(logits) if twice else logits
+    return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(label, scores))
+
+
+def keras_network(sizes, activation, bias, weights) -> keras.Model:
+    """Returns the same network of Keras' layers, in 64 bits."""
+    kinds = [activation] * (len(sizes) - 2) + [None]
+    dense = [
+        keras.layers.Dense(units, kind, use_bias=bias, dtype="float64")
+        for units, kind in zip(sizes[1:], kinds, strict=True)
+    ]
+    model = keras.Sequential([keras.Input(sizes[:1], dtype="float64"), *dense])
+    model.set_weights(weights)
+    return model
+
+
+def arrays_of(layers, bias=True) -> list[np.ndarray]:
+    """Returns JavaScript's layers, or their gradients, as a list of Keras' weights."""
+    parts = [
+        (np.reshape(layer["kernel"], (-1, len(layer["bias"]))), layer["bias"]) for layer in layers
+    ]
+    return [np.array(one) for part in parts for one in part[: 1 + bias]]
+
+
+def scratch(js: Engine):
+    """Yields each network's outputs, loss, gradients; with tanh, its weights after 100 steps."""
+    for case, (sizes, activation, optimiser, data, mistakes) in enumerate(NETWORKS):
+        bias, way = mistakes.get("bias", True), -1 if mistakes.get("wrongSign") else 1
+        twice, options = mistakes.get("doubleSoftmax", False), {"seed": case} | mistakes
+        training = {"optimiser": optimiser, "rate": RATE, "batch": 16, "seed": case}
+        training |= {"decays": DECAYS, "wrongSign": way < 0}
+        js.run(
+            f"""var n = kerasbook.network, p = n.makePoints('{data}', 60, 0.1, {case});
+            var one = n.makeNetwork({sizes}, '{activation}', {json.dumps(options)});
+            var t = n.makeTrainer(one, p, {json.dumps(training)});"""
+        )
+        points, first = js.get("p"), arrays_of(js.get("one.layers"), bias)
+        x, y = np.array(points["x"]), np.array(points["y"])
+        model = keras_network(sizes, activation, bias, first)
+        outputs = js.get("p.x.map((point) => n.forward(one, point).slice(1))")
+        looking = keras.Model(model.inputs[0], [layer.output for layer in model.layers])
+        theirs = looking(x) if len(sizes) > 2 else [looking(x)]
+        for layer, output in enumerate(theirs):
+            yield case, [row[layer] for row in outputs], output
+        yield (
+            case,
+            js.get("p.x.map((point) => n.probabilities(one, point))"),
+            tf.nn.softmax(theirs[-1]),
+        )
+        yield from compare_gradients(case, js, model, x, y, bias, twice)
+        if activation == "tanh" or mistakes:
+            rows = js.get("Array.from({length: 100}, () => (t.step(), t.rows))")
+            train_by_keras(model, x, y, rows, keras_optimizer(optimiser, RATE, 0.875), twice, way)
+            ours = arrays_of(js.get("one.layers"), bias)
+            yield from ((case, *pair) for pair in zip(ours, model.get_weights(), strict=True))
+
+
+def train_by_keras(model, x, y, rows, optimizer, twice: bool, way: int) -> None:
+    """Takes a step with Keras' optimizer for each batch of rows; way -1 goes uphill."""
+    variables = model.trainable_variables
+    optimizer.build(variables)
+
+    @tf.function
+    def step(x, y):
+        with tf.GradientTape() as tape:
+            loss = softmax_of(model(x), y, twice)
+        optimizer.apply([way * one for one in tape.gradient(loss, variables)], variables)
+
+    for batch in rows:
+        step(tf.constant(x[batch]), tf.constant(y[batch]))
+
+
+def compare_gradients(case, js: Engine, model, x, y, bias: bool, twice: bool):
+    """Yields the loss over all points, and its gradients."""
+    found = js.get("n.gradients(one, p.x, p.y)")
+    with tf.GradientTape() as tape:
+        loss = softmax_of(model(x), y, twice)
+    yield case, found["loss"], loss
+    yield case, js.get("n.score(one, p).loss"), loss
+    gradients = tape.gradient(loss, model.trainable_variables)
+    for ours, theirs in zip(arrays_of(found["layers"], bias), gradients, strict=True):
+        if np.abs(theirs).max() > 1e-12:  # where all is zero there is nothing to be a share of
+            yield case, ours, theirs
+
+
 CHECKS = {
     "descent": Check(
         ["optimisers.js", "surfaces.js"],
         descent,
         1e-9,
         "the paths of 100 steps on every surface, in 64 bits",
+    ),
+    "scratch": Check(
+        ["optimisers.js", "network.js"],
+        scratch,
+        1e-9,
+        "outputs of all layers, gradients, and weights after 100 steps, in 64 bits",
     ),
 }
 

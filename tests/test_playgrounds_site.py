@@ -3,6 +3,8 @@
 Run by `.ci/run web`, or `python -m pytest -m web`.
 """
 
+import runpy
+
 import playground_checks as checks
 import pytest
 
@@ -90,3 +92,110 @@ def test_descent_bears_a_bad_address(opened, state):
     page = opened("descent", state)
     page.click("#descent-step")
     assert losses_shown(page)
+
+
+# --- A network from scratch ---------------------------------------------------------------
+
+
+def program_of(page, tmp_path) -> dict:
+    """Returns the names of the Keras program that the page lets one download."""
+    page.locator("#scratch-export-box summary").click()
+    with page.expect_download() as download:
+        page.click("#scratch-download")
+    file = tmp_path / "network.py"
+    download.value.save_as(file)
+    text = file.read_text(encoding="utf-8")
+    assert page.input_value("#scratch-code") == text
+    return runpy.run_path(str(file))
+
+
+def numbers_of(page) -> dict[str, float]:
+    """Returns loss, share right and steps as the page has them."""
+    return page.evaluate(
+        "Object.fromEntries(Object.entries(document.getElementById('scratch-numbers').dataset)"
+        ".map(([name, value]) => [name, Number(value)]))"
+    )
+
+
+def test_scratch_trains_and_its_keras_program_has_the_same_loss(opened, tmp_path):
+    page = opened("scratch", "#layers=6,3&optimiser=Adam&rate=-5")
+    before = numbers_of(page)["loss"]
+    page.click("#scratch-hundred")
+    page.click("#scratch-step")
+    found = numbers_of(page)
+    assert found["loss"] < before
+    assert found["steps"] == 101
+    program = program_of(page, tmp_path)
+    model = program["make_model"]()
+    assert float(program["loss_of"](model)) == pytest.approx(found["loss"], rel=1e-5)
+    p = program["tf"].nn.softmax(model(program["POINTS"])).numpy()
+    assert (p.argmax(axis=1) == program["LABELS"]).mean() == pytest.approx(found["right"])
+    state = address_after(page, "steps=101").partition("#")[2]
+    page = opened("scratch", "#" + state)
+    assert numbers_of(page) == found
+
+
+def test_scratch_points_by_mouse_touch_and_keys(opened, tmp_path):
+    page = opened("scratch", "#steps=50")
+    page.click("#scratch-clear")
+    assert "No points yet" in page.inner_text("#scratch-numbers")
+    surface = page.locator("#scratch-surface")
+    surface.click(position={"x": 60, "y": 60})
+    page.check("[name=scratch-pen][value='1']")
+    surface.tap(position={"x": 200, "y": 200})
+    page.check("[name=scratch-pen][value='2']")
+    page.focus("#scratch-surface")
+    for key in ("ArrowUp", "ArrowRight", "Enter", "ArrowDown", " "):
+        page.keyboard.press(key)
+    page.select_option("#scratch-optimiser", "Adam")
+    for _ in range(3):
+        page.click("#scratch-hundred")
+    assert page.locator("#scratch-data").input_value() == "own"
+    assert numbers_of(page)["right"] == 1
+    program = program_of(page, tmp_path)
+    assert sorted(program["LABELS"]) == [0, 1, 2, 2]
+    page.check("[name=scratch-pen][value='erase']")
+    surface.click(position={"x": 60, "y": 60})
+    assert "points=" in address_after(page, "points=")
+    assert "with 3 points" in surface.get_attribute("aria-label")
+
+
+def test_scratch_takes_a_table_and_refuses_a_bad_one(opened, tmp_path):
+    page = opened("scratch")
+    good, bad = tmp_path / "good.csv", tmp_path / "bad.csv"
+    good.write_text("height,weight,kind\n150,50,a\n160,55,a\n190,90,b\n185,99,b\n")
+    bad.write_text("1,2,a\n3,x,b\n")
+    page.set_input_files("#scratch-csv", good)
+    page.wait_for_function(
+        "document.getElementById('scratch-csv-says').textContent.includes('4 points')"
+    )
+    page.click("#scratch-hundred")
+    assert numbers_of(page)["right"] == 1
+    page.set_input_files("#scratch-csv", bad)
+    page.wait_for_function(
+        "document.getElementById('scratch-csv-says').textContent.includes('Line 2')"
+    )
+
+
+def test_scratch_mistakes_are_seen(opened):
+    page = opened("scratch", "#wrongsign=1")
+    before = numbers_of(page)["loss"]
+    page.click("#scratch-hundred")
+    assert numbers_of(page)["loss"] > 2 * before
+    page.uncheck("#scratch-wrongsign")
+    page.check("#scratch-zero")
+    page.click("#scratch-hundred")
+    assert "zero" in page.inner_text("#scratch-mistakes")
+    page.locator("#scratch-table-box summary").click()
+    cells = page.locator("#scratch-table table").first.locator("tbody tr").first.locator("td")
+    assert len(set(cells.all_inner_texts())) == 1  # all units are alike
+
+
+@pytest.mark.parametrize(
+    "state",
+    ["#data=none&layers=99,x", "#data=own&points=zz", "#rate=x&steps=-3", "#activation=abs"],
+)
+def test_scratch_bears_a_bad_address(opened, state):
+    page = opened("scratch", state)
+    page.click("#scratch-step")
+    assert page.inner_text("#scratch-numbers")
