@@ -12,14 +12,27 @@ import contextlib
 import functools
 import json
 import sys
+from base64 import b64decode
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import NamedTuple
 
+from kerasbook import chapter3, chapter4, chapter6, chapter6_encoder_decoder
+from kerasbook.data import load_film_sentences, load_shakespeare
+from kerasbook.data.cmudict import END, START, encode_letters, read_words
+from kerasbook.data.film import read_film_sentences
+from kerasbook.data.shakespeare import encode_text, read_plays
+from kerasbook.data.text import encode, split_words
+from kerasbook.training import predict
 from kerasbook.web import playgrounds
+from kerasbook.web.playgrounds import weights as files
 
 import keras
 import numpy as np
 import tensorflow as tf
+
+sys.path.append(str(Path(__file__).parent.parent / "tools"))
+from make_playground_weights import model_of
 
 PLAIN = "(key, value) => ArrayBuffer.isView(value) ? Array.from(value) : value"
 
@@ -266,12 +279,316 @@ def compare_gradients(case, js: Engine, model, x, y, bias: bool, twice: bool):
             yield case, ours, theirs
 
 
+# --- Garments -----------------------------------------------------------------------------
+
+
+@functools.cache
+def garments_pictures() -> np.ndarray:
+    """Returns (36, 28, 28) uint8: the page's pictures, some of them drawn into, extremes."""
+    content = files.read("garments")[1]
+    pictures = np.frombuffer(b64decode(content["pictures"]), "uint8").reshape(-1, 28, 28)
+    random, drawn = np.random.default_rng(0), pictures[:12].copy()
+    for picture in drawn:
+        top, left = random.integers(0, 20, 2)
+        picture[top : top + 8, left : left + 8] = random.choice([0, 255])
+    noise = random.integers(0, 256, (2, 28, 28))
+    extremes = [np.zeros((28, 28)), np.full((28, 28), 255)]
+    return np.concatenate([pictures, drawn, noise, extremes]).astype("uint8")
+
+
+@functools.cache
+def garments_by_keras() -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Returns what Keras' layers make of the pictures, and Grad-CAM."""
+    content, model = files.read("garments")[1], model_of("garments")
+    x = (garments_pictures()[..., np.newaxis] - np.float32(content["mean"])) / content["std"]
+    x = x.astype("float32")
+    kinds = keras.layers.Conv2D | keras.layers.MaxPooling2D | keras.layers.Dense
+    outputs = [layer.output for layer in model.layers if isinstance(layer, kinds)]
+    found = keras.Model(model.inputs[0], outputs)(x, training=False)
+    names = ["conv_1", "pool_1", "conv_2", "pool_2", "conv_3", "hidden", "logits"]
+    layers = dict(zip(names, found, strict=True)) | {"probabilities": tf.nn.softmax(found[-1])}
+    heat = chapter3.where_it_looks(model, x)
+    return {name: np.asarray(array) for name, array in layers.items()}, np.asarray(heat)
+
+
+def garments(js: Engine):
+    """Yields every layer's output, the answer, single sums and Grad-CAM, picture by picture."""
+    layers, heat = garments_by_keras()
+    js.run("var c = kerasbook.load('garments'), n = kerasbook.convolution;")
+    for case, picture in enumerate(garments_pictures()):
+        pixels = picture.ravel().tolist()
+        js.run(f"var f = n.forward(c.weights, n.standardise({pixels}, c.mean, c.std));")
+        found = js.get("f")
+        for name, theirs in layers.items():
+            ours = found[name]["values"] if isinstance(found[name], dict) else found[name]
+            yield case, ours, theirs[case].ravel()
+        yield case, js.get("n.whereItLooks(c.weights, f)"), heat[case].ravel()
+        for layer, below in (("conv_1", "picture"), ("conv_2", "pool_1"), ("conv_3", "pool_2")):
+            i, j, channel = (case % size for size in layers[layer].shape[1:])
+            one = js.get(f"n.explain(c.weights, '{layer}', f.{below}, {i}, {j}, {channel})")
+            parts = [sum(np.multiply(part["window"], part["kernel"])) for part in one["channels"]]
+            whole = layers[layer][case]  # a single number may be nearly zero
+            yield case, one["value"] - whole[i, j, channel] + whole, whole
+            yield case, max(sum(parts) + one["bias"], 0) - whole[i, j, channel] + whole, whole
+
+
+# --- Reader -------------------------------------------------------------------------------
+
+SENTENCES = [
+    "",
+    "Funny.",
+    "Unheardof wordsthatnobodyknows !?",
+    "IT’S a film that doesn''t end... and_or does it?",
+    "good good good good bad bad bad bad",
+    "A très moving café film, naïve and brûlée",
+    "word " * 60,
+    *(text for pair in chapter4.twins()[::20] for text in pair),
+]
+
+
+def reader(js: Engine):
+    """Yields the words of all embedded sentences; gates, states and answers of some."""
+    texts, rows, chosen = reader_rows()
+    js.run("var c = kerasbook.load('reader'), n = kerasbook.recurrent;")
+    js.run("var vocabulary = n.makeVocabulary(c.words);")
+    ours = js.get(f"{json.dumps(texts)}.map((text) => n.encode(text, vocabulary))")
+    same = [row == [*theirs[theirs > 0]] for row, theirs in zip(ours, rows, strict=True)]
+    yield "all sentences", same, np.ones(len(rows))
+    for case, theirs in enumerate(reader_by_keras()):
+        row = chosen[case][chosen[case] > 0].tolist()
+        found = js.get(f"n.read({row}, c.weights)")
+        yield case, found["start"]["logit"], theirs["logit"][0]
+        for name in ("z", "r", "candidate", "state", "hidden", "logit", "probability"):
+            ours = [word[name] for word in found["words"]]
+            if ours:
+                yield case, ours, theirs[name][-len(ours) :]
+
+
+@functools.cache
+def reader_rows() -> tuple[list[str], np.ndarray, np.ndarray]:
+    """Returns all texts, their rows of word numbers, and the rows that Keras reads."""
+    parts = read_film_sentences()
+    texts = [*SENTENCES, *(text for part in parts for text in part.texts)]
+    vocabulary = load_film_sentences().vocabulary
+    rows = encode([split_words(text) for text in texts], vocabulary, 40)
+    longest = np.argsort(-(rows > 0).sum(axis=1))[:4]
+    return texts, rows, np.concatenate([rows[: len(SENTENCES)], rows[longest], rows[100:112]])
+
+
+@functools.cache
+def reader_by_keras() -> list[dict[str, np.ndarray]]:
+    """Returns for each row, word by word, gates by the chapter's functions, the rest by Keras."""
+    model, rows = model_of("reader"), reader_rows()[2]
+    gru = model.get_layer("gru")
+    hidden = next(layer for layer in model.layers if isinstance(layer, keras.layers.Dense))
+    states_of = keras.layers.GRU(gru.units, return_sequences=True)
+    states_of.build((None, None, 32))
+    states_of.set_weights(gru.get_weights())
+    vectors = tf.gather(model.get_layer("embedding").embeddings, rows)
+    states = np.pad(states_of(vectors), ((0, 0), (1, 0), (0, 0)))
+    beginnings = [np.where(np.arange(40) < n, row, 0) for row in rows for n in range(41)]
+    logits = np.reshape(predict(model, np.array(beginnings)), (len(rows), 41))
+    found = []
+    for row, vector, state, logit in zip(rows, vectors, states, logits, strict=True):
+        words = np.count_nonzero(row)
+        state, logit = state[: words + 1], logit[: words + 1]
+        gates = chapter4.gru_gates(vector[:words], tf.constant(state[:-1]), gru.get_weights())
+        one = dict(zip(("z", "r", "candidate"), map(np.asarray, gates), strict=True))
+        one |= {"state": state, "hidden": np.asarray(hidden(state)), "logit": logit}
+        found.append(one | {"probability": np.asarray(tf.sigmoid(logit))})
+    return found
+
+
+# --- Writer -------------------------------------------------------------------------------
+
+KNOBS = [
+    {"temperature": 1},
+    {"temperature": 0},
+    {"temperature": 0.5},
+    {"temperature": 1.5, "topK": 5},
+    {"temperature": 0.75, "topP": 0.75},
+    {"temperature": 1.25, "topK": 12, "topP": 0.5},
+]
+
+
+@functools.cache
+def writer_windows() -> list[list[int]]:
+    """Returns rows of characters, 1 to 64 of them, from the plays and from elsewhere."""
+    characters, (_, play, _) = load_shakespeare().classes, read_plays()
+    texts = [play[900 * n : 900 * n + length] for n, length in enumerate([1, 2, 3, 5, 8, 16] * 4)]
+    texts += [play[7000 * n : 7000 * n + 64] for n in range(1, 7)]
+    texts += ["Ωωω 日本 {}", "KING.\n", "zzzzzzzzzzzzzzzz", "\n\n\n\n", "A"]
+    return [encode_text(text, characters).tolist() for text in texts]
+
+
+def through_stack(stack, tokens, *rest, mask):
+    """Yields (name, array): what a stack of the chapter makes of one row of tokens, part by part.
+
+    rest: the memory, for a decoder.
+    """
+    x = stack.embedding(np.array([tokens], "int32"))
+    yield "embedded", x[0]
+    for number, block in enumerate(stack.blocks):
+        normed = block.norm_1(x)
+        yield f"blocks[{number}].attention", block.attention.look(normed, normed, mask)[1][0]
+        if rest:
+            seen = x + block.attention(normed, attention_mask=mask)
+            looks = block.cross_attention.look(block.norm_across(seen), *rest)
+            yield f"blocks[{number}].cross", looks[1][0]
+        x = block(x, *rest, mask)
+        yield f"blocks[{number}].out", x[0]
+    yield "out", stack.norm(x)[0]
+
+
+def writer(js: Engine):
+    """Yields every part of the way to the logits, the choices by every knob, and all characters."""
+    model, characters = model_of("writer"), load_shakespeare().classes
+    js.run("var c = kerasbook.load('writer'), n = kerasbook.transformer;")
+    yield "norm", *norms(js)
+    for case, tokens in enumerate(writer_windows()):
+        js.run(f"var f = n.write(c.weights, {tokens}, c.heads);")
+        mask = chapter6.causal_mask(len(tokens))[tf.newaxis]
+        for name, theirs in through_stack(model.get_layer("stack"), tokens, mask=mask):
+            yield case, js.get(f"f.{name}"), theirs
+        logits = np.asarray(model(np.array([tokens], "int32")))[0]
+        yield case, js.get("f.logits"), logits
+        for knobs in KNOBS:
+            ours = js.get(f"n.choices(f.logits.at(-1), {json.dumps(knobs)})")
+            yield case, ours, choices_by_keras(logits[-1], **knobs)
+    for play in read_plays():
+        ours = js.get(f"n.encodeText({json.dumps(play)}, c.characters)")
+        yield "all plays", ours, encode_text(play, characters)
+
+
+def norms(js: Engine):
+    """Returns layer normalisation by both, with an ε so large that its place is seen."""
+    x, scale, shift = np.split(np.random.default_rng(0).normal(size=(5, 8)), [3, 4])
+    layer = keras.layers.LayerNormalization(epsilon=0.1, dtype="float64")
+    layer.build(x.shape)
+    layer.set_weights([scale[0], shift[0]])
+    given = ", ".join(json.dumps(part.tolist()) for part in (x, scale[0], shift[0]))
+    return js.get(f"n.layerNorm({given}, 0.1)"), layer(x)
+
+
+def choices_by_keras(logits, temperature=1.0, topK=0, topP=1.0):
+    """Returns the probabilities that chapter 6's `sample` draws from."""
+    if temperature == 0:
+        return np.eye(len(logits))[logits.argmax()]
+    logits = tf.constant(logits / np.float32(temperature))
+    logits = chapter6.keep_top_k(logits, topK) if topK else logits
+    return tf.nn.softmax(chapter6.keep_top_p(logits, topP) if topP < 1 else logits)
+
+
+# --- Speaker ------------------------------------------------------------------------------
+
+WORDS = [
+    "a" * 2,
+    "zzzzzzzzzzzzzz",
+    "though",
+    "tough",
+    "through",
+    "thought",
+    "thoughtfully",
+    "xylem",
+]
+WORDS += ["keras", "Colonel", "queue", "psychology", "rhythm", "island", "ghoti", "blorft"]
+
+
+@functools.cache
+def speaker_words() -> tuple[list[str], list, list, list]:
+    """Returns words, their letters, and what Keras says greedily and by 1, 2 and 4 beams."""
+    words = WORDS + [word for word, _ in read_words()[777:115_000:6500]]
+    letters, model = encode_letters(words), model_of("speaker")
+    said = chapter6_encoder_decoder.greedy(model, letters)
+    beams = [chapter6_encoder_decoder.beam_search(model, letters, count) for count in (1, 2, 4)]
+    return words, letters, said, beams
+
+
+def speaker_names() -> list[str]:
+    """Returns the names of the sounds, that of nothing first."""
+    return files.read("speaker")[1]["sounds"]
+
+
+def up_to_end(row) -> list[int]:
+    """Returns the sounds of a row up to its end, the end included."""
+    row = [int(sound) for sound in row]
+    return row[: row.index(END) + 1] if END in row else row
+
+
+def speaker(js: Engine):
+    """Yields every part of both stacks, what is said greedily and by beam, and all letters."""
+    js.run("var c = kerasbook.load('speaker'), n = kerasbook.transformer;")
+    model, (words, letters, said, beams) = model_of("speaker"), speaker_words()
+    for case, word in enumerate(words):
+        row = letters[case][letters[case] > 0]
+        js.run(f"var e = n.readLetters(c.weights, n.encodeLetters('{word}'), c.heads);")
+        reads = np.ones((1, len(row), len(row)), bool)
+        for name, theirs in through_stack(model.get_layer("encoder"), row, mask=reads):
+            yield case, js.get(f"e.{name}"), theirs
+        yield case, js.get("n.greedy(c.weights, e.out, c.heads)"), up_to_end(said[case])
+        yield from compare_speech(case, js, model, row, up_to_end(said[case]))
+        for count, (rows, scores) in zip((1, 2, 4), beams, strict=True):
+            js.run(f"var b = n.beamSearch(c.weights, e.out, c.heads, {count});")
+            yield case, js.get("b[0].said"), up_to_end(rows[case])
+            yield case, js.get("b[0].score"), scores[case]
+        for beam in js.get("b"):
+            logits = model((row[np.newaxis], np.array([[START, *beam["said"][:-1]]], "int32")))[0]
+            logs = np.asarray(tf.nn.log_softmax(logits))
+            expected = sum(logs[place, sound] for place, sound in enumerate(beam["said"]))
+            yield case, beam["score"], expected
+    spelt = [word for word, _ in read_words()]
+    ours = js.get(f"{json.dumps(spelt)}.map((word) => n.encodeLetters(word))")
+    theirs = encode_letters(spelt)
+    same = [row == [*other[other > 0]] for row, other in zip(ours, theirs, strict=True)]
+    yield "all words", same, np.ones(len(spelt))
+
+
+def compare_speech(case, js: Engine, model, row, said):
+    """Yields every part of the decoder while it says the sounds `said`, and its logits."""
+    before = [START, *said[:-1]]
+    memory = chapter6_encoder_decoder.as_reader(model)(row[np.newaxis])
+    js.run(f"var f = n.say(c.weights, e.out, {before}, c.heads);")
+    mask = chapter6.causal_mask(len(before))[tf.newaxis]
+    for name, theirs in through_stack(model.get_layer("decoder"), before, memory, mask=mask):
+        yield case, js.get(f"f.{name}"), theirs
+    logits = model((row[np.newaxis], np.array([before], "int32")))[0]
+    yield case, js.get("f.logits"), logits
+
+
 CHECKS = {
     "descent": Check(
         ["optimisers.js", "surfaces.js"],
         descent,
         1e-9,
         "the paths of 100 steps on every surface, in 64 bits",
+    ),
+    "garments": Check(
+        ["weights.js", "weights/garments.js", "convolution.js"],
+        garments,
+        1e-5,
+        "the maps of all layers, the probabilities, single sums and Grad-CAM, as a share of the "
+        "largest number of each",
+    ),
+    "reader": Check(
+        ["weights.js", "weights/reader.js", "recurrent.js"],
+        reader,
+        1e-5,
+        "gates, candidates, states and answers after every word, as a share of the largest number "
+        "of each; and the words of all 10,549 sentences of the book are the same",
+    ),
+    "writer": Check(
+        ["weights.js", "weights/writer.js", "transformer.js"],
+        writer,
+        1e-5,
+        "attention, every block, logits and the choices by every knob, as a share of the largest "
+        "number of each; and the numbers of all characters of the plays are the same",
+    ),
+    "speaker": Check(
+        ["weights.js", "weights/speaker.js", "transformer.js"],
+        speaker,
+        1e-5,
+        "attention, every block, logits, and the scores of beams, as a share of the largest number "
+        "of each; greedily and by 1, 2 and 4 beams it says the same",
     ),
     "scratch": Check(
         ["optimisers.js", "network.js"],

@@ -1,10 +1,12 @@
 """The playgrounds' JavaScript equals Keras, and a mistake in it would be noticed."""
 
+import hashlib
 import json
 
-from kerasbook import contents
+from kerasbook import chapter4, contents
 from kerasbook.chapter1 import curvatures, in_float64, load_auto_mpg, normal_equation
 from kerasbook.web import playgrounds
+from kerasbook.web.playgrounds import weights
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ import pytest
 pytest.importorskip("py_mini_racer", reason="the extra `web` is not installed")
 
 import playground_checks as checks
+from make_playground_weights import MODELS, model_of
 
 MISTAKES = [  # a playground, a piece of its JavaScript, and what stands there instead
     ("descent", "w[i] -= rate * gradient[i];", "w[i] += rate * gradient[i];"),
@@ -21,6 +24,38 @@ MISTAKES = [  # a playground, a piece of its JavaScript, and what stands there i
     ("descent", "(rate * Math.sqrt(1 - beta2 ** memory.steps))", "(rate * (1 - beta2))"),
     ("descent", "memory.steps += 1", "memory.steps += 2"),
     ("descent", "- 40 * x * (y - x * x)", "- 20 * x * (y - x * x)"),
+    ("writer", "return score / Math.sqrt(depth)", "return score"),
+    ("writer", "key <= query", "key < query || key === 0"),
+    ("writer", "Math.sqrt(variance + epsilon)", "(Math.sqrt(variance) + epsilon)"),
+    ("writer", "i < width / 2 ? Math.sin", "i % 2 === 0 ? Math.sin"),
+    ("writer", "* Math.sqrt(width) + wave", "+ wave"),
+    ("writer", "let x = add(rows, own.out)", "let x = own.out"),
+    ("writer", "before >= p && kept.size", "before + shares[n] >= p && kept.size"),
+    ("writer", "[character, n + 1]", "[character, n]"),
+    ("speaker", "parts.norm(x, `${name}/norm_across`), memory", "x, memory"),
+    ("speaker", '[[rows, "query"], [memory, "key"]', '[[memory, "query"], [rows, "key"]'),
+    ("speaker", "letter.charCodeAt(0) - 96", "letter.charCodeAt(0) - 97"),
+    ("speaker", "score: one.score + log", "score: log"),
+    ("speaker", "v - largest - Math.log(sum)", "v - largest"),
+    ("speaker", "if (one.said.at(-1) === END) return [one];", ""),
+    ("reader", "z[u] * h + (1 - z[u]) * candidate[u]", "(1 - z[u]) * h + z[u] * candidate[u]"),
+    ("reader", "ofWord[2 * units + u] + r[u] *", "r[u] * ofWord[2 * units + u] +"),
+    ("reader", "sigmoid(ofWord[u] + ofState[u])", "sigmoid(ofWord[units + u] + ofState[u])"),
+    ("reader", "bias.subarray(3 * units)", "bias.subarray(0, 3 * units)"),
+    ("reader", ".slice(0, 40)", ""),
+    ("reader", ".toLowerCase()", ""),
+    ("reader", "[\\p{L}\\p{N}]+(?:'", "[a-z0-9]+(?:'"),
+    ("reader", "[word, at + 2]", "[word, at + 1]"),
+    ("garments", "i + u - 1, j + v - 1, kernel", "i + u, j + v, kernel"),
+    ("garments", "kernel, 3 * u + v)", "kernel, 3 * v + u)"),
+    ("garments", "sums[f] = Math.max(sums[f], 0)", "sums[f] = Math.abs(sums[f])"),
+    ("garments", "2 * i + u, 2 * j + v, c)", "2 * i + v, 2 * j, c)"),
+    ("garments", "(v - mean) / std", "v / 255"),
+    ("garments", ".map((v) => Math.max(v, 0));", ";"),
+    ("garments", "slope / places", "slope"),
+    ("garments", "(v > 0 ? last[", "(v >= 0 ? last["),
+    ("garments", "let total = bias[filter]", "let total = 0"),
+    ("garments", "sign * fraction * 2 ** -24", "0"),
     (
         "scratch",
         "sums[j] += x[i] * kernel[i * units + j]",
@@ -64,6 +99,54 @@ def test_every_playground_has_its_chapters_and_its_words():
         assert set(one.chapters) <= set(contents.pages()), one.name
         assert one.sentence.endswith(("?", ".")), one.name
         assert "{{difference}}" in one.text
+
+
+# --- the weights --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_weights_are_what_is_noted_and_fit_the_chapters_model(name):
+    row = json.loads(weights.ABOUT.read_text(encoding="utf-8"))[name]
+    data = (playgrounds.WEIGHTS / f"{name}.js").read_bytes()
+    assert hashlib.sha256(data).hexdigest() == row["sha256"]
+    assert len(data) < 1_500_000
+    model = MODELS[name]
+    assert row["command"] == f"python -m kerasbook.{model.chapter} --seed {row['seed']}"
+    trained = model_of(name)
+    content = weights.read(name)[1]
+    for key, value in model.extra(trained).items():
+        assert content[key] == value, key
+
+
+@pytest.mark.parametrize("name", ["garments", "reader", "speaker"])
+def test_the_score_after_rounding_is_what_is_noted(name):
+    noted = json.loads(weights.ABOUT.read_text(encoding="utf-8"))[name]["score after rounding"]
+    assert MODELS[name].score(model_of(name)) == pytest.approx(noted, abs=0.002)
+
+
+def test_weights_of_another_model_are_refused(monkeypatch):
+    smaller = MODELS["reader"]._replace(make=lambda: chapter4.make_model(10_000, units=16))
+    monkeypatch.setitem(MODELS, "reader", smaller)
+    with pytest.raises(ValueError, match=r"make_playground_weights.py reader"):
+        model_of("reader")
+
+
+def test_weights_are_written_in_sixteen_bits_and_read_alike(tmp_path, monkeypatch):
+    monkeypatch.setattr(weights, "WEIGHTS", tmp_path)
+    monkeypatch.setattr(weights, "ABOUT", tmp_path / "weights.json")
+    numbers = [0, -0.0, 1, -2.5, 65504, 6e-8, -3e-6, 0.333]
+    arrays = {"a/b": np.reshape(weights.rounded([numbers])[0], (2, 4)), "c": np.ones(1, "float32")}
+    weights.write("small", arrays, {"words": "é"}, {"seed": 0})
+    read, content = weights.read("small")
+    assert content["words"] == "é"
+    for path, array in arrays.items():
+        np.testing.assert_array_equal(read[path], array)
+    with checks.engine(["weights.js"]) as js:
+        js.run((tmp_path / "small.js").read_text(encoding="utf-8"))
+        found = js.get("kerasbook.load('small').weights")
+    np.testing.assert_array_equal(np.float32(found["a/b"]), arrays["a/b"].ravel())
+    with pytest.raises(ValueError, match="too large"):
+        weights.rounded([[1e6]])
 
 
 # --- A network from scratch ---------------------------------------------------------------

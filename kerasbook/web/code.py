@@ -12,9 +12,12 @@ DEFINED = re.compile(r"^(?:def|class) (\w+)", re.MULTILINE)
 
 
 def mark_definitions(app: Sphinx, doctree: nodes.document) -> None:
-    """Gives the cells that define something an id for each name."""
+    """Gives the cells that define something an id for each name; the first, where several do."""
+    seen: set[str] = set()
     for block in doctree.findall(nodes.literal_block):
-        block["ids"] += [f"code-{name}" for name in DEFINED.findall(block.astext())]
+        names = [name for name in DEFINED.findall(block.astext()) if name not in seen]
+        block["ids"] += [f"code-{name}" for name in names]
+        seen |= set(names)
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:

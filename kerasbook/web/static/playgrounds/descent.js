@@ -218,7 +218,7 @@
     again();
   }
 
-  byId("map").addEventListener("pointerdown", (event) => {
+  byId("map").addEventListener("click", (event) => {
     const { range: [[left, right], [bottom, top]] } = surface();
     const [a, b] = kerasbook.shareOf(byId("map"), event);
     begin(left + a * (right - left), top - b * (top - bottom));

@@ -150,6 +150,13 @@ kerasbook.short = (value) => {
 // Returns {start, stop, running}: calls `tick` at most `perSecond` times, until it returns false.
 kerasbook.clock = (tick, perSecond, changed = () => {}) => {
   const clock = { running: false };
+  const tell = () => {
+    // Who listens to the page hears the words once it rests, not twenty times a second.
+    for (const box of document.querySelectorAll(".playground [role=status]")) {
+      box.setAttribute("aria-live", clock.running ? "off" : "polite");
+    }
+    changed();
+  };
   let last = 0;
   const frame = (now) => {
     if (!clock.running) return;
@@ -161,12 +168,12 @@ kerasbook.clock = (tick, perSecond, changed = () => {}) => {
   };
   clock.start = () => {
     clock.running = true;
-    changed();
+    tell();
     requestAnimationFrame(frame);
   };
   clock.stop = () => {
     clock.running = false;
-    changed();
+    tell();
   };
   return clock;
 };
