@@ -246,6 +246,7 @@ def test_a_function_has_an_anchor_where_it_is_defined_first():
 def test_a_playground_is_linked_from_the_front_and_from_its_chapters(tmp_path):
     assert "../playgrounds/descent.html" in sources.page_links("chapter1")
     assert "playgrounds" not in sources.page_links("chapter9")
+    assert "<em>not</em>" in playgrounds.cards("")
     assert all(f"x/{one.name}.html" in playgrounds.cards("x/") for one in playgrounds.playgrounds())
     (tmp_path / "extra").mkdir()
     playgrounds.write_playgrounds(tmp_path)

@@ -14,6 +14,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from markdown_it import MarkdownIt
+
 HERE = Path(__file__).parent
 SCRIPTS = HERE.parent / "static" / "playgrounds"
 WEIGHTS = HERE.parent / "weights"
@@ -93,7 +95,7 @@ def cards(to: str) -> str:
     """Returns the playgrounds as cards in HTML; `to` leads to their folder."""
     lines = [
         f'<li class="card"><a href="{to}{one.name}.html"><strong>{html.escape(one.title)}</strong>'
-        f"</a>\n<p>{html.escape(one.sentence)}</p></li>"
+        f"</a>\n<p>{MarkdownIt().renderInline(one.sentence)}</p></li>"
         for one in playgrounds()
     ]
     return '<ul class="cards playgrounds">\n' + "\n".join(lines) + "\n</ul>"
