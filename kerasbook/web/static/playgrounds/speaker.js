@@ -74,6 +74,8 @@
     byId("before").textContent = `So far: ${["<start>", ...current().slice(0, step() - 1).map(nameOf)].join(" ")}. Now:`;
     byId("steps").innerHTML = stepRows();
     byId("maps").setAttribute("aria-label", describe());
+    const { across, tall } = layout(byId("maps").getBoundingClientRect().width);
+    byId("maps").style.height = `${(tall * 4) / across}px`;
     drawNow();
   }
 
@@ -95,13 +97,20 @@
     return `Attention of four heads, ${title}. For ${rows[row]}: ${most.join(", ")}.`;
   }
 
+  const [left, top] = [46, 34];
+
+  // Four maps in a row, or two on a phone; the canvas is as high as they are.
+  function layout(width) {
+    const { rows, columns } = maps();
+    const across = width > 640 ? 4 : 2;
+    const one = width / across;
+    const cell = Math.min((one - left - 8) / columns.length, 22);
+    return { across, one, cell, tall: top + rows.length * cell + 22 };
+  }
+
   function drawNowOf(context, width) {
     const { weights: shares, rows, columns, marked } = maps();
-    const across = width > 640 ? 4 : 2;
-    const [left, top] = [46, 34];
-    const one = width / across;
-    const cell = Math.min((one - left - 8) / columns.length, 200 / rows.length, 22);
-    const tall = top + rows.length * cell + 22;
+    const { across, one, cell, tall } = layout(width);
     const [low, high] = [kerasbook.rgb("plate"), kerasbook.rgb("ink")];
     shares.forEach((head, n) => {
       const [x, y] = [(n % across) * one, Math.floor(n / across) * tall];
@@ -170,6 +179,7 @@
     state.set("step", byId("step").value);
     show();
   });
+  addEventListener("resize", show);
   kerasbook.onAddress(() => location.reload());
   read();
 }
