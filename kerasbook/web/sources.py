@@ -18,6 +18,7 @@ from kerasbook.exercises.cards import Card, cards
 from kerasbook.notebooks import conversion
 from kerasbook.web.front import front_page
 from kerasbook.web.glossary import glossary_page
+from kerasbook.web.playgrounds import playgrounds_of, write_playgrounds
 
 from PIL import Image
 
@@ -47,6 +48,7 @@ def write_sources(checkout: Path, folder: Path) -> None:
     exercises = {page.key: write_exercises(page, checkout, folder) for page in found}
     for page in found:
         write_notebook(page.key, exercises[page.key] > 0, checkout, folder)
+    write_playgrounds(folder)
     (folder / "glossary.md").write_text(glossary_page(found), encoding="utf-8")
     (folder / "licence.md").write_text(licence_page(checkout), encoding="utf-8")
     (folder / "index.md").write_text(front_page(checkout, folder, exercises), encoding="utf-8")
@@ -115,6 +117,8 @@ def page_links(key: str, has_exercises: bool = False) -> str:
         links.append(f'<a href="{colab}">Open in Colab</a>')
     if has_exercises:
         links.append(f'<a href="{key}_exercises.html">Exercises</a>')
+    for one in playgrounds_of(key):
+        links.append(f'<a href="../playgrounds/{one.name}.html">Playground: {one.title}</a>')
     return f'<p class="page-links">{" ".join(links)}</p>\n'
 
 
