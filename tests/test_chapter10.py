@@ -5,7 +5,6 @@ import json
 from pathlib import Path
 
 from kerasbook import chapter10
-from kerasbook.contents import load_results
 from kerasbook.data import Part, Splits
 
 import keras
@@ -294,6 +293,85 @@ def test_a_map_that_does_not_ask_the_network_stays_the_same_in_the_cascade():
     gradients = chapter10.cascade(model, chapter10.saliency, x, kinds)
     np.testing.assert_allclose(gradients[0], 1, atol=1e-5)
     assert (gradients[-1] < 0.9).all()
+
+
+# --- words --------------------------------------------------------------------------------
+
+
+def sentences():
+    """Four sentences of words 1 … 9, padded with zeros to six."""
+    x = np.random.default_rng(0).integers(1, 10, (4, 6)).astype("int32")
+    return np.where(np.arange(6) < np.array([6, 3, 5, 1])[:, np.newaxis], x, 0)
+
+
+def test_a_word_is_put_where_it_is_said_to_be_and_the_others_move():
+    x = sentences()
+    longer, places = chapter10.put_words(x, [0, 1, 3], 77)
+    assert (longer[[0, 1, 3], places] == 77).all()
+    assert (longer == 77).sum() == 3
+    assert (longer[2] == x[2]).all()
+    np.testing.assert_array_equal(longer[1][longer[1] != 77][:3], x[1][:3])
+    assert (x < 77).all()
+
+
+def linear_reader():
+    inside = [layers.Embedding(10, 4, mask_zero=True, name="embedding")]
+    inside += [layers.GlobalAveragePooling1D(), layers.Dense(1, bias_initializer="ones")]
+    return keras.Sequential([keras.Input((None,), dtype="int32"), *inside])
+
+
+def test_gradient_times_input_of_a_linear_reader_adds_up_to_its_score():
+    model, x = linear_reader(), sentences()
+    found = chapter10.gradient_times_input(model, x)
+    np.testing.assert_allclose(found.sum(axis=1), model(x)[:, 0] - 1, atol=1e-6)
+    assert (found[x == 0] == 0).all()
+
+
+def test_a_word_is_left_out_as_if_it_were_padding():
+    model, x = linear_reader(), sentences()
+    found = chapter10.leave_one_out(model, x)
+    without = x[1:2, [0, 2]]
+    np.testing.assert_allclose(found[1, 1], model(x)[1, 0] - model(without)[0, 0], atol=1e-6)
+    assert (found[x == 0] == 0).all()
+
+
+def test_the_highest_word_counts_and_padding_never_does():
+    x = np.array([[3, 4, 0], [5, 0, 0]])
+    contributions = np.array([[-2.0, -1, 5], [-3, 0, 0]])
+    assert chapter10.points_at(contributions, x, [1, 0]) == 1
+    assert chapter10.points_at(contributions, x, [0, 0]) == 0.5
+
+
+def test_rollout_follows_mixtures_through_the_layers():
+    random = np.random.default_rng(0)
+    weights = [tf.nn.softmax(random.normal(size=(2, 3, 5, 5))).numpy() for _ in range(3)]
+    x = random.normal(size=(2, 5, 4))
+    mixed = x
+    for layer in weights:
+        mixed = (mixed + layer.mean(axis=1) @ mixed) / 2
+    np.testing.assert_allclose(chapter10.rollout(weights) @ x, mixed)
+
+
+def test_attention_of_the_reader_is_that_which_it_uses_and_none_is_on_padding():
+    keras.utils.set_random_seed(0)
+    model, x = chapter10.AttentiveReader(10, width=8, heads=2), sentences()
+    logits = model(x)
+    weights = chapter10.attention_weights(model, x)
+    assert [layer.shape for layer in weights] == [(4, 2, 6, 6)] * 2
+    for layer in weights:
+        np.testing.assert_allclose(layer.sum(axis=-1), 1, rtol=1e-5)
+        assert (layer.transpose(0, 3, 1, 2)[x == 0] == 0).all()
+    shares = chapter10.rollout_of_words(model, x)
+    np.testing.assert_allclose(shares.sum(axis=1), 1, rtol=1e-5)
+    np.testing.assert_allclose(model(x[1:2, :3]), logits[1:2], atol=1e-5)  # padding is not read
+
+
+def test_high_attention_and_no_influence():
+    score, weights = chapter10.two_heads()
+    changes = [chapter10.two_heads(np.arange(5) != place)[0] - score for place in range(5)]
+    assert weights.argmax() == 0
+    assert abs(changes[0]) < 1e-12
+    assert np.abs(changes).argmax() == 4
 
 
 # --- main ---------------------------------------------------------------------------------

@@ -199,6 +199,44 @@ def _(draw):
     }
 
 
+@claim(10, "gradient × input of a linear reader: the words add up to its score")
+def _(draw):
+    words = draw.size(5, 9)
+    x = draw.random.integers(1, words, (3, draw.size(3, 6)))
+    x[1, 2:] = 0
+    with precision(draw.dtype):
+        inside = [layers.Embedding(words, 4, mask_zero=True, name="embedding")]
+        inside += [layers.GlobalAveragePooling1D(), layers.Dense(1)]
+        model = _drawn(draw, [keras.Input((None,), dtype="int32"), *inside])
+        found = chapter10.gradient_times_input(model, x)
+        table, kernel, bias = model.get_weights()
+        shares = (table @ kernel)[x][..., 0] / np.sum(x > 0, axis=1, keepdims=True)
+        score = model(x)[:, 0] - bias
+    return {
+        "values": (found.sum(axis=1), score),
+        "values, word by word": (found, np.where(x > 0, shares, 0)),
+    }
+
+
+@claim(10, "rollout = what half a token and half its mixture become, layer by layer", sources="TN")
+def _(draw):
+    time, depth = draw.size(3, 6), draw.size(2, 4)
+    weights = [tf.nn.softmax(draw(2, 3, time, time)).numpy() for _ in range(depth)]
+    x = mixed = draw(2, time, 4)
+    for layer in weights:
+        mixed = (mixed + layer.mean(axis=1) @ mixed) / 2
+    return {"values": (chapter10.rollout(weights) @ x, mixed)}
+
+
+@claim(
+    10, "two heads: the highest attention and an influence of 0", dtypes=("float64",), sources="T"
+)
+def _(draw):
+    score, weights = chapter10.two_heads()
+    without, _ = chapter10.two_heads(np.arange(5) != weights.argmax())
+    return {"values": (without, score), "values of the place": (weights.argmax(), 0)}
+
+
 # --- mistakes to be seen --------------------------------------------------------------------
 
 PATH, BILL, CAM, MEAN = {"by": "linear"}, {"by": "completeness"}, {"by": "slopes"}, {"by": "behind"}
@@ -234,3 +272,12 @@ mutant(10, page.turns, "order.argsort(axis=1)", "order", "an order is no rank",
 mutant(10, page.ranks, "(counts - 1) / 2", "0", "the highest of the shared ranks", **RANKS)
 mutant(10, page.rank_correlation, "ranks(a), ranks(b)", "np.ravel(a), np.ravel(b)**3",
        "the numbers themselves", **RANKS)  # fmt: skip
+WORDS, ROLL = {"by": "reader"}, {"by": "rollout"}
+mutant(10, page.gradient_times_input, "score, vectors) * vectors", "score, vectors)",
+       "the gradient alone", **WORDS)  # fmt: skip
+mutant(10, page.gradient_times_input, "tf.reduce_sum(tape", "tf.reduce_max(tape",
+       "the largest of a vector", **WORDS)  # fmt: skip
+mutant(10, page.rollout, "/ 2 @ shares", "/ 2 * shares", "number by number", **ROLL)
+mutant(10, page.rollout, "+ itself) / 2", ") / 2", "without the sum around", **ROLL)
+mutant(10, page.rollout, "in weights:", "in weights[::-1]:", "from the last layer down", **ROLL)
+mutant(10, page.two_heads, "[0.3] * 5", "[0.3, 0, 0, 0, 0]", "values that differ", by="two heads")
