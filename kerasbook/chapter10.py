@@ -403,6 +403,39 @@ if __name__ == "__main__":
 # The light places are where covering costs the shirt its score. They are as wide as the window, and
 # the only ones here that show an effect, and not a slope.
 #
+# ## A picture that is too beautiful
+#
+# One more way back through the network. *Guided backpropagation* goes as the gradient does, but at
+# each ReLU it lets only positive numbers through. On photographs its maps are famous for their
+# clearness.
+
+
+# %%
+@tf.custom_gradient
+def guided_relu(s):
+    """Returns the ReLU of s; on the way back, negative gradients are stopped as well."""
+    return tf.nn.relu(s), lambda g: tf.nn.relu(g) * tf.cast(s > 0, g.dtype)
+
+
+def guided_backpropagation(model, x, kinds):
+    """Returns (n, h, w): the size of the guided gradient at each pixel."""
+    copy = keras.models.clone_model(model)
+    copy.set_weights(model.get_weights())
+    for layer in copy.layers:
+        if getattr(layer, "activation", None) is keras.activations.relu:
+            layer.activation = guided_relu
+    return np.abs(gradient_of(copy, x, kinds)).max(axis=-1)
+
+
+# %% alt="Five marked shirts and their guided gradients."
+if __name__ == "__main__":
+    plot_maps(some, guided_backpropagation(model, some, kinds), where)
+
+# %% [markdown]
+# GUIDEDTEXT
+#
+# *Exercise: `guided_backward`, through a dense network by hand.*
+#
 # ## Who finds the mark?
 #
 # A map that one looks at with the answer in mind always seems to show it. Numbers do not. The
@@ -453,6 +486,7 @@ METHODS = {
     "integrated gradients": from_black,
     "Grad-CAM": enlarged_cam,
     "occlusion": occlusion,
+    "guided backpropagation": guided_backpropagation,
     "edge detector": edge_detector,
     "random map": random_map,
 }
@@ -525,10 +559,8 @@ def plot_curves(curves):
 
 # %% alt="Two panels"
 if __name__ == "__main__":
-    some = slice(60)
-    few = {name: each[some] for name, each in maps.items()}
-    curves = both_curves(model, x[some], kinds[some], few)
-    plot_curves(curves)
+    few = {name: each[:60] for name, each in maps.items()}
+    plot_curves(both_curves(model, x[:60], kinds[:60], few))
 
 # %% [markdown]
 # Something is wrong here. In the pointing game integrated gradients and saliency were right; in the
@@ -553,19 +585,6 @@ if __name__ == "__main__":
 # about, and not for the map: no camera has ever made such a picture. Occlusion and Grad-CAM take
 # away whole patches, and leave no such pattern. Deletion curves measure both at once, and where the
 # truth is not known nobody can tell them apart.
-#
-# One network may be a lucky one. Here is the mean of five, and in brackets the standard deviation.
-
-# %%
-if __name__ == "__main__":
-    five = load_results()["chapter10"]["fashion"]["scores"]
-    print("                           pointing       deletion      insertion")
-    for name in METHODS:
-        pairs = ((each["mean"], each["sd"]) for each in five[name].values())
-        print(f"{name:22}", *(f"{mean:6.2f} ({spread:.2f}) " for mean, spread in pairs))
-
-# %% [markdown]
-# TABLETEXT
 #
 # *Exercise: `deletion_curve`, for a logistic regression.*
 #
@@ -620,36 +639,6 @@ def likeness(first, second):
     return tf.image.ssim(*pair, max_val=1.0).numpy()
 
 
-# %% [markdown]
-# ## A picture that is too beautiful
-#
-# One more method joins the test, because its maps are so clear. *Guided backpropagation* goes back
-# through the network as the gradient does, but at each ReLU it lets only positive numbers through.
-
-
-# %%
-@tf.custom_gradient
-def guided_relu(s):
-    """Returns the ReLU of s; on the way back, negative gradients are stopped as well."""
-    return tf.nn.relu(s), lambda g: tf.nn.relu(g) * tf.cast(s > 0, g.dtype)
-
-
-def guided_backpropagation(model, x, kinds):
-    """Returns (n, h, w): the size of the guided gradient at each pixel."""
-    copy = keras.models.clone_model(model)
-    copy.set_weights(model.get_weights())
-    for layer in copy.layers:
-        if getattr(layer, "activation", None) is keras.activations.relu:
-            layer.activation = guided_relu
-    return np.abs(gradient_of(copy, x, kinds)).max(axis=-1)
-
-
-# %% alt="Five marked shirts and their guided gradients."
-if __name__ == "__main__":
-    five = slice(5)
-    guided = guided_backpropagation(model, x[five], kinds[five])
-    plot_maps(x[five], guided, places[five])
-
 # %%
 LAYERS = "scores", "conv_3", "conv_2", "conv_1"  # from the top
 
@@ -669,8 +658,7 @@ def cascade(model, method, x, kinds, seed=0):
 
 # %% alt="CASCADE"
 if __name__ == "__main__":
-    tested = METHODS | {"guided backpropagation": guided_backpropagation}
-    del tested["random map"], tested["occlusion"]  # no network in it; slow
+    tested = {k: m for k, m in METHODS.items() if k not in ("occlusion", "random map")}
     alike = {name: cascade(model, each, x[:60], kinds[:60]) for name, each in tested.items()}
     ax = plotting.plot_lines(
         {name: rows[:, 0] for name, rows in alike.items()},
@@ -693,7 +681,7 @@ if __name__ == "__main__":
 # %% [markdown]
 # VERDICTTEXT
 #
-# *Exercises: `rank_correlation` (five minutes); `guided_backward`, through a dense network.*
+# *Exercise: `rank_correlation` (five minutes).*
 #
 # ## Labels that mean nothing
 #
@@ -987,11 +975,16 @@ def scores_of_methods(model, splits, strength=0.8, count=60):
     x, kinds = pictures[rows], np.full(len(rows), SHIRT)
     maps = {name: method(model, x, kinds) for name, method in METHODS.items()}
     curves = both_curves(model, x, kinds, maps)
+    knows_nothing = randomised(model, LAYERS)
+    blind = {name: method(knows_nothing, x, kinds) for name, method in METHODS.items()}
     return {
         name: {
             "pointing_accuracy": pointing_game(each, places),
             "deletion_auc": area(curves["deletion"][name]),
             "insertion_auc": area(curves["insertion"][name]),
+            "random_weights": float(
+                np.nanmean(rank_correlation(np.abs(each), np.abs(blind[name])))
+            ),
         }
         for name, each in maps.items()
     }
@@ -1059,6 +1052,19 @@ if __name__ == "__main__":
 if __name__ == "__main__":
     for part, scores in result.scores.items():
         print(f"{part:21}", *(f"{name} {value:.3f} " for name, value in scores.items()))
+
+# %% [markdown]
+# One network may be a lucky one. Here is every method over five seeds, the mean, and in brackets
+# the standard deviation: the share of marks that it points at, the areas under the curves of
+# deletion and insertion, and the rank correlation with its maps of a network of random weights.
+
+# %%
+if __name__ == "__main__":
+    five = load_results()["chapter10"]["fashion"]["scores"]
+    print(" " * 25, "pointing     deletion     insertion    random weights")
+    for name in METHODS:
+        pairs = ((each["mean"], each["sd"]) for each in five[name].values())
+        print(f"{name:24}", *(f"{mean:5.2f} ({spread:.2f}) " for mean, spread in pairs))
 
 # %% [markdown]
 # RESULTTEXT
