@@ -286,10 +286,25 @@ def test_random_layers_are_those_that_were_asked_for():
 def test_a_map_that_does_not_ask_the_network_stays_the_same_in_the_cascade():
     model, x, kinds = chapter10.make_model((28, 28, 1), 10), pictures(2, 28), [1, 2]
     found = chapter10.cascade(model, chapter10.edge_detector, x, kinds)
+    assert found.shape == (5, 3)
     np.testing.assert_allclose(found, 1, atol=1e-5)
     gradients = chapter10.cascade(model, chapter10.saliency, x, kinds)
     np.testing.assert_allclose(gradients[0], 1, atol=1e-5)
     assert (gradients[-1] < 0.9).all()
+
+
+def test_a_cascade_looks_inside_the_garment_by_itself():
+    x = np.zeros((1, 28, 28, 1), "float32")
+    x[:, :14] = pictures(1, 28)[:, :14] + 9
+    model, halves = chapter10.make_model((28, 28, 1), 10), []
+
+    def method(model, x, kinds):
+        halves.append(np.random.default_rng(len(halves)).normal(size=(1, 28, 28)))
+        return np.where(x[..., 0] > 0, halves[-1], 0)  # level outside, new at each call inside
+
+    everywhere, inside, _ = chapter10.cascade(model, method, x, [6])[-1]
+    assert everywhere > 0.5
+    assert abs(inside) < 0.2
 
 
 # --- words --------------------------------------------------------------------------------
