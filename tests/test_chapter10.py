@@ -16,7 +16,7 @@ from keras import layers
 
 # Sentences with numbers from results.json, which tests/test_prose.py fills in and looks for.
 SENTENCES = []
-ELSEWHERE = {"127.5": "half of 255"}
+ELSEWHERE = {"127.5": "half of 255", "0.5": "chosen"}
 CAPTUM = Path(__file__).parent / "captum.json"
 
 
