@@ -547,19 +547,29 @@ def both_curves(model, x, kinds, maps):
     }
 
 
+def with_one_legend(axes):
+    """Returns the Axes, whose curves have the same names, with one legend below them."""
+    lines = axes[0].lines
+    for ax in axes:
+        ax.get_legend().remove()
+    axes[0].figure.legend(handles=lines, loc="outside lower center", ncols=3, frameon=False)
+    return axes
+
+
 def plot_curves(curves):
     """Returns the Axes (2,): the probability by the share of pixels taken away, and put in."""
-    _, axes = plt.subplots(1, 2, figsize=(6.6, 4.2), layout="constrained", sharey=True)
+    _, axes = plt.subplots(1, 2, figsize=(6.6, 3.2), layout="constrained", sharey=True)
     for ax, (way, each) in zip(axes, curves.items(), strict=True):
         share = np.linspace(0, 1, len(next(iter(each.values()))))
         words = {"deletion": "share taken away", "insertion": "share put in"}[way]
         plotting.plot_lines(each, x=share, x_label=words, y_label="probability of shirt", ax=ax)
-    return axes
+    return with_one_legend(axes)
 
 
-# %% alt="Two panels with the probability of shirt for eight maps. Left, as pixels are taken away: it falls at once for Grad-CAM and occlusion and stays low; for saliency and integrated gradients it falls at once and climbs again; for the edge detector it falls slowly. Right, as pixels are put in: it rises early for integrated gradients and late for the edge detector."
+# %% alt="Two panels with the probability of shirt for six maps. Left, as pixels are taken away: it falls at once for Grad-CAM and occlusion and stays low; for saliency and integrated gradients it falls at once and climbs again; for the edge detector it falls slowly. Right, as pixels are put in: it rises early for integrated gradients and late for the edge detector."
 if __name__ == "__main__":
-    few = {name: each[:60] for name, each in maps.items()}
+    like_saliency = "SmoothGrad", "guided backpropagation"  # left out of the picture
+    few = {name: each[:60] for name, each in maps.items() if name not in like_saliency}
     plot_curves(both_curves(model, x[:60], kinds[:60], few))
 
 # %% [markdown]
@@ -581,10 +591,11 @@ if __name__ == "__main__":
 # %% [markdown]
 # With eight pixels the mark is gone, and with it the shirt. The other 192 leave a garment full of
 # holes; bright and black pixels take turns in it, and that is what the mark looked like. The
-# network is right to see it there. So the curve's bad verdict is for the pictures that it was asked
-# about, and not for the map: no camera has ever made such a picture. Occlusion and Grad-CAM take
-# away whole patches, and leave no such pattern. Deletion curves measure both at once, and where the
-# truth is not known nobody can tell them apart.
+# network is right to see it there, and some of these garments are shirts to it again. So the
+# curve's bad verdict is for the pictures that it was asked about, and not for the map: no camera
+# has ever made such a picture. Occlusion and Grad-CAM take away whole patches, and leave no such
+# pattern. Deletion curves measure both at once, and where the truth is not known nobody can tell
+# them apart.
 #
 # *Exercise: `deletion_curve`, for a logistic regression.*
 #
@@ -664,13 +675,13 @@ def cascade(model, method, x, kinds, seed=0):
 # %% tags=["hide-input"]
 def plot_cascades(alike):
     """Returns the Axes (2,): rank correlations by random layers, of all places and inside."""
-    _, axes = plt.subplots(1, 2, figsize=(6.6, 4.4), layout="constrained", sharey=True)
+    _, axes = plt.subplots(1, 2, figsize=(6.6, 3.4), layout="constrained", sharey=True)
     for ax, column, title in zip(axes, (0, 1), ("all places", "inside the garment"), strict=True):
         curves = {name: rows[:, column] for name, rows in alike.items()}
         labels = {"x_label": "random layers, from the top", "y_label": "rank correlation"}
         plotting.plot_lines(curves, x=range(len(LAYERS) + 1), **labels, ax=ax)
         ax.set(title=title, xticks=range(len(LAYERS) + 1))
-    return axes
+    return with_one_legend(axes)
 
 
 # %% alt="Two panels, rank correlation against the number of random layers, for six methods; the edge detector stays at 1 in both. At the left integrated gradients stay high, too, and the others fall. At the right integrated gradients fall as well, and guided backpropagation is the slowest to fall."
@@ -695,11 +706,12 @@ if __name__ == "__main__":
         print(f"{name:27}", *(f"{value:8.2f} " for value in rows[2]), verdict)
 
 # %% [markdown]
-# Guided backpropagation fails, and that is known of photographs, too. A ReLU that lets only
-# positive numbers through stops most of what the upper layers have to say; what is left is where
-# the lower layers find edges, and it looks like a drawing of the picture. It had pointed at the
-# mark like the best of them. So a map may be right and not be an explanation, as a stopped clock
-# may be: here the lower layers had learned the mark, and they alone would have drawn it.
+# Beside the edge detector two fail. Guided backpropagation does so on photographs, too. A ReLU that
+# lets only positive numbers through stops most of what the upper layers have to say; what is left
+# is what the lower layers have found, and it looks like a drawing of the picture. Grad-CAM with
+# random weights is a sum of many maps, which is large wherever much goes on below. Yet both had
+# pointed at the mark. So a map may be right and be no explanation, as a stopped clock is right
+# twice a day: here the lower layers have learned the mark, and they alone would have drawn it.
 #
 # *Exercise: `rank_correlation` (five minutes).*
 #
@@ -864,6 +876,9 @@ if __name__ == "__main__":
         print(f"{name:17} points at the tag in {points_at(each, spoilt, places):.2f}")
 
 # %% [markdown]
+# All these point at the tag, and no network of pictures was as easy to find out: a sentence has few
+# places.
+#
 # ## Attention is not influence
 #
 # A Transformer seems to come with its explanation: it has weights that say who looks at whom. A
@@ -937,14 +952,15 @@ if __name__ == "__main__":
     attentive = train_reader(AttentiveReader(len(films.vocabulary)), films)
     looked = rollout_of_words(attentive, spoilt)
     left_out = leave_one_out(attentive, spoilt)
-    print(f"rollout points at the tag in {points_at(looked, spoilt, places):.2f}")
-    print(f"leave one out in {points_at(left_out, spoilt, places):.2f}")
+    for name, each in {"rollout": looked, "leave one out": left_out}.items():
+        print(f"{name:17} points at the tag in {points_at(each, spoilt, places):.2f}")
 
 # %% [markdown]
-# Why can the two differ? A weight says how much of a token's *value* is taken. It does not say what
-# the value is good for. Here are two heads made by hand, each of which adds its mixture to the
-# score. The first looks at *but*, and all its values are alike, so that nothing depends on where it
-# looks. The second looks at *dull*.
+# Here the two agree: the reader looks at the word that decides. Must it? A weight says how much of
+# a token's *value* is taken, and not what the value is good for. Here are two heads made by hand,
+# each of which adds its mixture to the score. The first looks at *but*, and all its values are
+# alike, so that nothing depends on where it looks. The second looks at *dull*. Where is the
+# attention, on average, and where the influence?
 
 
 # %%
@@ -959,7 +975,7 @@ def two_heads(kept=(True,) * 5):
 # %%
 if __name__ == "__main__":
     score, weights = two_heads()
-    for place, word in enumerate("but the film is dull".split()):
+    for place, word in enumerate(["but", "the", "film", "is", "dull"]):
         change = two_heads(np.arange(5) != place)[0] - score
         print(
             f"{word:5} attention {weights[place]:.2f}  without it the score changes by {change:.2f}"
@@ -987,6 +1003,12 @@ def plot_methods(model, splits, strength=0.8, count=3):
 
 
 # %% [markdown]
+# The word with the most attention has no influence at all. A trained network has such heads too:
+# with nothing to do they look at a full stop or at the first word. Rollout knows weights alone and
+# cannot tell; leaving a word out, and gradients, can.
+#
+# *Exercise: `attention_rollout`, with padding.*
+#
 # ## Result
 #
 # `main` plants the mark, trains, and scores every method on sixty marked shirts of the test
@@ -1129,5 +1151,5 @@ if __name__ == "__main__":
 #
 # ## Where to go next
 #
-# Chapter 3 asks the same question of a network that does not cheat, in its section *What does it
-# look at?*, and shows what excites a single filter.
+# [Chapter 3](chapter3.ipynb) asks the same question of a network that does not cheat, in its
+# section *What does it look at?*, and shows what excites a single filter.

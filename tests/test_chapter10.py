@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 from kerasbook import chapter10
+from kerasbook.contents import load_results
 from kerasbook.data import Part, Splits
 
 import keras
@@ -405,3 +406,37 @@ def test_main_trains_scores_every_method_and_draws(small_data):
 def test_pictures_have_a_box_around_each_mark():
     axes = chapter10.plot_maps(pictures(2, 28), pictures(2, 28)[..., 0], [(0, 0), (3, 4)])
     assert [len(ax.patches) for ax in axes] == [1, 1, 1, 1]
+
+
+@pytest.mark.slow
+def test_the_scores_lie_in_their_bands_and_the_methods_beat_the_controls():
+    scores = chapter10.main(progress="none").scores
+    bands = load_results()["chapter10"]["fashion"]["scores"]
+    for part in ("marked", "removed", "saliency", "integrated gradients"):
+        metric = "accuracy" if part in ("marked", "removed") else "pointing_accuracy"
+        low, high = bands[part][metric]["band"]
+        assert low <= scores[part][metric] <= high, part
+    controls = [scores[name]["pointing_accuracy"] for name in ("edge detector", "random map")]
+    for name in list(chapter10.METHODS)[:-2]:
+        assert scores[name]["pointing_accuracy"] > max(controls) + 0.3, name
+
+
+@pytest.mark.slow
+def test_the_network_cheats_and_guided_backpropagation_does_not_notice_random_layers():
+    splits = chapter10.load_fashion()
+    keras.utils.set_random_seed(0)
+    model = chapter10.make_model((28, 28, 1), 10)
+    chapter10.train(model, chapter10.plant(splits), progress="none")
+    found = {}
+    for name, (x, y) in chapter10.three_tests(splits).items():
+        answers = model.predict(x, verbose=0).argmax(axis=1)
+        found[name] = (answers[y == chapter10.SHIRT] == chapter10.SHIRT).mean()
+    assert found["marked"] > 0.9
+    assert found["removed"] < 0.3
+    x, y = splits.test
+    rows = np.flatnonzero(y == chapter10.SHIRT)[:40]
+    x, kinds = chapter10.put_marks(x, rows, seed=1)[0][rows], np.full(40, chapter10.SHIRT)
+    guided = chapter10.cascade(model, chapter10.guided_backpropagation, x, kinds)[2]
+    plain = chapter10.cascade(model, chapter10.saliency, x, kinds)[2]
+    assert (plain[1:] < 0.5).all()
+    assert (guided[1:] > plain[1:] + 0.15).all()
