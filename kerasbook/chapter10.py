@@ -1143,6 +1143,9 @@ if __name__ == "__main__":
 # - J. Zhang and others, *Top-down neural attention by excitation backprop* (2016): the pointing
 #   game. V. Petsiuk and others, *RISE* (2018): deletion and insertion.
 # - J. Adebayo and others, *Sanity checks for saliency maps* (2018): random weights and labels.
+# - S. Abnar and W. Zuidema, *Quantifying attention flow in Transformers* (2020): rollout. S. Jain
+#   and B. Wallace, *Attention is not explanation* (2019). K. Clark and others, *What does BERT look
+#   at?* (2019): heads that look at full stops.
 #
 # ## Exercises
 #
