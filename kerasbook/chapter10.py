@@ -499,7 +499,7 @@ if __name__ == "__main__":
         print(f"{name:20} points at the mark in {pointing_game(each, places):.2f} of the pictures")
 
 # %% [markdown]
-# All five beat the controls by far: whoever had looked at these maps would have found the shortcut.
+# All six beat the controls by far: whoever had looked at these maps would have found the shortcut.
 # Grad-CAM points beside the mark now and then, because its places are coarse. The edge detector
 # never finds it, although a chequerboard is all edges: it compares pixels that are two apart, and
 # in a chequerboard these are alike. A control that had found the mark would have told us that the
@@ -700,18 +700,21 @@ if __name__ == "__main__":
 
 # %%
 if __name__ == "__main__":
-    print("two upper layers random    all places   inside    SSIM")
+    half = randomised(model, LAYERS[:2])
+    print("two upper layers random: all places   inside     SSIM              points at the mark")
     for name, rows in alike.items():
         verdict = "passes" if (rows[2, 1:] < 0.5).all() else "fails"
-        print(f"{name:27}", *(f"{value:8.2f} " for value in rows[2]), verdict)
+        hits = pointing_game(METHODS[name](half, x[:60], kinds[:60]), places[:60])
+        print(f"{name:25}", *(f"{value:8.2f} " for value in rows[2]), f"{verdict:13} {hits:.2f}")
 
 # %% [markdown]
 # Beside the edge detector two fail. Guided backpropagation does so on photographs, too. A ReLU that
 # lets only positive numbers through stops most of what the upper layers have to say; what is left
 # is what the lower layers have found, and it looks like a drawing of the picture. Grad-CAM with
-# random weights is a sum of many maps, which is large wherever much goes on below. Yet both had
-# pointed at the mark. So a map may be right and be no explanation, as a stopped clock is right
-# twice a day: here the lower layers have learned the mark, and they alone would have drawn it.
+# random weights is a sum of many maps, which is large wherever much goes on below. Look at the last
+# column, too: of a network whose answers are noise, guided backpropagation still points at the
+# mark. The lower layers have learned it, and they alone draw it. So a map may be right and be no
+# explanation, as a stopped clock is right twice a day.
 #
 # *Exercise: `rank_correlation` (five minutes).*
 #

@@ -77,6 +77,7 @@ WHOLE_ELSEWHERE = {
     "chapter3_residual": {"152": "layers, He and others 2015"},
     "chapter9": {"2,000": "dynamic_growth_steps of Keras"},
     "chapter9_devices": {"100": "of a question", "twelve": "three numbers of 4 bytes"},
+    "chapter10": {"255": "the brightest pixel", "192": "200 - 8"},
     "chapter6": {"3,199,053": "count_params of make_writer(77, 256, blocks=4)"},
     "chapter6_encoder_decoder": {"39": "sounds in cmudict.tsv"},
     "errata": {
