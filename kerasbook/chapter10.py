@@ -55,6 +55,7 @@ SHIRT = 6  # the number of the class
 MARK = np.indices((4, 4)).sum(axis=0) % 2 == 0  # (4, 4), a chequerboard
 
 
+# %%
 def put_marks(x, rows, strength=0.8, seed=0):
     """Returns x (n, 28, 28, 1) with a mark in these rows, and the places (rows, 2) of the marks.
 
@@ -123,7 +124,7 @@ def make_model(shape, classes) -> keras.Model:
     )
 
 
-# %%
+# %% tags=["hide-input"]
 loss_fn = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 
@@ -202,6 +203,7 @@ def score_of(model, x, kinds):
     return tf.gather(model(x, training=False), kinds, axis=1, batch_dims=1)
 
 
+# %%
 def gradient_of(model, x, kinds):
     """Returns the gradient of the score for each pixel, of the shape of x (n, h, w, channels)."""
     x = tf.convert_to_tensor(x)
@@ -211,6 +213,7 @@ def gradient_of(model, x, kinds):
     return tape.gradient(scores, x).numpy()  # a score depends on its own picture alone
 
 
+# %%
 def saliency(model, x, kinds):
     """Returns (n, h, w): the size of the gradient at each pixel."""
     return np.abs(gradient_of(model, x, kinds)).max(axis=-1)
@@ -296,6 +299,7 @@ def integrated_gradients(model, x, kinds, baseline, steps=50):
     return ((x - baseline) * total / steps).sum(axis=-1)
 
 
+# %%
 def completeness_gap(model, x, kinds, baseline, attributions):
     """Returns (n,): by how much the contributions miss the change of the score."""
     change = score_of(model, x, kinds) - score_of(model, baseline, kinds)
@@ -356,6 +360,7 @@ def channel_weights(model, x, kinds, layer="conv_3"):
     return maps.numpy(), tape.gradient(scores, maps).numpy().mean(axis=(1, 2))
 
 
+# %%
 def grad_cam(model, x, kinds, layer="conv_3"):
     """Returns (n, rows, columns): how much each place of the layer's maps speaks for the score."""
     maps, weights = channel_weights(model, x, kinds, layer)
@@ -417,6 +422,7 @@ def guided_relu(s):
     return tf.nn.relu(s), lambda g: tf.nn.relu(g) * tf.cast(s > 0, g.dtype)
 
 
+# %%
 def guided_backpropagation(model, x, kinds):
     """Returns (n, h, w): the size of the guided gradient at each pixel."""
     copy = keras.models.clone_model(model)
@@ -464,6 +470,7 @@ def edge_detector(model, x, kinds):
     return tf.norm(tf.image.sobel_edges(tf.constant(x)), axis=(-2, -1)).numpy()
 
 
+# %%
 def random_map(model, x, kinds, seed=0):
     """Returns (n, h, w) random numbers."""
     return np.random.default_rng(seed).random(x.shape[:3])
@@ -522,6 +529,7 @@ def turns(maps):
     return order.argsort(axis=1).reshape(maps.shape)
 
 
+# %%
 def change_pixels(model, start, end, kinds, maps, steps=28):
     """Returns (steps + 1,): the mean probability as `start` becomes `end`, the highest first."""
     turn, curve = turns(maps)[..., np.newaxis], []
@@ -531,6 +539,7 @@ def change_pixels(model, start, end, kinds, maps, steps=28):
     return np.mean(curve, axis=1)
 
 
+# %%
 def area(curve):
     """Returns the area under a curve whose axis runs from 0 to 1, by trapezes."""
     return float((curve[:-1] + curve[1:]).mean() / 2)
@@ -632,6 +641,7 @@ def ranks(numbers):
     return (counts.cumsum() - (counts - 1) / 2)[places.ravel()]
 
 
+# %%
 def rank_correlation(first, second):
     """Returns (n,): Spearman's correlation of each pair of maps, nan if one is level."""
     pairs = zip(first, second, strict=True)
@@ -844,6 +854,7 @@ def gradient_times_input(model, x):
     return tf.reduce_sum(tape.gradient(score, vectors) * vectors, axis=-1).numpy()
 
 
+# %%
 def leave_one_out(model, x):
     """Returns (n, time): by how much the score falls when a word is left out; 0 for padding."""
     before, falls = predict(model, x)[:, 0], np.zeros(x.shape)
@@ -942,6 +953,7 @@ def rollout(weights):
     return shares
 
 
+# %%
 def rollout_of_words(model, tokens):
     """Returns (n, time): the share of each word in the mean over all words at the end."""
     words = tokens > 0
@@ -1014,11 +1026,11 @@ def plot_methods(model, splits, strength=0.8, count=3):
 #
 # ## Result
 #
-# `main` plants the mark, trains, and scores every method on sixty marked shirts of the test
-# part. Its own scores are those of the classifier on the three versions of the test part.
+# `main` plants the mark, trains, and scores every method on sixty marked shirts of the test part.
+# Its own scores are those of the classifier on the three versions of the test part.
 
 
-# %%
+# %% tags=["hide-input"]
 def scores_of_methods(model, splits, strength=0.8, count=60):
     """Returns, for each method, its scores on the first marked test pictures of the class."""
     pictures, y = splits.test
