@@ -83,6 +83,7 @@ WHOLE_ELSEWHERE = {
         **{"100": "of a question", "twelve": "three numbers of 4 bytes"},
         "31": "250 rows in eight pieces",
     },
+    "chapter10": {"255": "the brightest pixel", "192": "200 - 8"},
     "chapter6": {"3,199,053": "count_params of make_writer(77, 256, blocks=4)"},
     "chapter6_encoder_decoder": {"39": "sounds in cmudict.tsv"},
     "errata": {
