@@ -341,6 +341,71 @@ DEEP = {  # what differs from the chapter's network of twenty layers
     "fast, warm-up": {"learning_rate": 0.4, "epochs": 2, "warm_up": 141, "parts": ("validation",)},
     "fast, none": {"learning_rate": 0.4, "epochs": 2, "warm_up": 0, "parts": ("validation",)},
 }
+
+
+def fair_ways(seeds: int = 5) -> dict:
+    """Fairness: accuracy and gaps of each way to mend them, and what single words do to a reader."""
+    found: dict = {}
+    for seed in range(seeds):
+        for name, scores in (fair_run(seed) | reader_bias(seed)).items():
+            for column, value in scores.items():
+                found.setdefault(name, {}).setdefault(column, []).append(float(value))
+        print(seed, {name: {c: v[-1] for c, v in each.items()} for name, each in found.items()})
+    return {name: {c: spread(v) for c, v in each.items()} for name, each in found.items()}
+
+
+def fair_run(seed: int) -> dict[str, dict[str, float]]:
+    """Returns accuracy, parity gap and odds gap on the test part: way → name of score → value."""
+    from kerasbook import chapter10_fairness as page
+    from kerasbook.data import load_adult
+    from kerasbook.data.adult import read_adult
+    from kerasbook.training import predict
+
+    import keras
+
+    splits, blind = load_adult(), load_adult(["sex"])
+    train, *judged = (people.columns["sex"] for people in read_adult())
+    pair = np.stack([splits.train.y, train == "Male"], axis=1)
+    steps = {
+        "penalty": functools.partial(page.make_penalty_step, strength=2.0),
+        "adversary": functools.partial(page.make_adversary_step, strength=1.0),
+    }
+    keras.backend.clear_session()
+    model, other = page.trained(splits, seed=seed), page.trained(blind, seed=seed)
+    scores = predict(model, splits.test.x)[:, 0]
+    answers = {"as trained": scores > 0, "without sex": predict(other, blind.test.x)[:, 0] > 0}
+    known, y = predict(model, splits.validation.x)[:, 0], splits.validation.y
+    parity = page.parity_thresholds(known, judged[0], np.mean(known > 0))
+    answers["thresholds: parity"] = page.above(scores, judged[1], parity)
+    chances = page.chance_thresholds(known, y, judged[0], np.mean(known[y == 1] > 0))
+    answers["thresholds: equal chances"] = page.above(scores, judged[1], chances)
+    for name, step in steps.items():
+        fair = page.trained(splits, pair, seed=seed, make_step=step)
+        answers[name] = predict(fair, splits.test.x)[:, 0] > 0
+    names = ("test accuracy", "test parity gap", "test odds gap")
+    return {
+        name: dict(zip(names, page.gaps(splits.test.y, yes, judged[1]), strict=True))
+        for name, yes in answers.items()
+    }
+
+
+def reader_bias(seed: int) -> dict[str, dict[str, float]]:
+    """Returns what chapter 4's reader makes of words for him and for her, and of single names."""
+    from kerasbook import chapter4
+    from kerasbook import chapter10_fairness as page
+
+    result = silently(chapter4.main, seed=seed, progress="none")
+    plt.close("all")
+    scores = functools.partial(page.word_scores, result.model, result.splits)
+    nouns = [[f"the {word}" for word in side] for side in zip(*map(str.split, page.PAIRS))]
+    found = {}
+    for name, sides in (("pairs of words", nouns), ("names", (page.MEN, page.WOMEN))):
+        first, second = (scores(side).mean(axis=1) for side in sides)
+        found[name] = {"him − her": np.mean(first - second)}
+    both = np.std([first, second], axis=1, ddof=1).mean()  # of the names
+    return found | {"spread of names": {"him − her": both}}
+
+
 CHAPTERS = {
     "chapter3": {"shuffled pixels": shuffled_pixels},
     "chapter3_residual": {
@@ -353,6 +418,7 @@ CHAPTERS = {
     "chapter6": {"small writers": small_writers},
     "chapter6_encoder_decoder": {"lengths": lengths_of_words, "shortly": short_training},
     "chapter9": {"batches of 64": small_batches},
+    "chapter10_fairness": {"ways": fair_ways},
 }
 
 
