@@ -303,9 +303,9 @@ if __name__ == "__main__":
 
 # %% [markdown]
 # The bars are two standard errors long on either side, and reach the diagonal or nearly so: within
-# what these numbers of people can tell, the score means the same for both. So here is a network whose scores mean
-# the same for everybody, and whose answers do not treat everybody alike. That is no contradiction,
-# as we shall see.
+# what these numbers of people can tell, the score means the same for both. So here is a network
+# whose scores mean the same for everybody, and whose answers do not treat everybody alike. That is
+# no contradiction, as we shall see.
 #
 # *Exercise: `calibration_gap` measures the distance to the diagonal in each group.*
 #
@@ -496,9 +496,9 @@ def reversed_gradient(x, strength):
 
 
 # %%
-def make_adversary_step(model, optimizer, strength, learning_rate=0.01):
+def make_adversary_step(model, optimizer, strength, adversary=None, learning_rate=0.01):
     """Returns a train step with y = (target, group) against a network that guesses the group."""
-    adversary = make_model(1, hidden=8)
+    adversary = adversary or make_model(1, hidden=8)  # it sees the score alone
     its_optimizer = keras.optimizers.Adam(learning_rate)
     its_optimizer.build(adversary.trainable_variables)
     ours, its = model.trainable_variables, adversary.trainable_variables
@@ -743,7 +743,7 @@ if __name__ == "__main__":
 #
 # ## Exercises
 #
-# Eight exercises go with this page. Two of them take five minutes. `kerasbook start DIR` copies
+# Nine exercises go with this page. Three of them take five minutes. `kerasbook start DIR` copies
 # them into a folder.
 #
 # ## Where to go next

@@ -344,7 +344,7 @@ DEEP = {  # what differs from the chapter's network of twenty layers
 
 
 def fair_ways(seeds: int = 5) -> dict:
-    """Fairness: accuracy and gaps of each way to mend them, and what single words do to a reader."""
+    """Fairness: accuracy and gaps of every way to mend them; what words do to a reader."""
     found: dict = {}
     for seed in range(seeds):
         for name, scores in (fair_run(seed) | reader_bias(seed)).items():
