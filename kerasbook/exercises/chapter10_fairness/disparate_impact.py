@@ -60,6 +60,7 @@ def drawn(random):
     yield Case("the larger group is the smaller share", people(random, (0.9, 0.3), (10, 90)))
     shares = random.uniform(0.2, 0.9, 4)
     yield Case("four groups", people(random, shares, (20, 50, 30, 90)), unchanged=True)
+    yield Case("between three quarters and four fifths", people(random, (0.5, 0.39), (100, 100)))
     yield Case("nobody in one group", people(random, (0.0, 0.6), (5, 10)))
     yield Case("nobody at all", people(random, (0.0, 0.0, 0.0), (5, 6, 7)))
     yield Case("three alike", people(random, (0.6, 0.5, 0.55), (20, 40, 60)))

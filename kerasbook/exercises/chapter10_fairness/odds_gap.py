@@ -54,6 +54,18 @@ def people(random, n, groups, shares=None):
     return {"y": y, "yes": yes, "group": group}
 
 
+def counted(random, *counts):
+    """Returns y, yes and group; counts: people and yeses with y = 1, and with y = 0, by group."""
+    columns = []
+    for name, (ones, hits, zeros, false) in enumerate(counts):
+        y = np.repeat([1, 0], (ones, zeros))
+        yes = np.concatenate([np.arange(ones) < hits, np.arange(zeros) < false])
+        columns.append([y, yes, np.full(len(y), 3 - name)])
+    order = random.permutation(sum(len(y) for y, _, _ in columns))
+    y, yes, group = (np.concatenate(parts)[order] for parts in zip(*columns))
+    return {"y": y, "yes": yes, "group": group}
+
+
 @exercise.public
 def examples(random):
     yield Case("two groups", people(random, 60, 2) | {"fewest": 1})
@@ -65,6 +77,8 @@ def drawn(random):
     yield Case("five groups", people(random, 500, 5) | {"fewest": 1})
     rare = [0.01, 0.3, 0.3, 0.37, 0.02]
     yield Case("small groups left out", people(random, 700, 5, rare) | {"fewest": 20})
+    border = counted(random, (40, 20, 60, 12), (10, 9, 50, 10), (5, 0, 80, 16))
+    yield Case("just enough, and not enough", border | {"fewest": 10})
     yield Case("all left out", people(random, 40, 3) | {"fewest": 50})
     wide = people(random, 400, 3)
     wide["yes"] = (wide["y"] == 0) & (wide["group"] > 0) | (wide["y"] == 1)
@@ -151,7 +165,7 @@ exercise.mistake(
     new="if len(part) >= 1 and True]\n        rates = [part.mean() for part, name in zip(parts, "
     "np.unique(group)) if len(part) >= 1 and np.sum(group == name) >= fewest]",
 )
-exercise.mistake("strictly_more", old="len(part) >= fewest", new="len(part) > fewest + 2")
+exercise.mistake("strictly_more", old="len(part) >= fewest", new="len(part) > fewest")
 exercise.mistake("no_for_yes", old="rates = [part.mean()", new="rates = [part.mean() ** 2")
 exercise.mistake("exchanged", old="widths[1] > widths[0]", new="widths[0] > widths[1]")
 exercise.mistake("smaller_gap", old="return max(widths)", new="return min(widths)")
