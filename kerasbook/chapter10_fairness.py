@@ -429,6 +429,12 @@ def score_gap(scores, group):
 
 
 # %%
+def cross_entropy(y, scores):
+    """Returns the mean cross-entropy of targets 0 or 1 and scores, both (n, 1)."""
+    return tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(tf.cast(y, scores.dtype), scores))
+
+
+# %%
 def make_penalty_step(model, optimizer, strength):
     """Returns a train step with y = (target, group) that adds strength · (gap of scores)²."""
 
@@ -436,7 +442,7 @@ def make_penalty_step(model, optimizer, strength):
         with tf.GradientTape() as tape:
             scores = model(x, training=True)
             gap = score_gap(scores[:, 0], tf.cast(y[:, 1], scores.dtype))
-            loss = loss_fn(y[:, :1], scores) + strength * gap**2
+            loss = cross_entropy(y[:, :1], scores) + strength * gap**2
         gradients = tape.gradient(loss, model.trainable_variables)
         optimizer.apply(gradients, model.trainable_variables)
         return loss, scores
@@ -507,8 +513,8 @@ def make_adversary_step(model, optimizer, strength, adversary=None, learning_rat
         with tf.GradientTape() as tape:
             scores = model(x, training=True)
             guess = adversary(reversed_gradient(scores, strength), training=True)
-            loss = loss_fn(y[:, :1], scores)
-            both = loss + loss_fn(y[:, 1:], guess)
+            loss = cross_entropy(y[:, :1], scores)
+            both = loss + cross_entropy(y[:, 1:], guess)
         gradients = tape.gradient(both, [*ours, *its])
         optimizer.apply(gradients[: len(ours)], ours)
         its_optimizer.apply(gradients[len(ours) :], its)

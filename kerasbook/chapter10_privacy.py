@@ -240,12 +240,16 @@ if __name__ == "__main__":
 
 
 # %%
+cross_entropies = tf.nn.sparse_softmax_cross_entropy_with_logits  # (n,), one for each example
+
+
+# %%
 def gradients_by_loop(model, x, y):
     """Returns a list with the gradients of each weight, one row per example: (n, …)."""
     rows = []
     for i in range(len(x)):
         with tf.GradientTape() as tape:
-            loss = loss_fn(y[i : i + 1], model(x[i : i + 1], training=True))
+            loss = cross_entropies(y[i : i + 1], model(x[i : i + 1], training=True))
         rows.append(tape.gradient(loss, model.trainable_variables))
     return [tf.stack(column) for column in zip(*rows, strict=True)]
 
@@ -276,7 +280,7 @@ def gradients_by_map(model, x, y):
     def gradients_of_one(pair):
         one_x, one_y = pair
         with tf.GradientTape() as tape:
-            loss = loss_fn(one_y[None], model(one_x[None], training=True))
+            loss = cross_entropies(one_y[None], model(one_x[None], training=True))
         return tape.gradient(loss, model.trainable_variables)
 
     return tf.vectorized_map(gradients_of_one, (tf.constant(x), tf.constant(y)))
@@ -304,7 +308,7 @@ def ghosts(model, x, y):
             inputs.append(a)
             scores.append(a @ layer.kernel + layer.bias)
             a = layer.activation(scores[-1])
-        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(y, a)
+        losses = cross_entropies(y, a)
     deltas = tape.gradient(losses, scores)
     squares = [(sum_of_squares(a) + 1) * sum_of_squares(d) for a, d in zip(inputs, deltas)]
     return losses, inputs, deltas, tf.sqrt(tf.add_n(squares))
@@ -378,7 +382,7 @@ def make_private_step(model, optimizer, clip, sigma, expected, seed=0):
     def train_step(x, y, weight):
         losses, inputs, deltas, norms = ghosts(model, x, y)
         sums = clipped_sums(inputs, deltas, norms, weight, clip)
-        noisy = [s + sigma * clip * random.normal(s.shape) for s in sums]
+        noisy = [s + sigma * clip * random.normal(s.shape, dtype=s.dtype) for s in sums]
         optimizer.apply([s / expected for s in noisy], model.trainable_variables)
         return tf.reduce_sum(weight * losses) / expected, tf.zeros((tf.shape(x)[0], 1))
 
@@ -801,7 +805,7 @@ def with_canaries(part):
 # %%
 def train_members(step, model, x, y, members, seed):
     """Trains on the rows `members` with Poisson batches; returns the scores of all rows."""
-    random, rate = np.random.default_rng([seed, 1]), BATCH / len(members)
+    random, rate = np.random.default_rng([seed, 1]), BATCH / (POOL / 2)
     for _ in range(STEPS):
         rows, weight = poisson_batch(random, len(members), rate, 2 * BATCH + 50)
         step(x[members[rows]], y[members[rows]], weight)

@@ -406,6 +406,48 @@ def reader_bias(seed: int) -> dict[str, dict[str, float]]:
     return found | {"spread of names": {"him − her": both}}
 
 
+def private_accuracies(seeds: int = 5) -> dict:
+    """Privacy: the test accuracy on garments by the noise, and without noise and clipping."""
+    from kerasbook import chapter10_privacy as page
+
+    def accuracies(**options):
+        runs = [
+            silently(page.main, seed=seed, progress="none", **options).scores["test"]["accuracy"]
+            for seed in range(seeds)
+        ]
+        plt.close("all")
+        return {"accuracy": spread(runs)}
+
+    plain = {"sigma": 0.0, "clip": 1e6, "learning_rate": 0.05}
+    found = {"without": accuracies(**plain)}
+    for sigma in ("0.7", "1.2", "2", "4"):
+        found[sigma] = accuracies(sigma=float(sigma), learning_rate=0.5)
+        print(sigma, found[sigma], flush=True)
+    return found
+
+
+def private_audit() -> dict:
+    """Privacy: for each noise, ε from above and from below, and what two attacks catch."""
+    from kerasbook import chapter10_privacy as page
+    from kerasbook.data import load_fashion
+
+    part, found = load_fashion().train, {}
+    guesses = page.NETWORKS * 2 * page.GUESSES
+    for sigma in (0.4, 0.6, 1.0, 2.0):
+        was_in, losses = page.train_all(part, sigma, learning_rate=0.5)
+        real = np.arange(page.POOL) >= page.CANARIES
+        right = sum(map(page.right_guesses, was_in, losses))
+        row = {"sigma": sigma, "right": right, "guesses": guesses}
+        row["lower"] = page.epsilon_from_below(right, guesses)
+        row["upper"] = page.promise("poisson", page.POOL // 2, page.BATCH, sigma, page.STEPS)
+        for name, scores in (("loss", -losses), ("lira", page.lira(was_in, losses))):
+            inside, outside = (scores[:, real][kind[:, real]] for kind in (was_in, ~was_in))
+            row[name] = page.true_positive_rate(inside, outside)
+        found[f"{sigma:g}"] = row
+        print(row, flush=True)
+    return found
+
+
 CHAPTERS = {
     "chapter3": {"shuffled pixels": shuffled_pixels},
     "chapter3_residual": {
@@ -419,6 +461,7 @@ CHAPTERS = {
     "chapter6_encoder_decoder": {"lengths": lengths_of_words, "shortly": short_training},
     "chapter9": {"batches of 64": small_batches},
     "chapter10_fairness": {"ways": fair_ways},
+    "chapter10_privacy": {"accuracies": private_accuracies, "audit": private_audit},
 }
 
 
