@@ -185,8 +185,8 @@ if __name__ == "__main__":
 # density with you is more than $e^\varepsilon$ times that without you. That set is everything to
 # the right of a border (Balle and Wang 2018):
 #
-# $$\delta(\varepsilon) = \Phi\!\left(\tfrac{1}{2\sigma} - \varepsilon\sigma\right)
-#   - e^{\varepsilon}\, \Phi\!\left(-\tfrac{1}{2\sigma} - \varepsilon\sigma\right) .$$
+# $$\delta(\varepsilon) = \Phi\!\left(\tfrac{1}{2\sigma} - \varepsilon\sigma\right) -
+#   e^{\varepsilon}\, \Phi\!\left(-\tfrac{1}{2\sigma} - \varepsilon\sigma\right) .$$
 #
 # $\Phi$ is the share of a bell to the left of a place.
 
@@ -493,8 +493,8 @@ def renyi(q, sigma, order) -> float:
 # %% [markdown]
 # After $T$ steps it is $T r_\alpha$. Each order gives an ε that holds, and we take the smallest:
 #
-# $$\varepsilon = \min_\alpha \; T r_\alpha + \ln\!\left(1 - \tfrac{1}{\alpha}\right)
-#   - \frac{\ln(\delta\, \alpha)}{\alpha - 1} .$$
+# $$\varepsilon = \min_\alpha \; T r_\alpha + \ln\!\left(1 - \tfrac{1}{\alpha}\right) -
+#   \frac{\ln(\delta\, \alpha)}{\alpha - 1} .$$
 
 
 # %%
