@@ -61,7 +61,7 @@ loss_fn = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 # %%
 def losses_of(scores, y):
     """Returns the cross-entropy (n,) of each row of scores (n, classes)."""
-    scores = scores - scores.max(axis=1, keepdims=True)
+    scores = np.float64(scores) - scores.max(axis=1, keepdims=True)
     return np.log(np.exp(scores).sum(axis=1)) - scores[np.arange(len(y)), y]
 
 
@@ -629,7 +629,7 @@ def train(
     clip=1.0,
     epochs=20,
     batch_size=500,
-    learning_rate=0.5,
+    learning_rate=0.25,
     sampling="poisson",
     seed=0,
     **options,
@@ -658,7 +658,7 @@ def main(
     sampling: Literal["poisson", "shuffled"] = "poisson",
     epochs: int = 20,
     batch_size: int = 500,
-    learning_rate: float = 0.5,
+    learning_rate: float = 0.25,
     seed: int = 0,
     dataset: Literal["fashion"] = "fashion",
     examples: int | None = None,
@@ -819,13 +819,14 @@ def train_all(part, sigma, clip=1.0, learning_rate=0.05, networks=NETWORKS):
     model = make_model()
     optimizer = keras.optimizers.SGD(learning_rate, momentum=0.9)
     optimizer.build(model.trainable_variables)
+    at_start = [variable.numpy() for variable in optimizer.variables]
     step = tf.function(make_private_step(model, optimizer, clip, sigma, BATCH, seed=1))
     was_in, losses = [], []
     for seed in range(networks):
         keras.utils.set_random_seed(seed)
         model.set_weights(make_model().get_weights())
-        for variable in optimizer.variables:
-            variable.assign(tf.zeros_like(variable))
+        for variable, value in zip(optimizer.variables, at_start, strict=True):
+            variable.assign(value)
         coins = np.random.default_rng([seed, 0]).uniform(size=POOL) < 0.5
         scores = train_members(step, model, x, y, np.flatnonzero(coins), seed)
         was_in.append(coins)
@@ -851,8 +852,8 @@ def right_guesses(was_in, losses) -> int:
 # %%
 def lira(was_in, losses):
     """Returns scores (networks, pool), larger for members: each network against all others."""
-    p = np.clip(np.exp(-losses), 1e-9, 1 - 1e-9)
-    values = np.log(p / (1 - p))
+    losses = np.maximum(losses, 1e-9)
+    values = -losses - np.log(-np.expm1(-losses))  # ln p − ln(1 − p)
     scores = np.empty_like(values)
     for j in range(len(values)):
         others = np.arange(len(values)) != j

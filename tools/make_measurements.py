@@ -421,7 +421,7 @@ def private_accuracies(seeds: int = 5) -> dict:
     plain = {"sigma": 0.0, "clip": 1e6, "learning_rate": 0.05}
     found = {"without": accuracies(**plain)}
     for sigma in ("0.7", "1.2", "2", "4"):
-        found[sigma] = accuracies(sigma=float(sigma), learning_rate=0.5)
+        found[sigma] = accuracies(sigma=float(sigma))
         print(sigma, found[sigma], flush=True)
     return found
 
@@ -433,8 +433,8 @@ def private_audit() -> dict:
 
     part, found = load_fashion().train, {}
     guesses = page.NETWORKS * 2 * page.GUESSES
-    for sigma in (0.4, 0.6, 1.0, 2.0):
-        was_in, losses = page.train_all(part, sigma, learning_rate=0.5)
+    for sigma in (0.6, 1.0, 1.5, 3.0):
+        was_in, losses = page.train_all(part, sigma, learning_rate=0.2)
         real = np.arange(page.POOL) >= page.CANARIES
         right = sum(map(page.right_guesses, was_in, losses))
         row = {"sigma": sigma, "right": right, "guesses": guesses}
