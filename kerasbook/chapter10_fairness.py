@@ -46,9 +46,9 @@ from keras import layers
 # The people are real: 32,561 rows of the United States' census of 1994. Each has an age, years of
 # schooling, hours of work, an occupation, a marital status, a sex and a race as the form asked for
 # them. Whether the income was over 50,000 dollars is to be foretold. Nobody was ever refused a loan
-# by these data, the line is arbitrary, and thirty years have passed; `adult.md` beside the file
-# says what they are and what they are not. We use them because everyone does, so that the numbers
-# can be compared.
+# by these data, the line is arbitrary, and more than thirty years have passed; `adult.md` beside
+# the file says what they are and what they are not. We use them because everyone does, so that the
+# numbers can be compared.
 
 # %%
 if __name__ == "__main__":
@@ -247,7 +247,8 @@ if __name__ == "__main__":
         print(f"accuracy {accuracy:.3f}  parity gap {parity:.3f}  odds gap {odds:.3f}")
 
 # %% [markdown]
-# Nearly all of it. The reason is easily found: ask a network of the same kind to foretell the *sex*
+# Nearly all of it. Only when the marital status goes, too, does the gap shrink, and then the
+# accuracy goes with it. The reason is easily found: ask a network of the same kind to foretell the *sex*
 # from what is left.
 
 # %%
@@ -636,7 +637,7 @@ if __name__ == "__main__":
 # Every pair of words is put into eight sentences. Names have no pairs, so we compare ten names of
 # men with ten of women, those that the reader has met most often.
 
-# %% alt="Probability of praise for ten pairs of words, men's in one colour and women's in the other, joined by a line. They lie between about 0.4 and 0.7, the lines are short beside the spread between pairs, and go both ways."
+# %% alt="Probability of praise for ten pairs of words, men's in one colour and women's in the other, joined by a line. The lines are of very different lengths and go both ways."
 if __name__ == "__main__":
     pairs = [word_scores(reader, sentences, side).mean(axis=1) for side in nouns]
     ax = plotting.plot_lines({}, x_label="probability of praise", y_label="")

@@ -77,6 +77,11 @@ WHOLE_ELSEWHERE = {
     "chapter3_residual": {"152": "layers, He and others 2015"},
     "chapter9": {"2,000": "dynamic_growth_steps of Keras"},
     "chapter9_devices": {"100": "of a question", "twelve": "three numbers of 4 bytes"},
+    "chapter10_fairness": {
+        **{"32,561": "rows of the file", "50,000": "dollars, the line of the target"},
+        **{"95": "97.5 - 2.5", "thirty": "1994 to 2026", "forty": "of a question"},
+    },
+    "chapter10_privacy": {"fifteen": "sixteen but one", "54": "printed as 54.0"},
     "chapter6": {"3,199,053": "count_params of make_writer(77, 256, blocks=4)"},
     "chapter6_encoder_decoder": {"39": "sounds in cmudict.tsv"},
     "errata": {
