@@ -248,8 +248,8 @@ if __name__ == "__main__":
 
 # %% [markdown]
 # Nearly all of it. Only when the marital status goes, too, does the gap shrink, and then the
-# accuracy goes with it. The reason is easily found: ask a network of the same kind to foretell the *sex*
-# from what is left.
+# accuracy goes with it. The reason is easily found: ask a network of the same kind to foretell the
+# *sex* from what is left.
 
 # %%
 if __name__ == "__main__":

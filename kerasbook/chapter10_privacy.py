@@ -55,6 +55,7 @@ def make_model(hidden=(64,), classes=10) -> keras.Model:
     )
 
 
+# %%
 loss_fn = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 
@@ -197,6 +198,7 @@ def normal_share(x) -> float:
     return math.erfc(-x / math.sqrt(2)) / 2
 
 
+# %%
 def gaussian_delta(epsilon, sigma) -> float:
     """Returns the δ that goes with ε, for noise of σ times what one person can change."""
     low = normal_share(-0.5 / sigma - epsilon * sigma)
@@ -320,6 +322,7 @@ def sum_of_squares(rows):
     return tf.reduce_sum(rows**2, axis=1)
 
 
+# %%
 def dense_layers(model):
     """Returns the layers with weights of a dense network.
 
@@ -501,6 +504,7 @@ def renyi(q, sigma, order) -> float:
 ORDERS = range(2, 257)
 
 
+# %%
 def renyi_epsilon(q, sigma, steps, delta=1e-5) -> float:
     """Returns the ε of so many steps with Poisson batches of rate q."""
     return min(
@@ -618,6 +622,7 @@ def shuffled_batches(part, batch_size, seed=0):
     return data.shuffle(len(part.x), seed=seed).batch(batch_size, drop_remainder=True)
 
 
+# %%
 BATCHES = {"poisson": poisson_batches, "shuffled": shuffled_batches}
 
 
@@ -795,6 +800,7 @@ CANARIES, POOL, NETWORKS, GUESSES = 200, 1000, 16, 50
 BATCH, STEPS = 50, 300
 
 
+# %%
 def with_canaries(part):
     """Returns the first thousand pictures and their labels, of which the first 200 are wrong."""
     x, y = part.x[:POOL], part.y[:POOL].copy()
