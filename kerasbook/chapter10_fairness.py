@@ -42,6 +42,8 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
+COLOURS = plotting.page.COLOURS[:2]  # of women and of men
+
 # %% [markdown]
 # ## Who gets a yes?
 #
@@ -156,8 +158,8 @@ if __name__ == "__main__":
         for name, (true, _) in of_group.items()
     }
     ax = plotting.plot_lines({}, x_label="", y_label="share")
-    for shift, (name, heights) in zip((-0.2, 0.2), bars.items(), strict=True):
-        look = {"hatch": "//" if shift < 0 else "", "edgecolor": "white"}
+    for shift, colour, (name, heights) in zip((-0.2, 0.2), COLOURS, bars.items(), strict=True):
+        look = {"hatch": "//" if shift < 0 else "", "edgecolor": "white", "color": colour}
         ax.bar(np.arange(3) + shift, heights, 0.38, label=name, **look)
     ax.set_xticks(range(3), ["earn more", "get a yes", "get a yes,\nif they earn more"])
     ax.legend(frameon=False)
@@ -297,10 +299,10 @@ if __name__ == "__main__":
     p = probabilities(scores)
     ax = plotting.plot_lines({}, x_label="mean probability", y_label="share that earns more")
     ax.plot([0, 1], [0, 1], "--", color="0.5")
-    for name, style in (("Female", "o-"), ("Male", "s-")):
+    for name, style, colour in zip(("Female", "Male"), ("o-", "s-"), COLOURS, strict=True):
         mean, share, count = calibration(y[sex == name], p[sex == name]).T
         error = np.sqrt(share * (1 - share) / count)
-        ax.errorbar(mean, share, 2 * error, fmt=style, label=name)
+        ax.errorbar(mean, share, 2 * error, fmt=style, color=colour, label=name)
         print(f"{name}: standard errors from the diagonal", ((share - mean) / error).round(1))
     ax.legend(frameon=False)
 
@@ -376,8 +378,8 @@ if __name__ == "__main__":
         print(f"{name:14} {row_with_intervals(y, above(scores, sex, of), man)}")
 
 # %% [markdown]
-# Two rows, and neither is all that one would wish. With parity the gap of the yeses is gone, but now
-# a *man* who earns more is the one who is refused more often. With equal chances most of the gap of
+# Two rows, and neither is all one would wish. With parity the gap of the yeses is gone, but now a
+# *man* who earns more is the one who is refused more often. With equal chances most of the gap of
 # the yeses stays. Parity costs some accuracy and equal chances none; whoever lets the accuracy
 # decide has chosen without having thought about it.
 #
@@ -658,8 +660,8 @@ if __name__ == "__main__":
     pairs = [word_scores(reader, sentences, side).mean(axis=1) for side in nouns]
     ax = plotting.plot_lines({}, x_label="probability of praise", y_label="")
     ax.hlines(range(len(PAIRS)), *pairs, color="0.7")
-    for name, side, marker in zip(("him", "her"), pairs, "sD", strict=True):
-        ax.plot(side, range(len(PAIRS)), marker, label=name)
+    for name, side, marker, colour in zip(("him", "her"), pairs, "sD", COLOURS[::-1], strict=True):
+        ax.plot(side, range(len(PAIRS)), marker, color=colour, label=name)
     ax.set_yticks(range(len(PAIRS)), [pair.replace(" ", " / ") for pair in PAIRS])
     ax.legend(frameon=False)
 
