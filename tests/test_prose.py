@@ -79,7 +79,12 @@ WHOLE_ELSEWHERE = {
     "chapter9_devices": {"100": "of a question", "twelve": "three numbers of 4 bytes"},
     "chapter10_fairness": {
         **{"32,561": "rows of the file", "50,000": "dollars, the line of the target"},
-        **{"95": "97.5 - 2.5", "thirty": "1994 to 2026", "forty": "of a question"},
+        **{
+            "95": "97.5 - 2.5",
+            "thirty": "1994 to 2026",
+            "forty": "of a question",
+            "twenty": "names, ten and ten",
+        },
     },
     "chapter10_privacy": {"fifteen": "sixteen but one", "54": "printed as 54.0"},
     "chapter6": {"3,199,053": "count_params of make_writer(77, 256, blocks=4)"},
