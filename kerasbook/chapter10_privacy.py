@@ -202,7 +202,8 @@ def normal_share(x) -> float:
 def gaussian_delta(epsilon, sigma) -> float:
     """Returns the δ that goes with ε, for noise of σ times what one person can change."""
     low = normal_share(-0.5 / sigma - epsilon * sigma)
-    return normal_share(0.5 / sigma - epsilon * sigma) - math.exp(epsilon) * low
+    rest = math.exp(epsilon + math.log(low)) if low else 0.0  # left out where it is no number
+    return normal_share(0.5 / sigma - epsilon * sigma) - rest
 
 
 # %%

@@ -229,6 +229,11 @@ def test_epsilon_grows_with_steps_and_rate_and_falls_with_noise():
     assert chapter.renyi_epsilon(0.05, 2.0, 300) < base
 
 
+def test_so_little_noise_that_epsilon_is_huge_is_no_error():
+    for sampling in ("poisson", "shuffled"):
+        assert 1000 < chapter.promise(sampling, 9000, 500, 0.05, 360) < 1e8
+
+
 def test_only_poisson_batches_get_the_small_epsilon():
     setting = (60_000, 256, 1.1, 14_062)
     assert chapter.promise("poisson", *setting) == pytest.approx(2.597, abs=1e-3)

@@ -182,7 +182,14 @@ mutant(KEY, page.renyi, "/ (order - 1)", "/ order", "divided by the order", by="
 mutant(KEY, page.renyi, "choose + ", "", "no binomial", by="Poisson")
 mutant(KEY, page.renyi_epsilon, "math.log1p(-1 / a) - math.log(delta * a)", "-math.log(delta)",
        "the older conversion", by="RDP")  # fmt: skip
-mutant(KEY, page.gaussian_delta, "math.exp(epsilon) * low", "low", "without e^ε", by="Gaussian")
+mutant(
+    KEY,
+    page.gaussian_delta,
+    "epsilon + math.log(low)",
+    "math.log(low)",
+    "without e^ε",
+    by="Gaussian",
+)
 mutant(KEY, page.gaussian_delta, "normal_share(0.5 / sigma", "normal_share(1 / sigma",
        "a border that is not halfway", by="Gaussian")  # fmt: skip
 mutant(KEY, page.chance_of, "np.arange(right, guesses + 1)", "np.arange(right + 1, guesses + 1)",
