@@ -728,7 +728,12 @@ def main(
         dataset: adult
         examples: use the first so many people of each part
         fit_options: handed on to kerasbook.training.fit
+
+    Raises:
+        ValueError: a repair on several devices; each would see a gap of its own.
     """
+    if repair != "none" and tf.distribute.get_strategy().num_replicas_in_sync > 1:
+        raise ValueError("the repairs are for one device: leave --devices and --workers out")
     keras.utils.set_random_seed(seed)
     splits = load_adult().take(examples)
     print(splits)

@@ -684,7 +684,12 @@ def main(
         dataset: fashion
         examples: use the first so many pictures of each part
         fit_options: handed on to kerasbook.training.fit
+
+    Raises:
+        ValueError: there are several devices; each would add noise of its own.
     """
+    if tf.distribute.get_strategy().num_replicas_in_sync > 1:
+        raise ValueError("clipping and noise are for one device: leave --devices and --workers out")
     keras.utils.set_random_seed(seed)
     splits = load_fashion().take(examples)
     print(splits)
