@@ -751,8 +751,8 @@ if __name__ == "__main__":
         )
 
 # %% [markdown]
-# In brackets are standard errors. More data would cost less: the noise is the same for a batch of
-# any size, and a larger one has more signal. With 9,000 pictures one pays dearly.
+# In brackets are standard errors. The stronger the promise, the more it costs. With more data it
+# would cost less: the noise is the same for a batch of any size, and a larger one has more signal.
 #
 # One thing that the formula does not know: the noise of this page comes from a generator with a
 # seed that stands in the text. Whoever knows it can take the noise off again. A network that is
@@ -910,8 +910,10 @@ if __name__ == "__main__":
 
 # %% [markdown]
 # The lower bound is below the upper one in every row, as it must be, and far below: these attacks
-# are not the best there could be, and the accountant reckons with the best. What matters is the
-# other outcome. Had a lower bound come out *above* its upper one, the code would be wrong, whatever
+# are not the best there could be, and the accountant reckons with the best. LiRA's catch falls
+# towards that of a coin. (Where the small loss catches nobody, more than one in a hundred of the
+# others have a loss of exactly 0: the noise has made scores so large that a number of 64 bits holds
+# no smaller loss.) What matters is the other outcome. Had a lower bound come out *above* its upper one, the code would be wrong, whatever
 # the formulas say. Try it: let the clipping out.
 #
 # *Exercise: `leave_one_out` writes LiRA's bells.*

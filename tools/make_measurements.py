@@ -436,7 +436,7 @@ def private_audit() -> dict:
     part, found = load_fashion().train, {}
     guesses = page.NETWORKS * 2 * page.GUESSES
     for sigma in (0.6, 1.0, 1.5, 3.0):
-        was_in, losses = page.train_all(part, sigma)
+        was_in, losses = page.train_all(part, sigma, learning_rate=0.2)
         real = np.arange(page.POOL) >= page.CANARIES
         right = sum(map(page.right_guesses, was_in, losses))
         row = {"sigma": sigma, "right": right, "guesses": guesses}
