@@ -913,8 +913,8 @@ if __name__ == "__main__":
 # are not the best there could be, and the accountant reckons with the best. LiRA's catch falls
 # towards that of a coin. (Where the small loss catches nobody, more than one in a hundred of the
 # others have a loss of exactly 0: the noise has made scores so large that a number of 64 bits holds
-# no smaller loss.) What matters is the other outcome. Had a lower bound come out *above* its upper one, the code would be wrong, whatever
-# the formulas say. Try it: let the clipping out.
+# no smaller loss.) What matters is the other outcome. Had a lower bound come out *above* its upper
+# one, the code would be wrong, whatever the formulas say. Try it: let the clipping out.
 #
 # *Exercise: `leave_one_out` writes LiRA's bells.*
 #
