@@ -84,6 +84,16 @@ WHOLE_ELSEWHERE = {
         "31": "250 rows in eight pieces",
     },
     "chapter10": {"255": "the brightest pixel", "192": "200 - 8"},
+    "chapter10_fairness": {
+        **{"32,561": "rows of the file", "50,000": "dollars, the line of the target"},
+        **{
+            "95": "97.5 - 2.5",
+            "thirty": "1994 to 2026",
+            "forty": "of a question",
+            "twenty": "names, ten and ten",
+        },
+    },
+    "chapter10_privacy": {"fifteen": "sixteen but one", "54": "printed as 54.0"},
     "chapter6": {"3,199,053": "count_params of make_writer(77, 256, blocks=4)"},
     "chapter6_encoder_decoder": {"39": "sounds in cmudict.tsv"},
     "errata": {

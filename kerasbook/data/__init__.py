@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from kerasbook.data.adult import load_adult
 from kerasbook.data.auto_mpg import load_auto_mpg
 from kerasbook.data.bikes import load_bike_rentals
 from kerasbook.data.cmudict import load_cmudict
@@ -37,6 +38,7 @@ __all__ = [
     "Part",
     "Splits",
     "load",
+    "load_adult",
     "load_auto_mpg",
     "load_bike_rentals",
     "load_cmudict",
@@ -55,6 +57,7 @@ EMBEDDED: dict[str, Callable[..., Splits]] = {
     "shakespeare": load_shakespeare,
     "verses": load_verses,
     "japanese_vowels": load_japanese_vowels,
+    "adult": load_adult,
     "bikeshare_1h": load_bike_rentals,
     "bikeshare_24h": functools.partial(load_bike_rentals, horizon=24),
 }
