@@ -75,6 +75,10 @@ WHOLE_ELSEWHERE = {
         **{"19": "hours of rain or snow in the file", "4,308": "rentals of 22 October"},
     },
     "chapter3_residual": {"152": "layers, He and others 2015"},
+    "chapter8": {
+        **{"15": "2 ** 4 - 1", "320,000": "2,500 rows of 128 units"},
+        **{"480,000": "300 pictures of 10 · 10 places and 16 filters"},
+    },
     "chapter9": {"2,000": "dynamic_growth_steps of Keras"},
     "chapter9_devices": {"100": "of a question", "twelve": "three numbers of 4 bytes"},
     "chapter6": {"3,199,053": "count_params of make_writer(77, 256, blocks=4)"},
