@@ -94,6 +94,10 @@ WHOLE_ELSEWHERE = {
         },
     },
     "chapter10_privacy": {"fifteen": "sixteen but one", "54": "printed as 54.0"},
+    "chapter8": {
+        **{"15": "2 ** 4 - 1", "320,000": "2,500 rows of 128 units"},
+        **{"480,000": "300 pictures of 10 · 10 places and 16 filters"},
+    },
     "chapter6": {"3,199,053": "count_params of make_writer(77, 256, blocks=4)"},
     "chapter6_encoder_decoder": {"39": "sounds in cmudict.tsv"},
     "errata": {

@@ -267,6 +267,27 @@ def small_batches(seeds: int = 5) -> dict:
     return {p: spread(v) | {"sd": float(np.std(v, ddof=1))} for p, v in parts.items()}
 
 
+def rounding() -> dict:
+    """Chapter 8: how many outputs of LiteRT's kernels each rule of rounding misses.
+
+    Writes outputs of the reference kernels into the ledger's file, too.
+    """
+    from kerasbook import chapter8
+    from kerasbook.testing import rounding as lite
+
+    rules = {"once": chapter8.one_rounding, "twice": chapter8.two_roundings}
+    rules["floating point"] = chapter8.in_floating_point
+    found, numbers = {}, {}
+    for layer, kernel, run in lite.runs():
+        found[f"{layer}, {kernel}"] = {name: lite.missed(run, rule) for name, rule in rules.items()}
+        if kernel == "reference":
+            once, twice = (rule(run.sums, run.multiplier) for rule in list(rules.values())[:2])
+            some = lite.kept(run, once != twice)
+            numbers |= {f"{layer} {name}": values for name, values in some.items()}
+    np.savez_compressed(RESULTS.parent / "ledger" / "reference_kernels.npz", **numbers)
+    return found
+
+
 def shuffled_pixels(seeds: int = 5) -> dict:
     """Chapter 3: the validation accuracy of two small networks, pixels in place and shuffled."""
     from kerasbook import chapter3
@@ -462,6 +483,7 @@ CHAPTERS = {
     "chapter5_forecasting": {"ladder": ladder_of_forecasts},
     "chapter6": {"small writers": small_writers},
     "chapter6_encoder_decoder": {"lengths": lengths_of_words, "shortly": short_training},
+    "chapter8": {"rounding": rounding},
     "chapter9": {"batches of 64": small_batches},
     "chapter10_fairness": {"ways": fair_ways},
     "chapter10_privacy": {"accuracies": private_accuracies, "audit": private_audit},
