@@ -107,7 +107,7 @@ FAULTS = {
     "no blank between Chinese and a letter, digit, formula or code": (
         rf"[{HAN}][A-Za-z0-9$`]|[A-Za-z0-9$`][{HAN}]"
     ),
-    "punctuation of half width beside Chinese": rf"[{HAN}] ?[,;:?!(]|[,;:?!)] ?[{HAN}]",
+    "punctuation of half width beside Chinese": rf"[{HAN}][,;:?!(]|[,;:?!)][{HAN}]",
     "a blank beside full-width punctuation": rf"[{FULL}] | [{FULL}]",
 }
 
@@ -144,5 +144,5 @@ def broken_lines(chinese: str) -> list[str]:
     return [
         f"a line that is broken within a paragraph: {shown(token).partition(chr(10))[0][-10:]!r}"
         for token in PARSER.parse(chinese)
-        if token.type == "inline" and "\n" in FORMULA.sub("", shown(token))
+        if token.type == "inline" and "\n" in FORMULA.sub("", BLOCK_FORMULA.sub("", shown(token)))
     ]

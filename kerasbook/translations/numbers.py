@@ -42,7 +42,7 @@ def of_english(text: str) -> tuple[set[Decimal], set[Decimal]]:
     Digits must be kept, and words from eleven up; "one" to "ten", "half", "second" and months may
     be digits or not.
     """
-    must, may = set(), set()
+    must, may, text = set(), set(), " ".join(text.split())
     for match in ENGLISH.finditer(text):
         number, scales = match[1], re.findall("|".join(SCALES), match[2].lower())
         if not number and not scales:

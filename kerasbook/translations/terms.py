@@ -55,14 +55,12 @@ def differences(english: str, chinese: str) -> list[str]:
     found = []
     text = re.sub(r"`[^`]*`|\]\([^)]*\)", "", english)
     for term in terms():
-        has = term.chinese.lower() in chinese.lower()
-        if term.kept and term.pattern.search(text) and not has:
+        if not term.pattern.search(text) or term.chinese.lower() in chinese.lower():
+            continue
+        others = [other for other in term.others if other in chinese]
+        found += [f"{other} should be {term.chinese}, or stand beside it" for other in others]
+        if term.kept and not others:
             found.append(f"{term.english!r} should be {term.chinese}")
-        found += [
-            f"{other} should be {term.chinese}, or stand beside it"
-            for other in term.others
-            if other in chinese and not has
-        ]
     return found
 
 
