@@ -1,11 +1,12 @@
 """The Chinese edition: a translation cannot go stale unseen, and keeps what it must keep."""
 
+import json
 from decimal import Decimal
 from pathlib import Path
 
 from kerasbook import contents
 from kerasbook.cli import app
-from kerasbook.translations import blocks, checks, edition, english, numbers, terms
+from kerasbook.translations import blocks, checks, edition, english, made, numbers, terms
 from kerasbook.translations.blocks import Block, TranslationError
 from kerasbook.translations.english import hash_of
 
@@ -97,14 +98,14 @@ def problems():
 def test_a_changed_cell_is_stale_until_it_is_marked_and_then_translated(translation):
     translation[1] = "## Two\n\nSee `fit` and `predict`."
     assert "cell 2: is stale" in problems()
-    assert run("check").exit_code == 1
+    assert run("check", "toy").exit_code == 1
 
     shown = run("update", "toy")
     assert "-See `fit`." in shown.stdout
     assert "+See `fit` and `predict`." in shown.stdout
     report = edition.check("toy")
     assert (report.current, report.problems) == (2, [])
-    assert run("check").exit_code == 0
+    assert run("check", "toy").exit_code == 0
     assert blocks.read("toy")[1].text == IN_CHINESE[1]
 
     refused = run("accept", "toy", "2")
@@ -269,6 +270,74 @@ def test_the_first_use_of_a_term_has_its_english(monkeypatch):
     assert terms.not_introduced("chapter2", without) == []  # which does not explain it
 
 
+# --- what is made of it -------------------------------------------------------------------
+
+
+@pytest.fixture
+def book(translation, monkeypatch):
+    """Returns the cells of the translated page, which is now `notation`, with a notebook."""
+    monkeypatch.setattr(english, "keys", lambda: ["README", "notation"])
+    monkeypatch.setattr(english, "cells", lambda key: list(translation) if key != "README" else [])
+    for path in blocks.FOLDER.glob("toy*"):
+        path.rename(path.with_name(path.name.replace("toy", "notation")))
+    code = {"cell_type": "code", "metadata": {}, "source": ["1"], "outputs": [{"text": "loss"}]}
+    prose = [{"cell_type": "markdown", "metadata": {}, "source": [cell]} for cell in translation]
+    notebook = {"cells": [*prose[:2], code, prose[2]]}
+    notebook["metadata"] = {"kerasbook": {"minutes": 1}}
+    made.CHAPTERS.mkdir()
+    (made.CHAPTERS / "notation.ipynb").write_text(json.dumps(notebook))
+    Path("README.md").write_text("# A\n\n" + made.COUNT.format("none\n") + "\n")
+    return translation
+
+
+def chinese():
+    """Returns the cells of the Chinese notebook, as texts."""
+    text = (made.FOLDER / "notation.ipynb").read_text(encoding="utf-8")
+    return ["".join(cell["source"]) for cell in json.loads(text)["cells"]]
+
+
+def test_a_notebook_has_the_english_code_and_the_chinese_prose(book):
+    run("build")
+    assert chinese()[0].startswith("# 一条直线\n\n损失是 $x$。\n\n<details>")
+    assert chinese()[1:] == [IN_CHINESE[1], "1", IN_CHINESE[2]]
+    assert "3 of 3 cells are current" in Path("README.md").read_text()
+    assert run("check").exit_code == 0
+
+
+def test_a_stale_cell_is_shown_in_english_with_a_line_in_chinese(book):
+    book[1] = "## Two\n\nSee `fit` and `predict`."
+    assert run("check").exit_code == 1
+    run("update", "notation")
+    assert "run `kerasbook translations build`" in run("check").stderr
+    run("build")
+    assert chinese()[1] == f"## Two\n\n{made.STALE}\n\nSee `fit` and `predict`."
+    assert "2 of 3 cells are current" in Path("README.md").read_text()
+    assert run("check").exit_code == 0
+
+
+def test_a_notebook_that_was_changed_or_belongs_to_nothing_is_seen(book):
+    run("build")
+    path = made.FOLDER / "notation.ipynb"
+    path.write_text(path.read_text().replace("损失", "代价"))
+    (made.FOLDER / "other.ipynb").touch()
+    complaints = run("check").stderr
+    assert "notation.ipynb is not what the translations make" in complaints
+    assert "other.ipynb has no translation: delete it" in complaints
+
+
+@pytest.mark.parametrize(
+    ("text", "leads"),
+    [
+        ("[甲](notation.ipynb)", "[甲](notation.ipynb)"),
+        ("[甲](errata.ipynb)", "[甲](../errata.ipynb)"),
+        ("[甲](../docs/data.md#x)", "[甲](../../docs/data.md#x)"),
+        ("[甲](https://a.org/b) [乙](#c)", "[甲](https://a.org/b) [乙](#c)"),
+    ],
+)
+def test_links_lead_to_the_chinese_page_where_there_is_one(text, leads):
+    assert made.with_links(text, {"notation"}) == leads
+
+
 # --- the edition --------------------------------------------------------------------------
 
 
@@ -276,6 +345,22 @@ def test_every_translation_is_current_or_marked(monkeypatch):
     monkeypatch.chdir(CHECKOUT)
     for key in edition.translated():
         assert edition.check(key).problems == []
+
+
+def test_everything_that_is_made_of_the_translations_is_of_today(monkeypatch):
+    monkeypatch.chdir(CHECKOUT)
+    assert made.problems() == []
+
+
+def test_code_and_outputs_are_those_of_the_english_notebooks():
+    for path in (CHECKOUT / "chapters" / "zh").glob("*.ipynb"):
+        ours, theirs = (
+            [cell for cell in json.loads(one.read_text())["cells"] if cell["cell_type"] == "code"]
+            for one in (path, CHECKOUT / "chapters" / path.name)
+        )
+        for cell in [*ours, *theirs]:
+            cell["metadata"].pop("alt", None)
+        assert ours == theirs, path.name
 
 
 def test_no_term_stands_twice_and_every_word_is_one_terms(monkeypatch):

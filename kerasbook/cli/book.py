@@ -172,18 +172,19 @@ Key = Annotated[str, typer.Argument(help="A page's key, as chapter1; README.")]
 
 def check_translations(keys: Keys = None):
     """Tell whether the Chinese edition is complete, current and true to the English."""
-    from kerasbook.translations import edition
+    from kerasbook.translations import edition, made
 
     reports = [edition.check(key) for key in keys or edition.translated()]
+    problems = [] if keys else made.problems()
     for report in reports:
         print(f"{report.key}: {report.current} of {report.cells} cells current")
-        for problem in report.problems:
-            print(f"{report.key}: {problem}", file=sys.stderr)
-    print(
-        f"zh: {sum(report.current for report in reports)} of "
-        f"{sum(report.cells for report in reports)} cells current"
-    )
-    if any(report.problems for report in reports):
+        problems += [f"{report.key}: {problem}" for problem in report.problems]
+    if not keys:
+        cells, current = (sum(getattr(r, what) for r in reports) for what in ("cells", "current"))
+        print(f"zh: {current} of {cells} cells current")
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    if problems:
         raise typer.Exit(1)
 
 
@@ -213,6 +214,14 @@ def accept_translation(
         raise typer.Exit(1)
 
 
+def build_translations():
+    """Make the Chinese notebooks and README.zh.md of the translations and the English notebooks."""
+    from kerasbook.translations import made
+
+    for path in made.build():
+        print(path)
+
+
 def register(app: typer.Typer) -> None:
     """Adds the verbs to the command `kerasbook`."""
     verb(app, "list")(list_pages)
@@ -235,4 +244,5 @@ def register(app: typer.Typer) -> None:
     verb(translations, "check")(check_translations)
     verb(translations, "update")(update_translation)
     verb(translations, "accept")(accept_translation)
+    verb(translations, "build")(build_translations)
     app.add_typer(translations, name="translations")
