@@ -723,6 +723,7 @@ if __name__ == "__main__":
 ABOUT = {
     "datasets": ["auto_mpg"],
     "headline": ["test", "mae"],
+    "unit": "miles per gallon",
     "bounds": {"momentum": [0, 1]},
     "minutes": 1,
 }

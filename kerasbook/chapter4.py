@@ -688,7 +688,7 @@ if __name__ == "__main__":
         print(f"{variant}: fresh {reach.left[0]:.0e}, end {reach.left[-1]:.0e}; ", end="")
         print(f"it has learned in epoch {learned}")
     axis = {"x_label": "epochs of training", "y_label": "gradient after 39 steps", "log": True}
-    plotting.plot_lines(left, x=np.arange(31), **axis)
+    plotting.plot_lines(left, x=np.arange(len(reach.left)), **axis)
 
 # %% [markdown]
 # They change places. The GRU begins with next to nothing, and in the epochs in which it learns it

@@ -310,6 +310,7 @@ def make_figures(splits, predicted, history, times, errors):
 ABOUT = {
     "datasets": ["bikeshare_1h", "bikeshare_24h"],
     "headline": ["test", "mae"],
+    "unit": "bikes per hour",
     "bounds": {"dropout": [0, 0.999]},
     "quick": {"epochs": 1},  # on all data: cells look up certain hours
     "quick_data": None,

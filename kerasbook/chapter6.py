@@ -1370,6 +1370,7 @@ if __name__ == "__main__":
 ABOUT = {
     "datasets": ["shakespeare", "tiny_shakespeare"],
     "headline": ["validation", "loss"],
+    "unit": "nats per character",
     "bounds": {"dropout": [0, 0.999]},
     "minutes": 3,
     "old_flags": {

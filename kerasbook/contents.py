@@ -38,6 +38,7 @@ class About:
     Attributes:
         datasets: the embedded one first, then those of TensorFlow Datasets.
         headline: part and name of the score that tables show.
+        unit: of that score, where it has one.
         bounds: least and greatest value of flags, beyond those that all chapters have.
         quick: what `--quick` puts in place of `main`'s defaults.
         quick_data: to how many examples a notebook in quick mode cuts every part of the data; None
@@ -49,6 +50,7 @@ class About:
 
     datasets: list[str] = field(default_factory=list)
     headline: list[str] | None = None
+    unit: str = ""
     bounds: dict[str, list[float]] = field(default_factory=dict)
     quick: dict[str, Any] = field(default_factory=lambda: dict(QUICK))
     quick_data: int | None = 1024

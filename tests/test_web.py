@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from pathlib import Path
 
 from kerasbook import contents
@@ -131,7 +132,11 @@ def test_a_card_tells_what_the_chapter_asks_and_how_long_it_takes(checkout, fold
     text = front.card(page, checkout, folder, 1)
     assert 'href="chapters/chapter1.html"' in text
     assert "<strong>1. Linear regression</strong>" in text
-    assert "<p>How far does a car go on a gallon of petrol?</p>" in text
+    assert "<p>How far does a car go on a gallon of petrol? Draw a straight line" in text
+    sentences = re.search(r"<p>(How far.*?)</p>", text, re.DOTALL)[1]
+    assert sentences.endswith(".")
+    assert len(sentences) <= front.LETTERS_OF_A_CARD
+    assert " miles per gallon</p>" in text
     assert " min to read, 1 min to run; test mae " in text
     assert ">1 exercise<" in text
     assert 'alt="Fuel economy against power' in text

@@ -338,6 +338,8 @@ DEEP = {  # what differs from the chapter's network of twenty layers
     "plain 20": {"network": "plain"},
     "residual 8": {"blocks": 1},
     "residual 20": {},
+    "no augmentation": {"flip": False, "parts": ("validation",)},
+    "mirrored and moved": {"shift": 2, "parts": ("validation",)},
     "fast, warm-up": {"learning_rate": 0.4, "epochs": 2, "warm_up": 141, "parts": ("validation",)},
     "fast, none": {"learning_rate": 0.4, "epochs": 2, "warm_up": 0, "parts": ("validation",)},
 }

@@ -82,6 +82,8 @@ def table(results: dict) -> str:
         for dataset, entry in results.get(key, {}).items():
             part, metric, score = headline(page, entry["scores"])
             shown = f"{part} {metric} {score['mean']:.3f} ± {score['sd']:.3f}".replace("_", " ")
+            if (part, metric) == tuple(page.about.headline or ()) and page.about.unit:
+                shown += f" {page.about.unit}"
             title = f"[{page.short_title}](chapters/{key}.ipynb)"
             source = f"[{page.path.name}](kerasbook/{page.path.name})"
             if entry["flags"]:

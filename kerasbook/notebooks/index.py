@@ -47,7 +47,9 @@ def score_of(page: Page) -> str:
         part, metric = page.about.headline or ["", ""]
         if score := entry["scores"].get(part, {}).get(metric):
             name = metric.replace("_", " ")
-            return f"{part} {name} {score['mean']:.3f} ± {score['sd']:.3f}"
+            return (
+                f"{part} {name} {score['mean']:.3f} ± {score['sd']:.3f} {page.about.unit}".rstrip()
+            )
     return ""
 
 

@@ -14,7 +14,8 @@ from kerasbook.program import many
 
 from markdown_it import MarkdownIt
 
-FIRST_SENTENCE = re.compile(r".+?[.?!](?=\s|$)", re.DOTALL)
+SENTENCE = re.compile(r".+?[.?!](?=\s|$)", re.DOTALL)
+LETTERS_OF_A_CARD = 260
 LINKED = re.compile(r"\[([^\]]*)\]\([^)]*\)")
 START = """
 <p class="page-links"><a href="chapters/{first}.html">Read chapter 1</a>
@@ -99,14 +100,14 @@ def entry(page: Page) -> str:
 
 
 def card(page: Page, checkout: Path, folder: Path, exercises: int) -> str:
-    """Returns a chapter's card in HTML: picture, title, first sentence, minutes, score."""
+    """Returns a chapter's card in HTML: picture, title, first sentences, minutes, score."""
     notebook = checkout / "chapters" / f"{page.key}.ipynb"
     address = f"chapters/{page.key}.html"
     practise = f'<a href="chapters/{page.key}_exercises.html">{many(exercises, "exercise")}</a>'
     return (
         f'<li class="card"><a href="{address}">{picture(page, notebook, folder)}'
         f"<strong>{html.escape(page.short_title)}</strong></a>\n"
-        f"<p>{first_sentence(notebook)}</p>\n"
+        f"<p>{first_sentences(notebook)}</p>\n"
         f'<p class="numbers">{html.escape(numbers(page, notebook))}</p>\n'
         f"{f'<p>{practise}</p>' if exercises else ''}</li>"
     )
@@ -126,11 +127,15 @@ def first_cell(notebook: Path) -> str:
     return "".join(json.loads(notebook.read_text(encoding="utf-8"))["cells"][0]["source"])
 
 
-def first_sentence(notebook: Path) -> str:
-    """Returns the sentence that a chapter begins with, in HTML without links."""
+def first_sentences(notebook: Path) -> str:
+    """Returns what a chapter begins with, as many sentences as a card holds, in HTML, no links."""
     paragraph = LINKED.sub(r"\1", first_cell(notebook).split("\n\n")[1])
-    found = FIRST_SENTENCE.match(paragraph)
-    return MarkdownIt().renderInline(found[0] if found else paragraph)
+    first, *others = SENTENCE.findall(paragraph) or [paragraph]
+    for sentence in others:
+        if len(first + sentence) > LETTERS_OF_A_CARD:
+            break
+        first += sentence
+    return MarkdownIt().renderInline(first)
 
 
 def numbers(page: Page, notebook: Path) -> str:

@@ -106,13 +106,12 @@ def fence_posts(shape, filters, kernel, stride, zeros):
     return n, filters, rows, columns
 
 
-@exercise.wrong("The channels stand last, as in Keras. Here they stand before rows and columns.")
-def channels_last(shape, filters, kernel, stride, zeros):
-    n, _, height, width = shape
-    rows, columns = (
-        (size + 2 * zeros - k) // stride + 1 for size, k in zip((height, width), kernel)
-    )
-    return n, rows, columns, filters
+exercise.mistake(
+    "channels_last",
+    "The channels stand last, as in Keras. Here they stand before rows and columns.",
+    old="n, filters, rows, columns",
+    new="n, rows, columns, filters",
+)
 
 
 @exercise.wrong("The output has as many channels as the layer has filters, not as the picture has.")
@@ -124,13 +123,12 @@ def channels_of_the_picture(shape, filters, kernel, stride, zeros):
     return n, channels, rows, columns
 
 
-@exercise.wrong("The size is rounded up. A window that no longer fits has no place.")
-def rounded_up(shape, filters, kernel, stride, zeros):
-    n, _, height, width = shape
-    rows, columns = (
-        -(-(size + 2 * zeros - k) // stride) + 1 for size, k in zip((height, width), kernel)
-    )
-    return n, filters, rows, columns
+exercise.mistake(
+    "rounded_up",
+    "The size is rounded up. A window that no longer fits has no place.",
+    old="(size + 2 * zeros - k) // stride",
+    new="-(-(size + 2 * zeros - k) // stride)",
+)
 
 
 @exercise.wrong()

@@ -126,13 +126,12 @@ def one_square_for_all(x, top, left, size, fill):
     return y
 
 
-@exercise.wrong("Whole rows and columns are hidden; only where both meet is the square.")
-def a_cross(x, top, left, size, fill):
-    rows = np.arange(x.shape[1]) - top[:, np.newaxis]
-    columns = np.arange(x.shape[2]) - left[:, np.newaxis]
-    rows, columns = (rows >= 0) & (rows < size), (columns >= 0) & (columns < size)
-    hidden = rows[:, :, np.newaxis] | columns[:, np.newaxis, :]
-    return np.where(hidden[..., np.newaxis], fill, x)
+exercise.mistake(
+    "a_cross",
+    "Whole rows and columns are hidden; only where both meet is the square.",
+    old="& columns",
+    new="| columns",
+)
 
 
 @exercise.wrong("The square is one pixel too wide: its last row is top + size − 1.")
@@ -143,12 +142,7 @@ def one_too_wide(x, top, left, size, fill):
     return y
 
 
-@exercise.wrong()
-def zeros_for_fill(x, top, left, size, fill):
-    y = x.copy()
-    for picture, i, j in zip(y, top, left):
-        picture[max(i, 0) : max(i + size, 0), max(j, 0) : max(j + size, 0)] = 0
-    return y
+exercise.mistake("zeros_for_fill", old="= fill", new="= 0", of=by_slices)
 
 
 @exercise.wrong()
@@ -159,9 +153,4 @@ def around_the_middle(x, top, left, size, fill):
     return y
 
 
-@exercise.wrong()
-def rows_for_columns(x, top, left, size, fill):
-    y = x.copy()
-    for picture, i, j in zip(y, left, top):
-        picture[max(i, 0) : max(i + size, 0), max(j, 0) : max(j + size, 0)] = fill
-    return y
+exercise.mistake("rows_for_columns", old="zip(y, top, left)", new="zip(y, left, top)", of=by_slices)

@@ -135,18 +135,10 @@ def other_share(x, branch, kept, survival, training):
     return x + branch * kept[:, np.newaxis, np.newaxis, np.newaxis] / (1 - survival)
 
 
-@exercise.wrong()
-def the_wrong_ones_kept(x, branch, kept, survival, training):
-    if not training:
-        return x + branch
-    return x + branch * ~kept[:, np.newaxis, np.newaxis, np.newaxis] / survival
+exercise.mistake("the_wrong_ones_kept", old="* kept", new="* ~kept")
 
 
-@exercise.wrong()
-def all_or_none(x, branch, kept, survival, training):
-    if not training:
-        return x + branch
-    return x + branch * kept[0] / survival
+exercise.mistake("all_or_none", old=":, np.newaxis, np.newaxis, np.newaxis", new="0")
 
 
 @exercise.wrong()

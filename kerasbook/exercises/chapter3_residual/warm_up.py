@@ -116,10 +116,7 @@ def product(steps, warm_up, total, peak):
     return peak * np.minimum((steps + 1) / warm_up, 1) * (total - steps) / total
 
 
-@exercise.wrong()
-def one_step_late(steps, warm_up, total, peak):
-    rising, falling = (steps + 1) / warm_up, (total - steps) / (total - warm_up)
-    return peak * np.where(steps <= warm_up, rising, falling)
+exercise.mistake("one_step_late", old="steps < warm_up", new="steps <= warm_up")
 
 
 @exercise.wrong()

@@ -132,30 +132,20 @@ def running_statistics(channels, widths, blocks, classes):
     return total + (before + 1) * classes
 
 
-@exercise.wrong("The shortcuts that change the number of channels have weights too.")
-def no_shortcuts(channels, widths, blocks, classes):
-    def conv(k, inputs, filters):
-        return k * k * inputs * filters + 2 * filters
-
-    total, before = conv(3, channels, widths[0]), widths[0]
-    for width in widths:
-        for _ in range(blocks):
-            total += conv(3, before, width) + conv(3, width, width)
-            before = width
-    return total + (before + 1) * classes
+exercise.mistake(
+    "no_shortcuts",
+    "The shortcuts that change the number of channels have weights too.",
+    old=("if before != width:\n                total += conv(1, before, width)"),
+    new="",
+)
 
 
-@exercise.wrong("Every block has a 1 × 1 convolution in its shortcut; most have none.")
-def shortcuts_everywhere(channels, widths, blocks, classes):
-    def conv(k, inputs, filters):
-        return k * k * inputs * filters + 2 * filters
-
-    total, before = conv(3, channels, widths[0]), widths[0]
-    for width in widths:
-        for _ in range(blocks):
-            total += conv(3, before, width) + conv(3, width, width) + conv(1, before, width)
-            before = width
-    return total + (before + 1) * classes
+exercise.mistake(
+    "shortcuts_everywhere",
+    "Every block has a 1 × 1 convolution in its shortcut; most have none.",
+    old=("(3, width, width)\n            if before != width:\n                total +="),
+    new="(3, width, width) +",
+)
 
 
 @exercise.wrong("Each convolution has a bias beside γ and β. Here it has none.")
@@ -200,18 +190,11 @@ def one_layer_a_block(channels, widths, blocks, classes):
     return total + (before + 1) * classes
 
 
-@exercise.wrong()
-def shortcut_not_normalised(channels, widths, blocks, classes):
-    def conv(k, inputs, filters):
-        return k * k * inputs * filters + 2 * filters
-
-    total, before = conv(3, channels, widths[0]), widths[0]
-    for width in widths:
-        for _ in range(blocks):
-            total += conv(3, before, width) + conv(3, width, width)
-            total += before * width if before != width else 0
-            before = width
-    return total + (before + 1) * classes
+exercise.mistake(
+    "shortcut_not_normalised",
+    old=("if before != width:\n                total += conv(1, before, width)"),
+    new="total += before * width if before != width else 0",
+)
 
 
 @exercise.wrong()
