@@ -91,10 +91,14 @@ def verify(
 def build(pages: Pages = None, folder: Folder = CHAPTERS):
     """Make and execute the notebooks of the chapters; minutes for each."""
     from kerasbook import notebooks
+    from kerasbook.translations import blocks, made
 
-    for path in notebooks.build(chosen(pages), folder):
+    is_checkout = blocks.FOLDER.is_dir() and folder == made.CHAPTERS
+    for path in notebooks.build(chosen(pages), folder, made.keep_picture if is_checkout else None):
         print(f"{path}: {path.stat().st_size / 1e6:.2f} MB", flush=True)
     notebooks.write_index(folder)
+    for path in made.build() if is_checkout else []:
+        print(path)
 
 
 def check(

@@ -1,7 +1,8 @@
 """What is made of the translations: the notebooks of `chapters/zh`, README.zh.md, a line of README.
 
 A notebook is the executed English one with its prose exchanged, so that code and outputs are the
-same to the byte. A cell without a translation of today's English appears in English, marked.
+same to the byte, but for pictures that the same execution has drawn with Chinese labels too. A cell
+without a translation of today's English appears in English, marked.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 from kerasbook import __version__, contents
 from kerasbook.files import atomic_path
 from kerasbook.notebooks import conversion
+from kerasbook.notebooks.chinese import hash_of
 from kerasbook.translations import blocks, english
 from kerasbook.translations.edition import check, is_current, translated
 
@@ -64,6 +66,7 @@ def notebook_text(key: str) -> str:
     """Returns the Chinese notebook of a page, as it is written into its file."""
     path = conversion.path_of(contents.find(key), CHAPTERS)
     notebook = json.loads(path.read_text(encoding="utf-8"))
+    exchange_pictures(notebook, pictures_of(key) | DRAWN.get(key, {}))
     pages = set(translated())
     chinese = texts(key)
     for cell in notebook["cells"]:
@@ -78,6 +81,44 @@ def notebook_text(key: str) -> str:
     first.append("\n\n" + how_to_run(key, notebook))
     notebook["cells"][0]["source"] = "".join(first).splitlines(keepends=True)
     return json.dumps(notebook, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
+
+
+# What an execution has drawn with Chinese labels: per page, by the hash of the English picture.
+DRAWN: dict[str, dict[str, dict]] = {}
+
+
+def keep_picture(key: str, digits: str, picture: dict) -> None:
+    """Takes a picture with Chinese labels, until the notebooks are made."""
+    DRAWN.setdefault(key, {})[digits] = picture
+
+
+def pictures_of(key: str) -> dict[str, dict]:
+    """Returns the pictures with Chinese labels that the page's Chinese notebook has already."""
+    path = FOLDER / f"{key}.ipynb"
+    if not path.is_file():
+        return {}
+    found = {}
+    for output in outputs_of(json.loads(path.read_text(encoding="utf-8"))):
+        if about := output["metadata"].get("kerasbook"):
+            png = "".join(output["data"]["image/png"])
+            found[about["english"]] = {"png": png, "missing": about.get("missing", [])}
+    return found
+
+
+def exchange_pictures(notebook: dict, drawn: dict[str, dict]) -> None:
+    """Puts pictures with Chinese labels in the place of the English ones they belong to."""
+    for output in outputs_of(notebook):
+        digits = hash_of("".join(output["data"]["image/png"]))
+        if picture := drawn.get(digits):
+            output["data"]["image/png"] = picture["png"]
+            about = {"english": digits} | ({"missing": m} if (m := picture["missing"]) else {})
+            output["metadata"]["kerasbook"] = about
+
+
+def outputs_of(notebook: dict) -> list[dict]:
+    """Returns the outputs of a notebook that have a picture."""
+    cells = (cell.get("outputs", []) for cell in notebook["cells"])
+    return [one for outputs in cells for one in outputs if "image/png" in one.get("data", {})]
 
 
 def with_links(text: str, pages: set[str]) -> str:
@@ -185,7 +226,20 @@ def problems() -> list[str]:
     made = files()
     old = [path for path, text in made.items() if differs(path, text)]
     left = sorted(set(FOLDER.glob("*.ipynb")) - set(made))
-    return [
-        f"{path} is not what the translations make: run `kerasbook translations build`"
-        for path in old
-    ] + [f"{path} has no translation: delete it" for path in left]
+    return (
+        [
+            f"{path} is not what the translations make: run `kerasbook translations build`"
+            for path in old
+        ]
+        + [f"{path} has no translation: delete it" for path in left]
+        + unknown_labels()
+    )
+
+
+def unknown_labels() -> list[str]:
+    """Returns a line for each label of a Chinese picture that has no Chinese."""
+    found = []
+    for key in translated():
+        words = {word for one in pictures_of(key).values() for word in one["missing"]}
+        found += [f"{key}: labels.csv of plotting lacks {word!r}" for word in sorted(words)]
+    return found

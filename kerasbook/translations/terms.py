@@ -6,6 +6,7 @@ import csv
 import functools
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 from kerasbook.contents import PACKAGE
 from kerasbook.translations.blocks import FOLDER, Block
@@ -35,9 +36,9 @@ class Term:
 
 
 @functools.cache
-def terms() -> list[Term]:
+def terms(path: Path = FOLDER / "terms.csv") -> list[Term]:
     """Returns the rows of translations/zh/terms.csv."""
-    with (FOLDER / "terms.csv").open(encoding="utf-8", newline="") as file:
+    with path.open(encoding="utf-8", newline="") as file:
         return [
             Term(
                 row["english"],
