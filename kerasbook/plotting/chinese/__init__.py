@@ -1,8 +1,8 @@
 """Chinese words in pictures: a finished figure whose labels are exchanged while it is drawn again.
 
 `labels.csv` has every label, English and Chinese; `{}` stands for what changes, as in `best {} at
-epoch {}`, and is looked up itself. The font is a part of Noto Sans CJK SC with the characters of
-the table, made by tools/make_chinese_font.py.
+epoch {}`, and is looked up itself; `\\n` breaks a line. The font is a part of Noto Sans CJK SC with
+the characters of the table, made by tools/make_chinese_font.py.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def table() -> list[tuple[re.Pattern, str]]:
         rows = sorted(csv.reader(file), key=lambda row: -len(row[0].replace("{}", "")))
     pieces = ((english, re.escape(english).replace(r"\{\}", "(.+)")) for english, _ in rows)
     return [
-        (re.compile(pattern), chinese)
+        (re.compile(pattern, re.IGNORECASE), chinese.replace("\\n", "\n"))
         for (_, pattern), (_, chinese) in zip(pieces, rows, strict=True)
     ]
 
@@ -70,14 +70,14 @@ def in_chinese(figure: Figure) -> Iterator[list[str]]:
 
 
 def exchange(text: Text, missing: list[str], before: contextlib.ExitStack) -> None:
-    """Gives one text its Chinese and the font; `before` gives it back what it had."""
+    """Gives one text its Chinese, and that the font; `before` gives it back what it had."""
     words = text.get_text()
     before.callback(text.set_text, words)
     before.callback(text.set_fontproperties, text.get_fontproperties().copy())
     chinese = translated(words, missing)
     if chinese != " ".join(words.split()):
         text.set_text(chinese)
-    text.set_fontfamily([FAMILY, "DejaVu Sans"])
+        text.set_fontfamily([FAMILY, "DejaVu Sans"])
 
 
 def exchange_ticks(formatter: Formatter, missing: list[str], before: contextlib.ExitStack) -> None:
@@ -85,7 +85,7 @@ def exchange_ticks(formatter: Formatter, missing: list[str], before: contextlib.
     if isinstance(formatter, FixedFormatter):
         before.callback(setattr, formatter, "seq", formatter.seq)
         formatter.seq = [translated(str(one), missing) for one in formatter.seq]
-    elif isinstance(formatter, FuncFormatter):
+    elif isinstance(formatter, FuncFormatter):  # what `set_xticks` makes of its labels
         english = formatter.func
         before.callback(setattr, formatter, "func", english)
         formatter.func = lambda value, place: translated(english(value, place), missing)
