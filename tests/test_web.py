@@ -300,7 +300,7 @@ def test_the_chinese_sources_are_the_chinese_pages(chinese_checkout, tmp_path):
     assert "[English]" not in index
     assert "<strong>第 1 章 线性回归</strong>" in index
     assert "<p>一加仑汽油能让一辆车跑多远？" in index
-    assert "分钟；test mae" in index
+    assert "分钟；测试集平均绝对误差 2." in index
     assert '- <a href="../chapters/chapter4.html" lang="en"' in index
 
 

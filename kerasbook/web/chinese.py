@@ -24,6 +24,8 @@ from markdown_it import MarkdownIt
 HERE = Path(__file__).parent
 SENTENCE = re.compile(r".+?[。？！]")
 LETTERS_OF_A_CARD = 110
+SCORES = {"test ": "测试集", "validation ": "验证集", "mae": "平均绝对误差", "accuracy": "准确率"}
+SCORES |= {"loss": "损失", "miles per gallon": "英里/加仑"}
 START = """
 <p class="page-links"><a href="chapters/{first}.html">读第 1 章</a>
 <a href="#chapters">各章</a> <a href="#two-commands">该输入什么？</a></p>
@@ -189,4 +191,7 @@ def numbers(page: Page, notebook: Path) -> str:
     reading = re.search(r"阅读约 (\d+) 分钟", front.first_cell(notebook))
     found = [f"阅读约 {reading[1]} 分钟"] if reading else []
     found += [f"运行约 {page.about.minutes} 分钟"] if page.about.minutes else []
-    return "；".join(part for part in ("，".join(found), score_of(page)) if part)
+    score = score_of(page)
+    for english, words in SCORES.items():
+        score = score.replace(english, words)
+    return "；".join(part for part in ("，".join(found), score) if part)
