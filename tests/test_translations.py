@@ -196,6 +196,8 @@ def test_a_file_of_no_page_and_a_cell_that_is_not_there_are_said(page):
         ("the losses", "它们", "'loss' should be 损失"),
         ("the losses", "这个代价", "代价 should be 损失"),
         ("the price", "代价", None),
+        ("Sixteen cars", "17 辆车", "the number 16 is missing"),
+        ("A loss, a slope", "损失,斜率", "half width"),
         ("the loss", "损失（也叫代价）", None),
         ("`loss`", "`loss`", None),
     ],
