@@ -249,7 +249,7 @@ def test_numbers_are_kept_by_value(one, other, missing, extra):
         ("梯度$x$的", "no blank between"),
         ("学习率 0.1的", "no blank between"),
         ("用`fit` 训练", "no blank between"),
-        ("一件 T恤", None),
+        ("一件 T恤、一条裤子", None),
         ("损失,梯度", "half width"),
         ("损失(loss)", "half width"),
         ("损失， 梯度", "a blank beside"),

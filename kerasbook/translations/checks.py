@@ -118,7 +118,7 @@ def faults(chinese: str) -> list[str]:
     for token in PARSER.parse(FORMULA.sub("$0$", BLOCK_FORMULA.sub("$0$", chinese))):
         if token.type != "inline":
             continue
-        text = WHOLE_WORDS.sub("", shown(token))
+        text = WHOLE_WORDS.sub("恤", shown(token))
         for what, pattern in FAULTS.items():
             if match := re.search(pattern, text):
                 around = text[max(0, match.start() - 8) : match.end() + 8]
