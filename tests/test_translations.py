@@ -360,9 +360,35 @@ def test_code_and_outputs_are_those_of_the_english_notebooks():
             [cell for cell in json.loads(one.read_text())["cells"] if cell["cell_type"] == "code"]
             for one in (path, CHECKOUT / "chapters" / path.name)
         )
-        for cell in [*ours, *theirs]:
-            cell["metadata"].pop("alt", None)
+        for cell, english_cell in zip(ours, theirs, strict=True):
+            for one in (cell, english_cell):
+                one["metadata"].pop("alt", None)
+            for output, other in zip(cell["outputs"], english_cell["outputs"], strict=True):
+                if about := output.get("metadata", {}).pop("kerasbook", None):
+                    png = "".join(other["data"].pop("image/png"))
+                    assert made.hash_of(png) == about["english"], path.name
+                    assert output["data"].pop("image/png") != png, path.name
         assert ours == theirs, path.name
+
+
+def test_a_picture_is_exchanged_where_its_english_one_is_the_same(book):
+    path = made.CHAPTERS / "notation.ipynb"
+    notebook = json.loads(path.read_text())
+    pictures = [{"data": {"image/png": png}, "metadata": {}} for png in ("one", "two")]
+    notebook["cells"][2]["outputs"] = pictures
+    path.write_text(json.dumps(notebook))
+    drawn = {"png": "一", "missing": ["wombats"]}
+    try:
+        made.keep_picture("notation", made.hash_of("one"), drawn)
+        made.keep_picture("notation", made.hash_of("three"), drawn)
+        run("build")
+    finally:
+        made.DRAWN.clear()
+    for _ in range(2):  # kept by a later build too
+        cells = json.loads((made.FOLDER / "notation.ipynb").read_text())["cells"]
+        assert [one["data"]["image/png"] for one in cells[2]["outputs"]] == ["一", "two"]
+        assert "labels.csv of plotting lacks 'wombats'" in run("check").stderr
+        made.build()
 
 
 def test_no_term_stands_twice_and_every_word_is_one_terms(monkeypatch):
