@@ -52,7 +52,7 @@ def test_a_number_or_a_key_names_a_chapter(name):
 )
 def test_what_goes_wrong_in_any_verb_is_one_line(words, message, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("kerasbook.notebooks.execute", lambda notebook: notebook)
+    monkeypatch.setattr("kerasbook.notebooks.execute", lambda notebook, **_: notebook)
     status, printed = call(*words)
     assert status == 2
     assert printed.splitlines()[-1].startswith(message)
