@@ -165,11 +165,11 @@ if __name__ == "__main__":
 # place; this one asks whether it is brighter at the right than at the left. Where all is even the
 # answer is 0.
 #
-# Five pixels hold three windows of three, one begins at each of the first three. There are two ways
-# to change that. The *stride* is how far the window moves; with 2 every second place is left out.
-# And the picture may first get a frame of zeros, the *padding*. Without one it is called `"valid"`;
-# with `"same"` the frame is so wide that a stride of 1 keeps the size. Below, a dot is the middle
-# of the window at each of its places, and the first two places are framed.
+# Five pixels hold three windows of three. There are two ways to change that. The *stride* is how
+# far the window moves; with 2 every second place is left out. And the picture may first get a frame
+# of zeros, the *padding*. Without one it is called `"valid"`; with `"same"` the frame is so wide
+# that a stride of 1 keeps the size. Below, a dot is the middle of the window at each of its places,
+# and the first two places are framed.
 
 # %% alt="Four grids of 5 by 5 pixels. Without a frame of zeros a window of 3 by 3 has 3 by 3 places, with one 5 by 5; with a stride of 2 it has 2 by 2 places and 3 by 3."
 if __name__ == "__main__":
@@ -217,9 +217,9 @@ if __name__ == "__main__":
 # pixels, and weights carried over from one to the other give other results, without a word. With an
 # odd number they agree.
 #
-# The frame has another use. With 3 × 3 windows and `"valid"`, a pixel in the corner lies in one
-# window, one on the edge in up to three, one in the middle in nine: what happens at the border is
-# seen less often. With `"same"` they are four, six and nine.
+# The frame has another use. With `"valid"`, a pixel in the corner lies in one window, one on the
+# edge in up to three, one in the middle in nine: what happens at the border is seen less often.
+# With `"same"` they are four, six and nine.
 #
 # ## Several channels, several filters
 #
@@ -365,7 +365,7 @@ if __name__ == "__main__":
 #
 # For a layer that learns its kernel nothing depends on this: it would learn the flipped weights and
 # give the same outputs. It matters where weights or a formula are carried from one side to the
-# other. We call the layer a convolution, as everybody does, and compute the correlation.
+# other. We say convolution, as everybody does, and compute the correlation.
 #
 # ## One matrix product
 #
@@ -379,7 +379,7 @@ def patches(x, high, wide, strides=1):
     """Returns the windows of x: (n, rows, columns, high · wide, channels)."""
     rows = output_size(x.shape[1], high, strides)
     columns = output_size(x.shape[2], wide, strides)
-    down, right = strides * rows, strides * columns
+    down, right = strides * rows, strides * columns  # how far a piece reaches
     places = [
         x[:, u : u + down : strides, v : v + right : strides]  # (n, rows, columns, channels)
         for u in range(high)
@@ -399,9 +399,8 @@ if __name__ == "__main__":
 # Read it by columns. The first column, 0 1 4 5, holds what lies under the first weight at each
 # place of the window. It is a piece of the picture itself, its top left; the second column is the
 # piece one further right. So `patches` cuts no windows at all: it cuts one piece per place of the
-# kernel, and puts the pieces side by side. (`down` and `right` are how far a piece reaches, so that
-# it has as many rows and columns as the output.) The kernel, flattened in the same order, is a
-# matrix with a column per filter, and the layer is one product.
+# kernel, and puts the pieces side by side. The kernel, flattened in the same order, is a matrix
+# with a column per filter, and the layer is one product.
 
 
 # %%
@@ -421,9 +420,8 @@ def conv2d(x, kernel, bias, strides=1, padding="valid"):
 # of the copies, and for some sizes they take another way altogether, as Winograd's or a Fourier
 # transform. The result is the same but for rounding.
 #
-# Is ours the same as the loops, and as Keras' layer? `conv2d` uses TensorFlow's operations only, so
-# a tape gives its gradients, and those are compared too. (`kerasbook verify 3` does it for more
-# sizes.)
+# Is ours the same as the loops, and as Keras' layer? `conv2d` uses TensorFlow's operations, so a
+# tape gives its gradients, and they are compared too.
 
 
 # %% tags=["hide-input"]
@@ -622,9 +620,8 @@ if __name__ == "__main__":
     print(f"largest value of the pooled map {np.abs(pooled).max():.3f}")
 
 # %% [markdown]
-# What is lost is exactness. What is won: a feature that moves by a pixel and stays in its window
-# gives the same output. That is a little *invariance*, and the class should not depend on the place
-# at all.
+# What is won for it: a feature that moves by a pixel and stays in its window gives the same output.
+# That is a little *invariance*, and the class should not depend on the place at all.
 #
 # *Exercises: `global_pools` (five minutes) pools whole maps; `max_pool_gradient` has windows that
 # share pixels.*
@@ -655,12 +652,11 @@ def shift_each(x, down, right):
 # %% [markdown]
 # As a layer it belongs to the model, runs wherever the model runs, and only in training. Its random
 # numbers come from a `SeedGenerator`, whose state is part of the model: the same seed gives the
-# same pictures, in our loop and in `model.fit`. (The line with @ lets Keras find the class again
-# when a saved model is loaded.)
+# same pictures, in our loop and in `model.fit`.
 
 
 # %%
-@keras.saving.register_keras_serializable(package="kerasbook")
+@keras.saving.register_keras_serializable(package="kerasbook")  # found when a model is loaded
 class RandomFlipAndShift(layers.Layer):
     """In training, mirrors half of the pictures and moves each by up to `shift` pixels."""
 
@@ -766,7 +762,7 @@ if __name__ == "__main__":
 # Nine in ten weights are in the first dense layer. Most of the work is in the convolutions, whose
 # few weights are used at every place.
 #
-# *Exercise: `train_finder` again, whose network you choose yourself.*
+# *Exercise: `train_finder` again.*
 #
 # ## A flatten that mixes up the pictures
 #
@@ -792,10 +788,10 @@ if __name__ == "__main__":
 
 # %% [markdown]
 # Nine pictures go in and sixteen predictions come out, each for a piece of a picture or for pieces
-# of two. (With 8 or 32 pictures the numbers would not fill the rows, and the reshape would be an
-# error; it is silent with every multiple of nine.) A loss would notice that there are nine labels;
-# a program that only predicts would not. So never let a reshape choose the number of examples:
-# `layers.Flatten` keeps the first axis and works out the length of the row.
+# of two. (With 8 or 32 pictures the numbers do not fill the rows, which is an error; every multiple
+# of nine is silent.) A loss would notice that there are nine labels; a program that only predicts
+# would not. So never let a reshape choose the number of examples: `layers.Flatten` keeps the first
+# axis and works out the length of the row.
 #
 # ## How far does it see?
 #
@@ -916,9 +912,8 @@ if __name__ == "__main__":
 # %% [markdown]
 # ## Result
 #
-# `main` is the chapter as a program. Beside the scores it returns pictures: what the network makes
-# of one test picture, the kernels that it has found, the confusion of its answers, and the test
-# pictures that it gets wrong.
+# `main` is the chapter as a program. Beside the scores it returns pictures, which follow one by
+# one.
 
 
 # %% tags=["hide-input"]
@@ -1051,9 +1046,8 @@ if __name__ == "__main__":
     result.figures["kernels"][0].figure
 
 # %% [markdown]
-# One test picture on its way through the network: four feature maps of each convolution. The
-# numbers count filters; map 0 of a row has no more to do with map 0 of the row above than with the
-# others.
+# One test picture on its way through the network: four feature maps of each convolution. (Their
+# numbers count filters; the same number in two rows means nothing.)
 
 # %% alt="Three rows of four feature maps of one test picture, 28, 14 and 7 places wide. In the first row one sees the garment with its edges or its surface marked; in the last only a few bright places."
 if __name__ == "__main__":
@@ -1119,7 +1113,7 @@ if __name__ == "__main__":
 # And what is a single filter of the last convolution after? We ask the test pictures. Where in all
 # of them does the filter answer most? A unit of this layer sees 18 × 18 pixels; here are the nine
 # places that excite a filter most, no two of one picture, for each of four filters. (Beyond the
-# border of the picture a patch continues its last pixels.)
+# border a patch repeats the picture's last pixels.)
 
 
 # %%
