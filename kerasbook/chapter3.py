@@ -685,9 +685,9 @@ class RandomFlipAndShift(layers.Layer):
         return super().get_config() | config
 
 
-# %% alt="The same sneaker ten times: mirrored in some copies, and moved by a pixel or two in all directions."
+# %% alt="The same sandal ten times: mirrored in some copies, and moved by a pixel or two in all directions."
 if __name__ == "__main__":
-    copies = np.repeat(splits.train.x[191:192], 10, axis=0)
+    copies = np.repeat(splits.train.x[571:572], 10, axis=0)
     plotting.plot_images(RandomFlipAndShift(shift=2, seed=0)(copies, training=True))
 
 

@@ -306,6 +306,13 @@ def test_schedule_ends_at_zero():
     np.testing.assert_allclose(rates, [0.1, 0.05, 0], atol=1e-8)
 
 
+def test_the_rate_is_drawn_at_every_step():
+    schedule = chapter3.make_schedule(0.1, examples=130, batch_size=64, epochs=4)
+    (line,) = chapter3.plot_schedule(schedule, steps=13).get_lines()
+    assert list(line.get_xdata()) == list(range(13))
+    np.testing.assert_allclose(line.get_ydata()[[0, 6, 12]], [0.1, 0.05, 0], atol=1e-8)
+
+
 def test_loop_equals_model_fit(monkeypatch):
     monkeypatch.setattr(chapter3, "load_fashion", made_up)
     differences = chapter3.compare_loops(examples=40, epochs=1)
