@@ -330,9 +330,9 @@ if __name__ == "__main__":
     print(layer.kernel.numpy()[:, :, 0, 0].round(2))
 
 # %% [markdown]
-# There it is, from one picture. That is all that a convolutional layer does in training. Nobody
-# will give it the edges, though: what its output should be, the layers above tell it, through the
-# gradient.
+# There it is, from one picture, to within a few hundredths. That is all that a convolutional layer
+# does in training. Nobody will give it the edges, though: what its output should be, the layers
+# above tell it, through the gradient.
 #
 # *Exercise: `train_finder`, a network that finds a figure wherever it stands.*
 #
@@ -1019,7 +1019,7 @@ def main(
     return Result(splits, model, history, scores, figures)
 
 
-# %% alt="Two panels over ten epochs, loss and accuracy, training solid and validation dashed: validation is better at first, at the end training has caught up with it."
+# %% alt="Two panels over ten epochs, loss and accuracy, training solid and validation dashed: validation is better, most of all at first; at the end training has come close."
 if __name__ == "__main__":
     result = main()
     for name in ("feature_maps", "kernels", "confusion", "mistakes"):
@@ -1036,12 +1036,12 @@ if __name__ == "__main__":
 #
 # At first the network does better on the validation part than in training. That is no miracle: in
 # training it works with a part of its units, on mirrored pictures; and the training scores are the
-# mean over an epoch, in the course of which it still improved. Later training catches up.
+# mean over an epoch, in the course of which it still improved. Later training comes close.
 #
-# Here are the kernels of the first layer, each 3 × 3. Some have a light and a dark side: they are
-# edge detectors like ours, at several angles. Nobody asked for them; the loss did.
+# Here are the kernels of the first layer, each 3 × 3. Some have a light and a dark side, as 6 and
+# 14: they are edge detectors like ours, at several angles. Nobody asked for them; the loss did.
 
-# %% alt="Sixteen kernels of 3 by 3 weights. Some are light on one side and dark on the other, upright, level or slanting; some are light all over."
+# %% alt="Sixteen kernels of 3 by 3 weights. Some are light on one side and dark on the other, upright, level or slanting; one, number 8, is dark all over."
 if __name__ == "__main__":
     result.figures["kernels"][0].figure
 

@@ -84,8 +84,9 @@ def test_the_words_in_a_box_fit_into_it(name):
 
 def test_diagrams_draw_on_given_axes_and_return_them():
     for draw in DIAGRAMS.values():
-        _, ax = plt.subplots()
+        figure, ax = plt.subplots()
         assert draw(ax=ax) is ax
+        plt.close(figure)
 
 
 def test_hidden_weights_are_crossed_out_and_only_these():
