@@ -417,6 +417,29 @@ def test_resuming_on_other_data_of_the_same_size_is_refused(tmp_path):
     ours(named(), (X, Y), checkpoint=tmp_path, resume=True, epochs=3)
 
 
+def test_resuming_with_another_loss_or_other_validation_data_is_refused(tmp_path):
+    def go_on(**options):
+        model = keras.Sequential([keras.Input((3,)), layers.Dense(1)], name="one")
+        options = {"loss_fn": keras.losses.Huber(0.5), "validation_data": (X[:5], Y[:5])} | options
+        return ours(model, (X, Y), checkpoint=tmp_path, **options)
+
+    go_on()
+    for loss_fn in ("mae", keras.losses.Huber(0.7), lambda y, p: abs(y - p)):
+        with pytest.raises(CheckpointError, match="another loss"):
+            go_on(loss_fn=loss_fn, resume=True, epochs=3)
+    for other in ((X[:5] + 1, Y[:5]), None):
+        with pytest.raises(CheckpointError, match="on other validation data"):
+            go_on(validation_data=other, resume=True, epochs=3)
+    go_on(loss_fn=keras.losses.Huber(0.5, name="named"), resume=True, epochs=3)
+
+
+def test_the_model_knows_its_history_as_after_model_fit():
+    model = keras.Sequential([keras.Input((3,)), layers.Dense(1)])
+    options = {"optimizer": "sgd", "progress": "none"}
+    history = fit(model, (X, Y), loss_fn="mse", **options)
+    assert model.history is history
+
+
 def test_a_run_on_texts_goes_on():
     texts = tf.constant([["a b"], ["b a"]])
     assert fingerprint((texts,)) == fingerprint((tf.constant([["a b"], ["b a"]]),))

@@ -148,10 +148,10 @@ class Checkpoint:
         for name, mine in self.settings.items():
             if mine != state["settings"].get(name):
                 theirs = state["settings"].get(name)
-                if name == "data":
+                if name.endswith("data"):
                     raise CheckpointError(
-                        f"{path} belongs to a run on other data: some rows differ; take the same "
-                        "data, or another --output"
+                        f"{path} belongs to a run on other {name}: some rows differ; take the "
+                        "same data, or another --output"
                     )
                 raise CheckpointError(
                     f"{path} belongs to a run with another {name}: {_difference(theirs, mine)}"

@@ -29,7 +29,7 @@ from kerasbook.training.compiling import slow_in_float16, use_jit, why_not_xla, 
 from kerasbook.training.devices import in_scope, strategy_of
 from kerasbook.training.history import History, Interrupted, NonFiniteLoss, Scores
 from kerasbook.training.loops import NonFinite, make_loop
-from kerasbook.training.losses import as_loss, as_optimizer
+from kerasbook.training.losses import as_loss, as_optimizer, loss_config
 from kerasbook.training.progress import make_progress
 from kerasbook.training.step import make_test_step, make_train_step
 
@@ -108,7 +108,8 @@ def fit(
         checks.own_step(model, optimizer, loop)
 
     history = History(compiled=compiled)
-    saved = Checkpoint(checkpoint, model, callbacks, _settings(model, batches, optimizer))
+    settings = _settings(model, batches, optimizer, loss_fn)
+    saved = Checkpoint(checkpoint, model, callbacks, settings)
     first_epoch = _restore(saved, history, loop, shown) if resume else saved.forget()
     recorder = _Recorder(history, shown, saved)
     callbacks.append(recorder)
@@ -221,6 +222,7 @@ class _Recorder(keras.callbacks.Callback):
         if not math.isfinite(self.history.last()["loss"]):  # only `model.fit` gets this far
             raise NonFinite(None, self.last_loss)
         self.last_loss = self.history.last()["loss"]
+        self.model.history = self.history
         last = self.model.stop_training or epoch + 1 == self.params["epochs"]
         self.checkpoint.save_after_epoch(self.history, last)
 
@@ -254,16 +256,19 @@ def _use_xla(jit, model, batches, epochs, loss_fn, metrics, optimizer, train_ste
     return True
 
 
-def _settings(model, batches, optimizer) -> dict:
+def _settings(model, batches, optimizer, loss_fn) -> dict:
     """What must be the same for a run to go on from a checkpoint."""
     config = {k: v for k, v in optimizer.get_config().items() if k != "name"}
+    validation = batches.validation
     return {
         "batch_size": batches.batch_size,
         "seed": batches.seed,
         "shuffle": batches.shuffle,
         "optimizer": config,
+        "loss": loss_config(as_loss(loss_fn)),
         "examples": batches.examples,
         "data": fingerprint(batches.train),
+        "validation data": None if validation is None else fingerprint(validation),
         "dtype": model.dtype_policy.name,
     }
 

@@ -71,6 +71,16 @@ class LossOfOutputs:
         return sum(self.loss(*pair, sample_weight) for pair in pairs)
 
 
+def loss_config(loss: LossOfOutputs) -> dict:
+    """Returns what tells one loss from another: of a function its name, else Keras' config."""
+    function = getattr(loss.loss, "function", None)
+    if function is not None:
+        return {"function": getattr(function, "__qualname__", type(function).__name__)}
+    config = {name: each for name, each in loss.loss.get_config().items() if name != "name"}
+    # Huber's delta is not in its config.
+    return {"class": type(loss.loss).__name__} | config | getattr(loss.loss, "_fn_kwargs", {})
+
+
 def _same_rank(y_true, y_pred):
     """Both with one number of axes: (n,) and (n, 1) become (n, 1), others lose the last axis."""
     if len(y_true.shape) < len(y_pred.shape):
