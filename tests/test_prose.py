@@ -59,7 +59,10 @@ WHOLE_ELSEWHERE = {
     },
     "chapter2_deep_network": {"110": "horsepower, in the picture"},
     "chapter2_training": {"141": "steps of 64 in 9,000 examples", "80": "of an example"},
-    "chapter3": {"784": "28 · 28", "24": "of an example", "17": "of an example"},
+    "chapter3": {
+        **{"784": "28 · 28", "24": "of an example", "17": "of an example"},
+        "fifty": "thousand: 16,981,120 by 320",
+    },
     "chapter4": {
         "17": "of an example",
         "10,549": "examples of load_film_sentences",
@@ -97,6 +100,10 @@ WHOLE_ELSEWHERE = {
     "chapter8": {
         **{"15": "2 ** 4 - 1", "320,000": "2,500 rows of 128 units"},
         **{"480,000": "300 pictures of 10 · 10 places and 16 filters"},
+    },
+    "chapter3_residual": {
+        **{"152": "layers, He and others 2015", "110": "layers, the same, table 6"},
+        "25": "5 · 5",
     },
     "chapter6": {"3,199,053": "count_params of make_writer(77, 256, blocks=4)"},
     "chapter6_encoder_decoder": {"39": "sounds in cmudict.tsv"},
