@@ -3,7 +3,7 @@
 import itertools
 
 from kerasbook import chapter3
-from kerasbook.data import Part, Splits, load_fashion
+from kerasbook.data import load_fashion
 from kerasbook.pages import articles
 from kerasbook.testing.compare import outputs_and_gradients
 

@@ -77,7 +77,6 @@ WHOLE_ELSEWHERE = {
         **{"115": "hours that the file lacks", "8,760": "365 · 24", "1,872": "48 · 39"},
         **{"19": "hours of rain or snow in the file", "4,308": "rentals of 22 October"},
     },
-    "chapter3_residual": {"152": "layers, He and others 2015"},
     "chapter9": {
         "2,000": "dynamic_growth_steps of Keras",
         **{"25": "5 epochs of 9,000 rows, 2,048 in a batch", "412": "docs/devices.md"},

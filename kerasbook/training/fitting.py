@@ -108,7 +108,7 @@ def fit(
         checks.own_step(model, optimizer, loop)
 
     history = History(compiled=compiled)
-    saved = Checkpoint(checkpoint, model, callbacks, _settings(model, batches, loss_fn))
+    saved = Checkpoint(checkpoint, model, callbacks, _settings(model, batches, optimizer, loss_fn))
     first_epoch = _restore(saved, history, loop, shown) if resume else saved.forget()
     recorder = _Recorder(history, shown, saved)
     callbacks.append(recorder)
@@ -255,9 +255,9 @@ def _use_xla(jit, model, batches, epochs, loss_fn, metrics, optimizer, train_ste
     return True
 
 
-def _settings(model, batches, loss_fn) -> dict:
+def _settings(model, batches, optimizer, loss_fn) -> dict:
     """What must be the same for a run to go on from a checkpoint."""
-    config = {k: v for k, v in model.optimizer.get_config().items() if k != "name"}
+    config = {k: v for k, v in optimizer.get_config().items() if k != "name"}
     validation = batches.validation
     return {
         "batch_size": batches.batch_size,
