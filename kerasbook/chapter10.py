@@ -534,7 +534,7 @@ def change_pixels(model, start, end, kinds, maps, steps=28):
     """Returns (steps + 1,): the mean probability as `start` becomes `end`, the highest first."""
     turn, curve = turns(maps)[..., np.newaxis], []
     for count in np.linspace(0, maps[0].size, steps + 1):
-        scores = predict(model, np.where(turn < count, end, start))
+        scores = model(np.where(turn < count, end, start), training=False)
         curve.append(tf.gather(tf.nn.softmax(scores), kinds, axis=1, batch_dims=1))
     return np.mean(curve, axis=1)
 

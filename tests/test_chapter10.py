@@ -390,7 +390,9 @@ def test_high_attention_and_no_influence():
 # --- main ---------------------------------------------------------------------------------
 
 
-def test_main_trains_scores_every_method_and_draws(small_data):
+def test_main_trains_scores_every_method_and_draws(small_data, monkeypatch):
+    for slow in ("SmoothGrad", "integrated gradients", "occlusion"):
+        monkeypatch.delitem(chapter10.METHODS, slow)
     options = {"epochs": 1, "batch_size": 30, "jit": "off", "progress": "none"}
     result = chapter10.main(**options)
     assert set(result.scores["marked"]) == {"loss", "accuracy"}
