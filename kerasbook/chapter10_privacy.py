@@ -729,26 +729,21 @@ def measured(name) -> dict:
 
 
 # %% alt="Test accuracy against ε on a log axis: it rises from the left, quickly at first and then slowly, and stays below a dashed line, that of training without privacy."
-if __name__ == "__main__" and measured("accuracies"):
-    rows = measured("accuracies")
-    plain = rows.pop("without")["accuracy"]["mean"]
-    epsilons = [promise("poisson", 9000, 500, float(sigma), 360) for sigma in rows]
-    runs = np.array([row["accuracy"]["values"] for row in rows.values()]).T
+if __name__ == "__main__" and measured("σ = 0"):
+    noises = [0.7, 1.2, 2, 4]
+    epsilons = [promise("poisson", 9000, 500, sigma, 360) for sigma in noises]
+    runs = np.transpose([measured(f"σ = {sigma}")["values"] for sigma in noises])
     labels = {"x_label": "ε at δ = 1e-5", "y_label": "test accuracy"}
     ax = plotting.plot_bands({"DP-SGD": runs}, x=epsilons, **labels)
-    ax.axhline(plain, linestyle="--", color="0.5")
+    ax.axhline(measured("σ = 0")["mean"], linestyle="--", color="0.5")
     ax.set_xscale("log")
 
 # %%
-if __name__ == "__main__":
-    for sigma, row in measured("accuracies").items():
-        epsilon = math.inf
-        if sigma != "without":
-            epsilon = promise("poisson", 9000, 500, float(sigma), 360)
-        score = row["accuracy"]
-        print(
-            f"σ {sigma:>7}  ε {epsilon:6.2f}  accuracy {score['mean']:.3f} ({score['error']:.3f})"
-        )
+if __name__ == "__main__" and measured("σ = 0"):
+    for sigma in (0, *noises):
+        epsilon = promise("poisson", 9000, 500, sigma, 360) if sigma else math.inf
+        score = measured(f"σ = {sigma}")
+        print(f"σ = {sigma:3}  ε = {epsilon:5.2f}  {score['mean']:.3f} ({score['error']:.3f})")
 
 # %% [markdown]
 # In brackets are standard errors. The stronger the promise, the more it costs. With more data it
