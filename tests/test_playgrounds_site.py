@@ -240,7 +240,7 @@ def test_garments_shows_keras_probabilities_and_the_sum_behind_a_number(opened):
     assert value == pytest.approx(layers["conv_2"][19, 1, 1, 1], abs=1e-5)
     page.locator("#garments-pool_2").click(position={"x": 5, "y": 5})
     assert "pool_2, map 1" in page.inner_text("#garments-which")
-    state = address_after(page, layer="pool_2", map="0", picture="19")
+    state = address_after(page, layer="pool_2", picture="19")
     shown = probabilities_shown(page)
     page = opened("garments", state)
     assert probabilities_shown(page) == shown
