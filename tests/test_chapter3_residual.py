@@ -17,6 +17,7 @@ from keras import layers
 # Decimal numbers of the text, and what they are.
 ELSEWHERE = {
     "0.4": "learning rate of the runs `fast` in tools/make_measurements.py",
+    "0.1": "default of `train`",
     **{"8.75": "He and others 2015, table 6", "6.43": "the same"},
 }
 
@@ -331,6 +332,25 @@ def test_the_page_prints_that_the_block_equals_keras_in_64_bits():
     printed = re.findall(r"gradients of a block: largest difference to Keras (\d+e-\d+)", text)
     assert len(printed) == 1
     assert float(printed[0]) < 1e-10
+
+
+def test_what_the_text_says_of_depth_and_of_augmentation():
+    """Within the error: two means differ by less than twice the error of their difference."""
+    measured = load_results()["measurements"]["chapter3_residual"]
+
+    def difference(first, second, score="validation"):
+        """Returns by how much the first mean is higher, and the error of that."""
+        pair = [measured[key][score] for key in (first, second)]
+        return pair[0]["mean"] - pair[1]["mean"], np.hypot(*(each["error"] for each in pair))
+
+    for key in ("residual 8", "no augmentation"):
+        gain, error = difference("residual 20", key)
+        assert abs(gain) < 2 * error
+    gain, error = difference("residual 20", "no augmentation", "training loss")
+    assert gain > 5 * error
+    gain, error = difference("residual 20", "mirrored and moved")
+    assert gain > 3 * error
+    assert difference("residual 20", "mirrored and moved", "training loss")[0] < 0
 
 
 def test_what_the_text_says_of_transfer():
