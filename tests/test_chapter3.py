@@ -3,7 +3,6 @@
 import itertools
 
 from kerasbook import chapter3
-from kerasbook.data import Part, Splits
 from kerasbook.pages import articles
 from kerasbook.testing.compare import outputs_and_gradients
 
@@ -13,6 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers
+from small_pictures import made_up
 
 # Sentences with numbers from results.json, which tests/test_prose.py fills in and looks for.
 ELSEWHERE = {"0.863": "of chapter2_training, whose own test looks at it"}
@@ -27,20 +27,6 @@ EXACT = 1e-11  # for numbers of 64 bits: a few hundred roundings
 def close_figures():
     yield
     plt.close("all")
-
-
-def made_up(shape=(28, 28, 1), examples=40, name="fashion"):
-    """Small splits in which a bright row tells the class."""
-    random = np.random.default_rng(0)
-
-    def part():
-        y = random.integers(0, 10, examples).astype("int32")
-        x = random.normal(0, 0.1, (examples, *shape)).astype("float32")
-        x[np.arange(examples), 2 + 2 * y] += 3
-        return Part(x, y)
-
-    classes = tuple(f"kind {number}" for number in range(10))
-    return Splits(part(), part(), part(), name, "Made up", "kind", "embedded", classes)
 
 
 # --- convolution --------------------------------------------------------------------------

@@ -58,13 +58,17 @@ def test_what_goes_wrong_in_any_verb_is_one_line(words, message, monkeypatch, tm
     assert printed.splitlines()[-1].startswith(message)
 
 
-def test_the_command_imports_nothing_heavy():
+HELP = [[verb, "--help"] for verb in ("predict", "convert", "card", "grade")]
+
+
+@pytest.mark.parametrize("words", [["list"], *HELP], ids=" ".join)
+def test_the_command_imports_nothing_heavy(words):
     heavy = "{'tensorflow', 'keras', 'numpy', 'matplotlib', 'tensorflow_datasets'}"
     code = f"""
 import sys
 from kerasbook.cli import app
 try:
-    app(["list"])
+    app({words})
 finally:
     print(sorted({heavy} & set(sys.modules)))
 """

@@ -34,8 +34,10 @@ DIAGRAMS = {
     "residual stream": plotting.plot_residual_stream,
     "encoder and decoder": plotting.plot_encoder_decoder,
     "towers": lambda ax=None: plotting.plot_towers(65, ax),
-    "ring": lambda ax=None: plotting.plot_ring(np.ones((7, 4, 4)) * 4, ax),
-    "ring of two": lambda ax=None: plotting.plot_ring(np.ones((3, 2, 2)), ax),
+    "ring": lambda ax=None: plotting.plot_ring(ax=ax),
+    "ring of two": lambda ax=None: plotting.plot_ring(2, ax),
+    "shares": lambda ax=None: plotting.plot_shares(ax=ax),
+    "shares of three": lambda ax=None: plotting.plot_shares(3, ax),
     "timetable": lambda ax=None: plotting.plot_timetable(TICKS, ax),
     "backpropagation": lambda ax=None: plotting.plot_backpropagation(VALUES, SLOPES, ax),
 }
@@ -119,3 +121,22 @@ def test_the_window_gives_the_sum_that_is_written_below():
 def test_a_window_that_leaves_the_picture_is_refused():
     with pytest.raises(ValueError, match="the windows lie at"):
         plotting.plot_window(GRID, EDGE, (3, 0))
+
+
+def test_a_frame_is_around_what_has_arrived():
+    ax = plotting.plot_ring(3)
+    framed = [patch for patch in ax.patches if patch.get_linewidth() == 2]
+    assert len(framed) == 3 * 2 * 2  # every device gets a part at each of 2 + 2 steps
+
+
+def test_shares_of_what_is_divided_are_a_part_and_add_up():
+    ax = plotting.plot_shares(2)
+    words = [text.get_text() for text in ax.texts]
+    assert [word for word in words if "bytes" in word] == [
+        "12 bytes a weight", "8 bytes a weight", "6 bytes a weight"
+    ]  # fmt: skip
+    filled = [patch.get_height() for patch in ax.patches if patch.get_facecolor()[3] > 0]
+    whole, part = sorted(set(np.round(filled, 6)), reverse=True)
+    assert whole == pytest.approx(2 * part)
+    assert sum(np.isclose(filled, whole)) == 2 * (3 + 1)
+    assert sum(np.isclose(filled, part)) == 2 * (2 + 3)

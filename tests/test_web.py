@@ -17,7 +17,18 @@ pytest.importorskip("sphinx", reason="the extra `web` is not installed")
 pytest.importorskip("py_mini_racer", reason="the extra `web` is not installed")
 
 from kerasbook.cli import app
-from kerasbook.web import chinese, formulas, front, glossary, languages, links, site, sources
+from kerasbook.web import (
+    chinese,
+    code,
+    formulas,
+    front,
+    glossary,
+    languages,
+    links,
+    playgrounds,
+    site,
+    sources,
+)
 
 from docutils import nodes
 from docutils.core import publish_doctree
@@ -228,6 +239,33 @@ def test_the_first_use_is_linked_and_only_that():
     assert [one.astext() for one in found] == ["Ridges"]
     assert found[0]["refuri"] == "chapter1.html#term-ridge"
     assert doctree.astext() == "ridge Ridges and a ridge, a top-ridge"
+
+
+def test_a_function_has_an_anchor_where_it_is_defined_first():
+    blocks = [
+        nodes.literal_block(text=text) for text in ("def f():\n    def g(): 1\n", "def f(): 2")
+    ]
+    blocks.append(nodes.literal_block(text="class A:\n    def m(self): 3\n\n\ndef h(): 4"))
+    doctree = publish_doctree("")
+    doctree += blocks
+    code.mark_definitions(None, doctree)
+    assert [block["ids"] for block in blocks] == [["code-f"], [], ["code-A", "code-h"]]
+
+
+# --- playgrounds --------------------------------------------------------------------------
+
+
+def test_a_playground_is_linked_from_the_front_and_from_its_chapters(tmp_path):
+    assert "../playgrounds/descent.html" in sources.page_links("chapter1")
+    assert "playgrounds" not in sources.page_links("chapter9")
+    assert "<em>not</em>" in playgrounds.cards("")
+    assert all(f"x/{one.name}.html" in playgrounds.cards("x/") for one in playgrounds.playgrounds())
+    (tmp_path / "extra").mkdir()
+    playgrounds.write_playgrounds(tmp_path)
+    page = (tmp_path / "playgrounds" / "descent.md").read_text()
+    assert "Largest difference to Keras: " in page
+    assert "{{" not in page
+    assert "\ndescent\n" in (tmp_path / "playgrounds" / "index.md").read_text()
 
 
 # --- the Chinese site ---------------------------------------------------------------------

@@ -6,21 +6,17 @@ or Chromium is missing, and what needs axe-core where AXE does not name its axe.
 
 import os
 import re
-import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urldefrag
 
 from kerasbook import contents
-from kerasbook.web import site as web_site
 
 import pytest
 
 pytestmark = pytest.mark.web
 CHECKOUT = Path(__file__).parent.parent
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or ""
-OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-LARGEST = 15_000_000  # bytes of the site in one language
+LARGEST = 20_000_000  # bytes in one language, 4 million of them the weights of the playgrounds
 PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
 SEARCHES = {  # what is typed → where it must lead
     "a canyon": "chapters/chapter1.html#a-canyon",
@@ -49,29 +45,6 @@ PROSE = """() => { const copy = document.querySelector('article').cloneNode(true
 IN_CHINESE = "<script>document.documentElement.lang = 'zh-CN'</script>"
 AT_THE_CANYON = """() =>
     Math.abs(document.querySelector('section#a-canyon')?.getBoundingClientRect().top) < 120"""
-
-
-@pytest.fixture(scope="session")
-def site(tmp_path_factory) -> Path:
-    """Returns the folder of the built site; WEB_SITE names one that is there already."""
-    pytest.importorskip("sphinx", reason="the extra `web` is not installed")
-    if given := os.environ.get("WEB_SITE"):
-        return Path(given)
-    folder = tmp_path_factory.mktemp("site")
-    web_site.build(CHECKOUT, folder)
-    return folder
-
-
-@pytest.fixture(scope="session")
-def browser():
-    """Yields Chromium."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if not CHROMIUM:
-        pytest.skip("there is no Chromium")
-    with playwright.sync_playwright() as play:
-        chromium = play.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture(scope="session")

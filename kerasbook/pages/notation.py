@@ -47,6 +47,8 @@ r"""
 | $r$, $z$, $\tilde h$ | the GRU's reset gate, update gate and candidate | (n, units) | 4 |
 | $i$, $f$, $o$, $g$, $c_t$ | the LSTM's three gates, candidate and cell | (n, units) | 5 |
 | $Q$, $K$, $V$ | queries, keys and values | (queries, depth), (keys, depth), (keys, width) | 6 |
+| $q$, $s$, $q_0$ | whole number, scale, zero point | as what is quantised; numbers | 8 |
+| $T$ | the temperature that logits are divided by | a number | 2 |
 | $S$ | loss scale | a number | 9 |
 
 Some letters have two meanings, because their fields write them so: $z$ (scores; the GRU's update

@@ -15,6 +15,7 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
     "sphinx_copybutton",
+    "kerasbook.web.code",
     "kerasbook.web.formulas",
     "kerasbook.web.glossary",
     "kerasbook.web.languages",
@@ -47,7 +48,7 @@ templates_path = ["templates"]
 locale_dirs = ["locale"]  # of the Chinese sources: what furo says
 html_static_path = ["static"]
 html_extra_path: list[str] = []  # sources.py's folder `extra`, set by the command
-html_css_files = ["book.css"]
+html_css_files = ["book.css", "playgrounds/playground.css"]
 html_js_files = ["book.js"]
 html_math_renderer = "katex"
 html_copy_source = False

@@ -11,6 +11,7 @@ from kerasbook import contents
 from kerasbook.contents import Page
 from kerasbook.notebooks.index import cover_of, score_of
 from kerasbook.program import many
+from kerasbook.web import playgrounds
 
 from markdown_it import MarkdownIt
 
@@ -28,6 +29,12 @@ FRONT = """{introduction}
 ## Chapters
 
 {chapters}
+
+## Playgrounds
+
+[The models in the page](playgrounds/index.md): type, draw, and see every number on its way.
+
+{playgrounds}
 
 ## Beside the chapters
 
@@ -58,6 +65,7 @@ def front_page(checkout: Path, folder: Path, exercises: dict[str, int]) -> str:
     text = FRONT.format(
         introduction=with_start(readme.partition("\n## Read\n")[0], START, pages[0]),
         chapters='<ul class="cards">\n' + "\n".join(cards) + "\n</ul>",
+        playgrounds=playgrounds.cards("playgrounds/"),
         others="\n".join(f"- {link}" for link in others),
         practise=section(readme, "Practise"),
     )
@@ -82,6 +90,7 @@ def toctrees(folder: Path, pages: list[Page]) -> list[str]:
     parts = {
         "Chapters": [entry(page) for page in pages if page.is_chapter],
         "Beside the chapters": [entry(page) for page in pages if not page.is_chapter],
+        "Playgrounds": ["playgrounds/index"],
         "Using the book": [f"docs/{name}" for name in documents],
         "Reference": ["reference/index", "CONTRIBUTING", "SECURITY", "CHANGELOG", "licence"],
     }

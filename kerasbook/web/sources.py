@@ -19,6 +19,7 @@ from kerasbook.exercises.cards import Card, cards
 from kerasbook.notebooks import conversion
 from kerasbook.web.front import front_page
 from kerasbook.web.glossary import glossary_page
+from kerasbook.web.playgrounds import playgrounds_of, write_playgrounds
 
 from PIL import Image
 
@@ -48,6 +49,7 @@ def write_sources(checkout: Path, folder: Path) -> None:
     exercises = {page.key: write_exercises(page, checkout, folder) for page in found}
     for page in found:
         write_notebook(page.key, exercises[page.key] > 0, checkout, folder)
+    write_playgrounds(folder)
     (folder / "glossary.md").write_text(glossary_page(found), encoding="utf-8")
     (folder / "licence.md").write_text(licence_page(checkout), encoding="utf-8")
     (folder / "index.md").write_text(front_page(checkout, folder, exercises), encoding="utf-8")
@@ -137,7 +139,9 @@ def page_links(key: str, download: str = "Download this notebook", folder: str =
         f'<p class="page-links"><a href="../notebooks/{key}.ipynb" download>{download}</a></p>\n'
     )
     if colab := conversion.colab_link(f"{folder}{key}.ipynb"):
-        links = with_link(links, colab, "Colab")
+        links = with_link(links, colab, "Open in Colab")
+    for one in () if folder else playgrounds_of(key):
+        links = with_link(links, f"../playgrounds/{one.name}.html", f"Playground: {one.title}")
     return links
 
 

@@ -10,7 +10,12 @@ from kerasbook.plotting.diagrams.chapter6 import (
     plot_heads,
     plot_residual_stream,
 )
-from kerasbook.plotting.diagrams.chapter9 import plot_ring, plot_timetable, plot_towers
+from kerasbook.plotting.diagrams.chapter9 import (
+    plot_ring,
+    plot_shares,
+    plot_timetable,
+    plot_towers,
+)
 
 __all__ = [
     "plot_attention_steps",
@@ -22,6 +27,7 @@ __all__ = [
     "plot_residual_block",
     "plot_residual_stream",
     "plot_ring",
+    "plot_shares",
     "plot_timetable",
     "plot_towers",
     "plot_unrolled",
