@@ -46,6 +46,7 @@ def words(figure):
         ("mean squared error (mpg²), log scale", "均方误差（mpg²），对数刻度", []),
         ("best 3.2 at epoch 7", "最好 3.2，第 7 轮", []),
         ("fuel\neconomy", "燃油经济性", []),
+        ("true value (mpg)", "真实值（mpg）", []),
         ("0.2", "0.2", []),
         ("$x$", "$x$", []),
         ("wombats", "wombats", ["wombats"]),
