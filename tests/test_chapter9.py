@@ -233,3 +233,7 @@ def test_large_batches_hold_with_the_rate_in_proportion_until_they_do_not():
     assert found["same rate"][2] < found["same rate"][0] - 0.02
     assert found["with warm-up"][2] > found["same rate"][0] - 0.02
     assert found["in proportion"][3] < 0.5
+
+
+def test_defaults_of_the_deep_network():
+    assert chapter9.make_deep_model().count_params() == 80_010

@@ -325,3 +325,7 @@ def test_the_score_lies_in_its_band():
     result = page.main(progress="none")
     low, high = load_results()["chapter9_devices"]["fashion"]["scores"]["test"]["accuracy"]["band"]
     assert low <= result.scores["test"]["accuracy"] <= high
+
+
+def test_defaults_of_the_normalised_network():
+    assert page.make_normalised_model((28, 28, 1), 10).count_params() == 110_154

@@ -302,7 +302,7 @@ def shuffled_pixels(seeds: int = 5) -> dict:
     return found
 
 
-def deep_runs(seeds: int = 5, parts=("validation", "test"), **options) -> dict:
+def deep_runs(seeds=range(5), parts=("validation", "test"), **options) -> dict:
     """Deeper networks: training loss and accuracies of one network over the seeds.
 
     options: of `make_model` and `train` of the chapter.
@@ -319,7 +319,7 @@ def deep_runs(seeds: int = 5, parts=("validation", "test"), **options) -> dict:
         if name in options
     }
     splits, runs = load_fashion(), []
-    for seed in range(seeds):
+    for seed in seeds:
         keras.utils.set_random_seed(seed)
         model = chapter.make_model((28, 28, 1), 10, **ours)
         history = chapter.train(model, splits, seed=seed, progress="none", **options).history

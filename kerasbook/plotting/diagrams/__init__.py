@@ -1,7 +1,13 @@
 """Diagrams of networks, a file for each chapter; every function returns the Axes."""
 
 from kerasbook.plotting.diagrams.chapter2 import plot_backpropagation
-from kerasbook.plotting.diagrams.chapter3 import plot_residual_block, plot_window
+from kerasbook.plotting.diagrams.chapter3 import (
+    plot_network,
+    plot_numbers,
+    plot_places,
+    plot_residual_block,
+    plot_window,
+)
 from kerasbook.plotting.diagrams.chapter4 import plot_gru_cell, plot_unrolled
 from kerasbook.plotting.diagrams.chapter5 import plot_lstm_cell
 from kerasbook.plotting.diagrams.chapter6 import (
@@ -24,6 +30,9 @@ __all__ = [
     "plot_gru_cell",
     "plot_heads",
     "plot_lstm_cell",
+    "plot_network",
+    "plot_numbers",
+    "plot_places",
     "plot_residual_block",
     "plot_residual_stream",
     "plot_ring",
