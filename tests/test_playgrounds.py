@@ -33,7 +33,7 @@ MISTAKES = [  # a playground, a piece of its JavaScript, and what stands there i
     ("writer", "before >= p && kept.size", "before + shares[n] >= p && kept.size"),
     ("writer", "[character, n + 1]", "[character, n]"),
     ("speaker", "parts.norm(x, `${name}/norm_across`), memory", "x, memory"),
-    ("speaker", '[[rows, "query"], [memory, "key"]', '[[memory, "query"], [rows, "key"]'),
+    ("speaker", '[memory, "key"], [memory, "value"]', '[memory, "value"], [memory, "key"]'),
     ("speaker", "letter.charCodeAt(0) - 96", "letter.charCodeAt(0) - 97"),
     ("speaker", "score: one.score + log", "score: log"),
     ("speaker", "v - largest - Math.log(sum)", "v - largest"),
