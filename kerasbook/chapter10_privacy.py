@@ -297,7 +297,7 @@ def gradients_by_map(model, x, y):
 #
 # $$\lVert g_i \rVert^2 = (\lVert a_i \rVert^2 + 1)\, \lVert \delta_i \rVert^2 .$$
 #
-# All $a_i$ and $\delta_i$ come out of a single pass forward and back. These are *ghost* norms: the
+# All $a_i$ and $\delta_i$ come out of a single pass forward and back. These are *ghost norms*: the
 # gradients themselves are never made.
 
 

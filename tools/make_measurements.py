@@ -263,7 +263,29 @@ def small_batches(seeds: int = 5) -> dict:
         result = silently(chapter9.main, batch_size=64, seed=seed, progress="none")
         runs.append({part: scores["accuracy"] for part, scores in result.scores.items()})
         plt.close("all")
-    return {part: spread([run[part] for run in runs]) for part in runs[0]}
+    parts = {part: [run[part] for run in runs] for part in runs[0]}
+    return {p: spread(v) | {"sd": float(np.std(v, ddof=1))} for p, v in parts.items()}
+
+
+def rounding() -> dict:
+    """Chapter 8: how many outputs of LiteRT's kernels each rule of rounding misses.
+
+    Writes outputs of the reference kernels into the ledger's file, too.
+    """
+    from kerasbook import chapter8
+    from kerasbook.testing import rounding as lite
+
+    rules = {"once": chapter8.one_rounding, "twice": chapter8.two_roundings}
+    rules["floating point"] = chapter8.in_floating_point
+    found, numbers = {}, {}
+    for layer, kernel, run in lite.runs():
+        found[f"{layer}, {kernel}"] = {name: lite.missed(run, rule) for name, rule in rules.items()}
+        if kernel == "reference":
+            once, twice = (rule(run.sums, run.multiplier) for rule in list(rules.values())[:2])
+            some = lite.kept(run, once != twice)
+            numbers |= {f"{layer} {name}": values for name, values in some.items()}
+    np.savez_compressed(RESULTS.parent / "ledger" / "reference_kernels.npz", **numbers)
+    return found
 
 
 def shuffled_pixels(seeds: int = 5) -> dict:
@@ -280,7 +302,7 @@ def shuffled_pixels(seeds: int = 5) -> dict:
     return found
 
 
-def deep_runs(seeds: int = 5, parts=("validation", "test"), **options) -> dict:
+def deep_runs(seeds=range(5), parts=("validation", "test"), **options) -> dict:
     """Deeper networks: training loss and accuracies of one network over the seeds.
 
     options: of `make_model` and `train` of the chapter.
@@ -297,7 +319,7 @@ def deep_runs(seeds: int = 5, parts=("validation", "test"), **options) -> dict:
         if name in options
     }
     splits, runs = load_fashion(), []
-    for seed in range(seeds):
+    for seed in seeds:
         keras.utils.set_random_seed(seed)
         model = chapter.make_model((28, 28, 1), 10, **ours)
         history = chapter.train(model, splits, seed=seed, progress="none", **options).history
@@ -454,6 +476,7 @@ CHAPTERS = {
     "chapter5_forecasting": {"ladder": ladder_of_forecasts},
     "chapter6": {"small writers": small_writers},
     "chapter6_encoder_decoder": {"lengths": lengths_of_words, "shortly": short_training},
+    "chapter8": {"rounding": rounding},
     "chapter9": {"batches of 64": small_batches},
     "chapter10_fairness": {"ways": fair_ways},
     "chapter10_privacy": {

@@ -28,7 +28,8 @@ class Claim:
     """One row of the ledger.
 
     chapter: the key of the chapter that it belongs to; `loop` for the training loop.
-    sources: what is compared. N: NumPy by hand, T: TensorFlow's operations, K: Keras.
+    sources: what is compared. N: NumPy by hand, T: TensorFlow's operations, K: Keras, L: LiteRT.
+    exact: whether not even rounding is allowed: both are whole numbers, or made of the same ones.
     """
 
     chapter: str
@@ -36,6 +37,7 @@ class Claim:
     pairs: Callable[[Draw], Pairs]
     dtypes: tuple[str, ...] = ("float32", "float64")
     sources: str = "TK"
+    exact: bool = False
 
 
 @dataclass(frozen=True)

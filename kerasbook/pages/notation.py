@@ -6,7 +6,10 @@ Which letter is what? This page lists the symbols that recur, with their shapes,
 have one meaning in this book and several elsewhere. A symbol that one section alone uses is told
 there. Shapes are written as NumPy and Keras have them: (n, d) is n rows of d numbers, and the first
 axis is always the examples. Pictures are (n, height, width, channels), sequences (n, time, d).
+"""
 
+# %% [markdown]
+r"""
 ## Symbols
 
 | symbol | is | shape | from chapter |
@@ -44,6 +47,8 @@ axis is always the examples. Pictures are (n, height, width, channels), sequence
 | $r$, $z$, $\tilde h$ | the GRU's reset gate, update gate and candidate | (n, units) | 4 |
 | $i$, $f$, $o$, $g$, $c_t$ | the LSTM's three gates, candidate and cell | (n, units) | 5 |
 | $Q$, $K$, $V$ | queries, keys and values | (queries, depth), (keys, depth), (keys, width) | 6 |
+| $q$, $s$, $q_0$ | whole number, scale, zero point | as what is quantised; numbers | 8 |
+| $T$ | the temperature that logits are divided by | a number | 2 |
 | $S$ | loss scale | a number | 9 |
 
 Some letters have two meanings, because their fields write them so: $z$ (scores; the GRU's update
@@ -51,7 +56,10 @@ gate, in chapter 4 alone), $\sigma$ (the sigmoid with an argument, else a standa
 (classes; keys), $d$ (features; depth), $g$ (a gradient; the LSTM's candidate), $i$ (an index; the
 input gate), $f$ (the number of a filter, in chapter 3; the forget gate), $h$ (a state; a height in
 chapter 3, a head in chapter 6).
+"""
 
+# %% [markdown]
+r"""
 ## Words
 
 | word | means here | not |
