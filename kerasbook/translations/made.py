@@ -16,6 +16,7 @@ from kerasbook.files import atomic_path
 from kerasbook.notebooks import conversion
 from kerasbook.notebooks.chinese import hash_of
 from kerasbook.translations import blocks, english
+from kerasbook.translations.blocks import TranslationError
 from kerasbook.translations.edition import check, is_current, translated
 
 CHAPTERS = Path("chapters")
@@ -69,6 +70,9 @@ def notebook_text(key: str) -> str:
     exchange_pictures(notebook, pictures_of(key) | DRAWN.get(key, {}))
     pages = set(translated())
     chinese = texts(key)
+    there = [english.text_of(cell) for cell in notebook["cells"]]
+    if sum(map(bool, there)) != len(chinese):
+        raise TranslationError(f"{path} is not of today: run `kerasbook notebooks build {key}`")
     for cell in notebook["cells"]:
         if not english.text_of(cell):
             continue
