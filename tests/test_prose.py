@@ -77,7 +77,7 @@ WHOLE_ELSEWHERE = {
     "chapter3_residual": {"152": "layers, He and others 2015"},
     "chapter8": {
         **{"15": "2 ** 4 - 1", "320,000": "2,500 rows of 128 units"},
-        **{"480,000": "300 pictures of 10 · 10 places and 16 filters"},
+        **{"480,000": "300 pictures of 10 · 10 places and 16 filters", "3,136": "7 · 7 · 64"},
     },
     "chapter9": {"2,000": "dynamic_growth_steps of Keras"},
     "chapter9_devices": {"100": "of a question", "twelve": "three numbers of 4 bytes"},
