@@ -46,6 +46,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import tensorflow as tf
 from keras import layers
+from matplotlib.patches import Rectangle
 
 # %% [markdown]
 # ## Does it matter which pixels are neighbours?
@@ -828,8 +829,8 @@ def plot_fields(model, picture, places):
         size = right - left + 1, bottom - top + 1
         corner = left - 0.5, top - 0.5
         frame = {"fill": False, "edgecolor": colour, "linestyle": style, "linewidth": 2.5}
-        ax.add_patch(plt.Rectangle(corner, *size, fill=False, edgecolor="black", linewidth=4.5))
-        ax.add_patch(plt.Rectangle(corner, *size, **frame, label=layer))
+        ax.add_patch(Rectangle(corner, *size, fill=False, edgecolor="black", linewidth=4.5))
+        ax.add_patch(Rectangle(corner, *size, **frame, label=layer))
         print(f"{layer}: {size[1]} × {size[0]} pixels")
     ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3, frameon=False, fontsize=9)
     ax.set_axis_off()

@@ -1178,8 +1178,9 @@ def measured(model, part) -> dict[str, float]:
     """Returns accuracy, calibration error, and bytes of the file as it is and after gzip."""
     logits = predict(model, part.x)
     error = calibration_error(logits, part.y)
-    found = {"accuracy": (logits.argmax(axis=1) == part.y).mean(), "calibration": error}
-    return found | {"keras": bytes_of(model), "gzip": bytes_of(model, zipped=True)}
+    accuracy = float((logits.argmax(axis=1) == part.y).mean())
+    found = {"accuracy": accuracy, "calibration": error}
+    return {**found, "keras": bytes_of(model), "gzip": bytes_of(model, zipped=True)}
 
 
 # %%

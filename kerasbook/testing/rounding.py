@@ -125,7 +125,7 @@ def kept(found: Computed, chosen: np.ndarray, count: int = 60) -> dict[str, np.n
     return {
         "sums": found.sums.ravel()[places],
         "multiplier": multiplier.ravel()[places],
-        "zero": np.int64(found.zero),
+        "zero": np.array(found.zero, np.int64),
         "outputs": found.outputs.ravel()[places],
     }
 
