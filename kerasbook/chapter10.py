@@ -181,9 +181,9 @@ if __name__ == "__main__":
 
 # %% [markdown]
 # The network has not learned what a shirt is, because it did not need to. With the mark it finds
-# nearly every shirt, without it few; and a boot with the mark is a shirt to it. A score on a test
-# part that has the same shortcut says nothing of this. That is not a made-up danger: X-ray
-# pictures carry the marks of the hospital, photographs of horses the name of the photographer.
+# nearly every shirt, without it none; and a boot with the mark is a shirt to it. A score on a test
+# part that has the same shortcut says nothing of this. That is not a made-up danger: X-ray pictures
+# carry the marks of the hospital, photographs of horses the name of the photographer.
 #
 # Here we know what it looks at, to the pixel. Suppose we did not. Which map would have told us?
 #
@@ -507,10 +507,10 @@ if __name__ == "__main__":
 
 # %% [markdown]
 # All six beat the controls by far: whoever had looked at these maps would have found the shortcut.
-# Grad-CAM points beside the mark now and then, because its places are coarse. The edge detector
-# never finds it, although a chequerboard is all edges: it compares pixels that are two apart, and
-# in a chequerboard these are alike. A control that had found the mark would have told us that the
-# mark was too easy.
+# Grad-CAM points beside the mark in one picture of six or so, because its places are coarse. The
+# edge detector hardly ever finds it, although a chequerboard is all edges: it compares pixels that
+# are two apart, and in a chequerboard these are alike. A control that had found the mark would have
+# told us that the mark was too easy.
 #
 # *Exercise: `pointing_game` (five minutes), with pictures that have no mark.*
 #
@@ -584,9 +584,9 @@ if __name__ == "__main__":
 # %% [markdown]
 # Something is wrong here. In the pointing game integrated gradients and saliency were right; in the
 # left panel their curves fall at once, and then climb again, so that an edge detector, which has
-# never pointed at the mark, has less area than integrated gradients. Did they miss the mark after
-# all? Let us look at what the network was shown: five shirts without their eight highest pixels,
-# and without two hundred.
+# hardly ever pointed at the mark, has less area than integrated gradients. Did they miss the mark
+# after all? Let us look at what the network was shown: five shirts without their eight highest
+# pixels, and without two hundred.
 
 
 # %% alt="Ten pictures of shirts with blue boxes. In the upper row the mark is gone and the rest is whole; in the lower row the mark is gone and the garments are full of black holes, like a chequerboard."
@@ -722,9 +722,9 @@ if __name__ == "__main__":
 # lets only positive numbers through stops most of what the upper layers have to say; what is left
 # is what the lower layers have found, and it looks like a drawing of the picture. Grad-CAM with
 # random weights is a sum of many maps, which is large wherever much goes on below. Look at the last
-# column, too: of a network whose answers are noise, guided backpropagation still points at the
-# mark. The lower layers have learned it, and they alone draw it. So a map may be right and be no
-# explanation, as a stopped clock is right twice a day.
+# column, too: of a network whose answers are noise, the maps still point at the mark, guided
+# backpropagation in every picture. The lower layers have learned it, and they alone draw it. So a
+# map may be right and be no explanation, as a stopped clock is right twice a day.
 #
 # *Exercise: `rank_correlation` (five minutes).*
 #
@@ -762,12 +762,17 @@ if __name__ == "__main__":
         print(f"{name:25}", *hits, "       ", *alike)
 
 # %% [markdown]
-# In each row the first two networks have learned the right labels, and the third nonsense. It has
-# learned it perfectly, and its maps no longer point at the mark, as they should not, because the
-# mark no longer tells anything. The rank correlations, on the other hand, would have misled us.
-# They are low for the third network; but they are as low for the second, which looks at the same
-# mark as the first, from other first weights. What is not bright in a map is noise, and most places
-# are not bright. Without the control we would have called that a passed test.
+# In each row the first two networks have learned the right labels, and the third nonsense; all
+# three have learned perfectly. The first points at the mark. The third does so in about two
+# pictures of five, with most methods: its labels make nothing of a mark, and still its maps are
+# drawn to a chequerboard. And the second? It has the right labels, and points elsewhere. Five
+# hundred pictures can be learned by heart, and from other first weights this network has found
+# enough that is not the mark. So these maps do not tell which labels were right.
+#
+# The rank correlations would have misled us, too. They are low for the third network, which looks
+# like a passed test; but they are as low for the second, whose labels were the same. What is not
+# bright in a map is noise, and most places are not bright. Without the control nobody would have
+# seen it.
 
 
 # %% [markdown]
@@ -890,8 +895,8 @@ if __name__ == "__main__":
         print(f"{name:17} points at the tag in {points_at(each, spoilt, places):.2f}")
 
 # %% [markdown]
-# All these point at the tag, and no network of pictures was as easy to find out: a sentence has few
-# places.
+# Both methods always point at the tag, and no network of pictures was as easy to find out: a
+# sentence has few places.
 #
 # ## Attention is not influence
 #
@@ -1011,7 +1016,8 @@ def plot_methods(model, splits, strength=0.8, count=3):
     for column, (name, method) in enumerate(METHODS.items(), start=1):
         for ax, one in zip(axes[:, column], method(model, x, kinds), strict=True):
             draw_map(ax, one)
-        axes[0, column].set_title(name.replace(" ", "\n"), fontsize=8)
+        title = name.replace("propagation", "-\npropagation").replace(" ", "\n")
+        axes[0, column].set_title(title, fontsize=7)
     for row, place in zip(axes, places, strict=True):
         draw_boxes(row, [place] * len(row))
     return axes
@@ -1131,12 +1137,13 @@ if __name__ == "__main__":
         print(f"{name:24}", *(f"{mean:5.2f} ({spread:.2f}) " for mean, spread in pairs))
 
 # %% [markdown]
-# The first column is measured against the truth. By it the methods lie far above the controls, and
-# close together. By the second, in which low is good, one would have chosen Grad-CAM and occlusion
-# and sent integrated gradients away. The last should be low for a map that is about the network; it
-# is 1 for the two controls, which never ask it, and high for integrated gradients because of the
-# black ground. Each column alone gives another verdict. Which of them to believe, one knows only
-# where the truth was planted; so plant one, before you believe a map of a network of your own.
+# The first column is measured against the truth. By it all methods lie far above the controls, and
+# all but Grad-CAM are perfect. By the second, in which low is good, one would have chosen Grad-CAM
+# and occlusion and sent integrated gradients away. The last should be low for a map that is about
+# the network; it is 1 for the two controls, which never ask it, and high for integrated gradients
+# because of the black ground. Each column alone gives another verdict. Which of them to believe,
+# one knows only where the truth was planted; so plant one, before you believe a map of a network of
+# your own.
 
 # %% tags=["cover"] alt="Three marked shirts, each in a row with seven maps. Saliency, SmoothGrad and integrated gradients have a few bright pixels in the blue box around the mark; Grad-CAM and occlusion have a wide bright place over it; the edge detector draws the outline of the shirt and is dark in the box; the random map is noise."
 if __name__ == "__main__":

@@ -107,7 +107,7 @@ if __name__ == "__main__":
 # further back? A full table of $77^5$ numbers, for four characters back, is too large. But most of
 # it is empty, and a dictionary keeps only the runs that occur. Rare runs say little, so each is
 # counted as if it had been seen three times more, and had gone on as the run that is shorter by one
-# does (*backing off*). Will the loss fall with every character, or turn?
+# does (*interpolation*). Will the loss fall with every character, or turn?
 
 
 # %%
@@ -130,9 +130,11 @@ if __name__ == "__main__":
     print("characters back, nats:", {n: round(float(loss), 2) for n, loss in enumerate(counted)})
 
 # %% [markdown]
-# Four back is best; of five, too many have never been seen. That is a strong rival, and no network:
-# remember its number. But further than that it cannot see, because it can only look up what it has
-# met letter by letter. We want something that looks far back and takes only what matters.
+# Four back is best. A run of five that was never seen does no harm, because then the shorter one
+# speaks; but many were seen only a few times, and went on otherwise. That is a strong rival, and no
+# network: remember its number. But further than that it cannot see, because it can only look up
+# what it has met letter by letter. We want something that looks far back and takes only what
+# matters.
 #
 # ## One query, in numbers
 #
@@ -324,7 +326,7 @@ def causal_mask(count):
     return places[:, tf.newaxis] >= places
 
 
-# %% alt="The same steps; the weights above the diagonal are crossed out and the rest renormalised."
+# %% alt="The same steps; above the diagonal the weights are empty, and the rest of a row is larger."
 if __name__ == "__main__":
     plotting.plot_attention_steps(*example, mask=causal_mask(4))
 
@@ -508,8 +510,9 @@ if __name__ == "__main__":
 # order, so nothing depends on it. Waves or table: which is better here? Small writers, like the one
 # below but of width 64 and trained for 300 steps, with five seeds each, had a validation loss of
 # 2.363 ± 0.005 nats with the waves, 2.401 ± 0.005 with a learned table, and 2.405 ± 0.003 without
-# any positions. (Here as everywhere in the book ± is the standard deviation over the seeds.) So
-# soon, a table has hardly begun to help; the waves are there from the first step.
+# any positions. (Here as everywhere in the book ± is the standard deviation over the seeds.) The
+# waves are there from the first step, about as large as the tokens; the table begins with numbers
+# below 0.05, and has hardly begun to help so soon. With a larger beginning it was not tried.
 #
 # ## Layer normalisation
 #
@@ -964,7 +967,7 @@ if __name__ == "__main__":
     print(f"by hand and Keras' CosineDecay differ by {np.abs(by_hand - theirs).max():.0e}")
 
 
-# %% tags=["hide-input"] alt="The rate climbs, then falls: ours as a cosine, the other as a root."
+# %% tags=["hide-input"] alt="The rate climbs, then falls: ours as a cosine, the other as one over a root."
 def plot_rates(schedule):
     """Returns the Axes with the learning rate by step, beside the original's."""
     warm_up, steps = schedule.warmup_steps, schedule.warmup_steps + schedule.decay_steps
@@ -987,8 +990,9 @@ if __name__ == "__main__":
 # with its standard error in brackets, are 0.007 (0.006) and 0.011 (0.009): for a model as small as
 # this one, no help is seen. We keep the warm-up, which costs nothing here, because larger models
 # are said to need it. And post-norm did better than pre-norm, in two blocks. Xiong and others
-# prefer pre-norm for its gradients in deep stacks; for two blocks our numbers do not, and we keep
-# it because nearly all models that came later have it.
+# prefer pre-norm, because its gradients are moderate from the first step, so that it needs no
+# warm-up; our numbers, of two blocks, do not show a gain. We keep it because most large language
+# models since GPT-2 have it.
 #
 # Exercise: `train_in_micro_batches`, a training step in small portions.
 #
@@ -1101,7 +1105,8 @@ if __name__ == "__main__":
 # these numbers do not tell. And over whole windows the dictionary is ahead. At the beginning of its
 # window the model has nothing to look at, while the dictionary always has four characters; the
 # second line leaves that half out, and there the two are level. So a model of this size, after two
-# passes over six plays, has learned about as much as can be counted there.
+# passes over six plays, does about as well as this dictionary. (Better ways of counting exist; they
+# would be ahead.)
 #
 # `python -m kerasbook.chapter6` does the same as a program. There the validation loss was 1.750 ±
 # 0.006 nats per character, over five seeds.
@@ -1180,9 +1185,9 @@ if __name__ == "__main__":
         print(how, repr(generate(model, "The ", splits.classes, count=70, **how)))
 
 # %% [markdown]
-# Seventy characters are one sample, and the cautious ones have words that do not exist, too. What
-# the knobs change for sure is the picture above: what is unlikely comes more often, less often or
-# not at all. *What to try* has a way to count.
+# Seventy characters are one sample, and two of the three cautious ones have words that do not
+# exist, too. What the knobs change for sure is the picture above: what is unlikely comes more
+# often, less often or not at all. *What to try* has a way to count.
 #
 # Exercise: `draw_min_p`, a fourth knob.
 #
@@ -1190,9 +1195,10 @@ if __name__ == "__main__":
 #
 # So far a symbol is a character. Words would be another choice, but there are many, and the next
 # text has some that this one did not have. Between the two lie *pieces* of words. Byte-pair
-# encoding makes them (Sennrich and others 2016; here of characters in place of bytes): begin with
-# characters, and again and again join the commonest pair of neighbours into one piece. It is a
-# ladder of five small functions. The first counts pairs.
+# encoding makes them (Sennrich and others 2016, of characters, as here; the name comes from a
+# compression of bytes, and GPT-2 returned to bytes): begin with characters, and again and again
+# join the commonest pair of neighbours into one piece. It is a ladder of five small functions. The
+# first counts pairs.
 
 
 # %%
@@ -1281,8 +1287,8 @@ if __name__ == "__main__":
 
 # %% [markdown]
 # The book's own tokenizer, `kerasbook.data.subwords`, keeps the counts up to date in place of
-# counting anew, so that it takes seconds for a whole language. Does it find the same pieces in a
-# scene of Shakespeare, and cut its words in the same places?
+# counting anew, so that it takes seconds for a whole language. Does it find the same pieces in the
+# first 20,000 characters of *Othello*, and cut its words in the same places?
 
 
 # %% tags=["hide-input"]
@@ -1467,9 +1473,10 @@ def main(
 #
 # ## Exercises
 #
-# Eleven exercises go with chapter 6, and each section has named its own. Three of them take five
-# minutes. `kerasbook start DIR` copies their stubs, and the notebooks, into a folder; `kerasbook
-# check` says which of your answers are right, and what to look at in the others.
+# Eleven exercises go with chapter 6. Ten are named above, each in its section, and one is on the
+# next page. Three of them take five minutes. `kerasbook start DIR` copies their stubs, and the
+# notebooks, into a folder; `kerasbook check` says which of your answers are right, and what to look
+# at in the others.
 #
 # ## Where to go next
 #

@@ -130,7 +130,7 @@ if __name__ == "__main__":
 # %% [markdown]
 # The first share is the *precision* $p$: how much of what was said is right. The second is the
 # *recall* $r$: how much of what should be said was said. Who says one sure word has a high
-# precision and no recall; who says everything, the reverse.
+# precision and little recall; who says everything, the reverse.
 
 
 # %%
@@ -155,7 +155,8 @@ if __name__ == "__main__":
 # %% [markdown]
 # The longer the runs, the fewer are common. Take the means $\bar p$ and $\bar r$ over the six
 # lengths. Their *harmonic mean* $2 \bar p \bar r / (\bar p + \bar r)$ is high only if both are.
-# chrF is a relative of it, in which the recall is $\beta = 2$ times as important:
+# chrF is a relative of it, in which the recall is $\beta$ times as important. The article has
+# $\beta = 1$ and $3$; sacreBLEU and we take $\beta = 2$:
 #
 # $$\text{chrF} = \frac{(1 + \beta^2)\, \bar p\, \bar r}{\beta^2\, \bar p + \bar r}
 # = \frac{5\, \bar p\, \bar r}{4\, \bar p + \bar r} .$$

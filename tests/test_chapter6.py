@@ -42,6 +42,7 @@ SENTENCES = [
 ]
 ELSEWHERE = {
     "0.1": "an epsilon, and a dropout to try",
+    "0.05": "the largest first weight of Keras' Embedding",
     "1.790": "validation loss of one run with --width 256 --blocks 4",
 }
 

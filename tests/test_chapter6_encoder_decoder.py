@@ -4,6 +4,7 @@ import itertools
 
 from kerasbook import chapter6_encoder_decoder as chapter
 from kerasbook.chapter6 import Stack
+from kerasbook.contents import load_results
 from kerasbook.data import Splits, cmudict
 from kerasbook.data.cmudict import END, PAD, START
 from kerasbook.testing import probes
@@ -23,6 +24,7 @@ SENTENCES = [
 ]
 ELSEWHERE = dict.fromkeys(("0.002", "0.004", "0.008", "0.012", "0.016"), "rates that were tried")
 ELSEWHERE |= dict.fromkeys(("0.6", "0.4", "0.3", "0.9", "0.18", "0.36"), "of an example")
+ELSEWHERE["0.003"] = "test_the_beam_was_better_with_every_seed"
 
 TOLERANCE = {"float32": 1e-5, "float64": 1e-10}
 SOUNDS = 8
@@ -366,3 +368,11 @@ def test_errors_at_the_defaults():
 def test_the_pronouncer_has_as_many_weights_as_its_summary_says():
     assert chapter.make_pronouncer().count_params() == 240_874
     assert chapter.make_recurrent().count_params() == 228_138
+
+
+def test_the_beam_was_better_with_every_seed():
+    scores = load_results()["chapter6_encoder_decoder"]["cmudict"]["scores"]["test"]
+    greedy, beam = (scores[name]["values"] for name in ("phoneme_error", "beam_phoneme_error"))
+    gained = np.subtract(greedy, beam)
+    assert min(gained) > 0
+    assert f"{gained.mean():.3f}, {gained.std(ddof=1) / len(gained) ** 0.5:.3f}" == "0.003, 0.001"
