@@ -752,7 +752,8 @@ def main(
         fit_options: handed on to kerasbook.training.fit
     """
     keras.utils.set_random_seed(seed)
-    splits = load(dataset, features=FEATURES).take(examples)
+    options = {"features": FEATURES} if dataset == "auto_mpg" else {}  # of --data: all columns
+    splits = load(dataset, **options).take(examples)
     print(splits)
 
     model = make_model(splits.train.x.shape[1])
@@ -780,10 +781,11 @@ def main(
 
 def draw(history, model, splits) -> dict:
     """Returns the figures of a run: its loss by epoch, and the predictions for the test part."""
-    (loss,) = plotting.plot_history(history, metric="loss", units={"loss": "mpg²"})
+    unit = "mpg" if splits.name == "auto_mpg" else splits.target
+    (loss,) = plotting.plot_history(history, metric="loss", units={"loss": f"{unit}²"})
     loss.set_yscale("log")
     y_pred = predict(model, splits.test.x)
-    predictions = plotting.plot_predictions(splits.test.y, y_pred, unit="mpg")
+    predictions = plotting.plot_predictions(splits.test.y, y_pred, unit=unit)
     return {"history": loss, "predictions": predictions}
 
 

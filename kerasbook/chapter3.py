@@ -72,7 +72,7 @@ def shuffle_pixels(splits, seed=0):
     return dataclasses.replace(splits, **parts)
 
 
-# %% alt="Above five garments: a T-shirt, an ankle boot, a dress, a coat and a boot. Below the same five with shuffled pixels: grey noise, in which nothing can be recognised."
+# %% alt="Above five garments: a T-shirt, an ankle boot, a dress, a coat and another ankle boot. Below the same five with shuffled pixels: grey noise, in which nothing can be recognised."
 if __name__ == "__main__":
     splits = load_fashion()
     disorder = shuffle_pixels(splits)
@@ -81,8 +81,9 @@ if __name__ == "__main__":
 
 # %% [markdown]
 # Two networks learn from 3,000 pictures. One is dense. The other has three layers of windows, which
-# this chapter explains; above them both are alike. Before you run it, guess: which of the two
-# suffers from the disorder, and which is the better one then?
+# this chapter explains (a window looks at 3 × 3 pixels at a time, a pooling halves the picture);
+# above them both are alike. Before you run it, guess: which of the two suffers from the disorder,
+# and which is the better one then?
 
 
 # %%
@@ -132,12 +133,14 @@ if __name__ == "__main__":
         print(f"{kind:14} pixels in their places {straight:.3f}, shuffled {mixed:.3f}")
 
 # %% [markdown]
-# One run may deceive. Here is the mean of five, and in brackets its standard error.
+# One run may deceive. Here is the mean of five, and in brackets its *standard error*: about how
+# much such a mean would move with five other seeds.
 
 # %%
 if __name__ == "__main__":
     for name, score in load_results()["measurements"]["chapter3"]["shuffled pixels"].items():
-        print(f"{name:24} {score['mean']:.3f} ({score['error']:.3f})")
+        name = name.replace("straight", "pixels in place")
+        print(f"{name:30} {score['mean']:.3f} ({score['error']:.3f})")
 
 # %% [markdown]
 # To the dense network the disorder is nothing: any pixel may be pixel 17. The convolutional one
@@ -147,9 +150,9 @@ if __name__ == "__main__":
 # ## A window slides over the picture
 #
 # Take a small table of weights, the *kernel*. Lay it on the top left corner of the picture,
-# multiply each weight by the pixel under it, and add up. That is one number of the output. Move
-# one pixel to the right, and do it again; at the end of the row, go one pixel down. Here the window
-# is at its second place.
+# multiply each weight by the pixel under it, and add up. That is one number of the output. Move one
+# pixel to the right, and do it again; at the end of the row, go one pixel down. The ∗ stands for
+# this sliding. Here the window is at its second place.
 
 # %% tags=["cover"] alt="A picture of 5 by 5 numbers, in which 3 by 3 are marked as the window; a kernel of 3 by 3 weights, minus one and minus two at its left, one and two at its right; an output of 3 by 3 numbers, in which the 10 in the middle of the first row is marked; below the sum that gives 10."
 if __name__ == "__main__":
@@ -162,11 +165,21 @@ if __name__ == "__main__":
 # place; this one asks whether it is brighter at the right than at the left. Where all is even the
 # answer is 0.
 #
-# Five pixels hold three windows of three, one begins at each of the first three. In general a
-# window of $k$ pixels has $h - k + 1$ places on $h$ pixels. There are two ways to change that. The
-# *stride* $s$ is how far the window moves; with $s = 2$ every second place is left out. And the
-# picture may first get a frame of zeros, the *padding*. Without one it is called `"valid"`; with
-# `"same"` the frame is so wide that a stride of 1 keeps the size:
+# Five pixels hold three windows of three. There are two ways to change that. The *stride* is how
+# far the window moves; with 2 every second place is left out. And the picture may first get a frame
+# of zeros, the *padding*. Without one it is called `"valid"`; with `"same"` the frame is so wide
+# that a stride of 1 keeps the size. Below, a dot is the middle of the window at each of its places,
+# and the first two places are framed.
+
+# %% alt="Four grids of 5 by 5 pixels. Without a frame of zeros a window of 3 by 3 has 3 by 3 places, with one 5 by 5; with a stride of 2 it has 2 by 2 places and 3 by 3."
+if __name__ == "__main__":
+    cases = {'"valid", stride 1': (0, 1), '"same", stride 1': (1, 1)}  # zeros, stride
+    cases |= {'"valid", stride 2': (0, 2), '"same", stride 2': (1, 2)}
+    plotting.plot_places(5, 3, cases)
+
+# %% [markdown]
+# In general, on $h$ pixels, with a window of $k$ and a stride of $s$, the number of places is (⌊ ⌋
+# means rounded down, ⌈ ⌉ rounded up)
 #
 # $$\text{valid: } \left\lfloor \frac{h - k}{s} \right\rfloor + 1,
 # \qquad \text{same: } \left\lceil \frac{h}{s} \right\rceil .$$
@@ -198,24 +211,37 @@ if __name__ == "__main__":
         print(f"{size} pixels, window 3, stride {stride}: zeros {widths}, {places} places")
 
 # %% [markdown]
-# In the second row one zero is left over. TensorFlow puts it at the bottom and at the right.
-# PyTorch's `padding=1` puts a zero on every side, whatever the stride. So with a stride of 2 and an
-# even number of pixels the windows of the two lie on different pixels, and weights carried over
-# from one to the other give other results, without a word. With an odd number they agree.
+# In the second row only one zero is needed, so the two sides cannot get the same. TensorFlow puts
+# it at the bottom and at the right. PyTorch's `padding=1` puts a zero on every side, whatever the
+# stride. So with a stride of 2 and an even number of pixels the windows of the two lie on different
+# pixels, and weights carried over from one to the other give other results, without a word. With an
+# odd number they agree.
 #
-# The frame has another use. With 3 × 3 windows and `"valid"`, a pixel in the corner lies in one
-# window, one on the edge in up to three, one in the middle in nine: what happens at the border is
-# hardly seen. With `"same"` they are four, six and nine.
+# The frame has another use. With `"valid"`, a pixel in the corner lies in one window, one on the
+# edge in up to three, one in the middle in nine: what happens at the border is seen less often.
+# With `"same"` they are four, six and nine.
 #
-# In full, with several input channels $c$ and several kernels $f$ (also called *filters*),
+# ## Several channels, several filters
+#
+# A picture with two channels needs a kernel with two tables, one for each. Each table is laid on
+# its own channel; the two sums are added, and that is *one* number of the output.
+
+# %% alt="Two rows of numbers. In each a channel of the picture, 3 by 3, its own table of the kernel, 2 by 2, and the sums that they give; the sums of both rows are added to one output of 2 by 2, in which the 9 of the marked place is 8 + 1."
+if __name__ == "__main__":
+    colours = np.stack([[[1, 2, 0], [0, 1, 3], [2, 0, 1]], [[0, 1, 1], [2, 0, 1], [1, 3, 0]]], -1)
+    two_tables = np.stack([[[1, 0], [0, 2]], [[0, 1], [-1, 0]]], axis=-1)
+    plotting.plot_window(colours, two_tables, place=(0, 1))
+
+# %% [markdown]
+# A second kernel, again of two tables, makes a second output. In full, with input channels $c$ and
+# kernels $f$ (also called *filters*),
 #
 # $$z_{i,j,f} = b_f + \sum_{u=0}^{k_h-1}\ \sum_{v=0}^{k_w-1}\ \sum_{c}
 #   x_{si+u,\; sj+v,\; c}\; w_{u,v,c,f} .$$
 #
-# For $n$ pictures at once `x` is (n, height, width, channels). The kernel `w` is (kh, kw, channels,
-# filters), the bias `b` (filters,), and the output `z` (n, rows, columns, filters): one picture per
-# filter, called a *feature map*. Each filter has its own weights for every channel, and adds the
-# channels up.
+# For $n$ pictures at once `x` is (n, height, width, channels), each in its frame. The kernel `w` is
+# (kh, kw, channels, filters), the bias `b` (filters,), and the output `z` (n, rows, columns,
+# filters): one picture per filter, called a *feature map*.
 
 
 # %%
@@ -248,7 +274,7 @@ def correlate(x, kernel, bias, strides=1, padding="valid"):
 
 
 # %% [markdown]
-# On a garment: the kernel above, and the same one lying on its side, which asks whether it is
+# On a T-shirt: the kernel above, and the same one lying on its side, which asks whether it is
 # brighter below than above.
 
 
@@ -262,17 +288,20 @@ def plot_edges(picture):
     _, axes = plt.subplots(1, 3, figsize=(6.6, 2.2), layout="constrained")
     maps = correlate(picture[np.newaxis], EDGES, np.zeros(2, "float32"))[0]
     plotting.plot_images(picture[np.newaxis], ["the picture"], axes=axes[0])
-    plotting.plot_feature_maps(maps, titles=["left to right", "top to bottom"], axes=axes[1:])
+    titles = ["brighter at the right", "brighter below"]
+    plotting.plot_feature_maps(maps, titles=titles, axes=axes[1:])
+    for ax in axes[1:]:
+        ax.set(xlim=(-1.5, 26.5), ylim=(26.5, -1.5))  # smaller than the picture, by two pixels
     return axes
 
 
-# %% alt="A garment and two feature maps. In the first, upright edges are bright on one side of the garment and dark on the other; in the second, level edges are."
+# %% alt="A T-shirt and two feature maps. In the first, the left edges of the shirt are bright and its right edges dark; in the second, the shoulders are bright and the lower edges dark."
 if __name__ == "__main__":
-    plot_edges(splits.train.x[6])
+    plot_edges(splits.train.x[5])
 
 # %% [markdown]
 # Where the picture is even the answer is near zero. At an edge it is large, positive on one side of
-# the garment and negative on the other.
+# the shirt and negative on the other.
 #
 # *Exercises: `window_sum` (five minutes) computes one number of the output; `output_shape` (five
 # minutes) the shape of all; `dilated_convolution` slides a window with holes.*
@@ -285,7 +314,7 @@ if __name__ == "__main__":
 
 # %%
 if __name__ == "__main__":
-    picture = splits.train.x[6:7]
+    picture = splits.train.x[5:6]
     edges = correlate(picture, EDGES[..., :1], np.zeros(1, "float32"))
     layer = layers.Conv2D(1, 3, use_bias=False)
     optimizer = keras.optimizers.Adam(0.05)
@@ -301,9 +330,9 @@ if __name__ == "__main__":
     print(layer.kernel.numpy()[:, :, 0, 0].round(2))
 
 # %% [markdown]
-# There it is, from one picture. That is all that a convolutional layer does in training. Nobody
-# will give it the edges, though: what its output should be, the layers above tell it, through the
-# gradient.
+# There it is, from one picture, to within a few hundredths. That is all that a convolutional layer
+# does in training. Nobody will give it the edges, though: what its output should be, the layers
+# above tell it, through the gradient.
 #
 # *Exercise: `train_finder`, a network that finds a figure wherever it stands.*
 #
@@ -336,7 +365,7 @@ if __name__ == "__main__":
 #
 # For a layer that learns its kernel nothing depends on this: it would learn the flipped weights and
 # give the same outputs. It matters where weights or a formula are carried from one side to the
-# other. We call the layer a convolution, as everybody does, and compute the correlation.
+# other. We say convolution, as everybody does, and compute the correlation.
 #
 # ## One matrix product
 #
@@ -350,7 +379,7 @@ def patches(x, high, wide, strides=1):
     """Returns the windows of x: (n, rows, columns, high · wide, channels)."""
     rows = output_size(x.shape[1], high, strides)
     columns = output_size(x.shape[2], wide, strides)
-    down, right = strides * rows, strides * columns
+    down, right = strides * rows, strides * columns  # how far a piece reaches
     places = [
         x[:, u : u + down : strides, v : v + right : strides]  # (n, rows, columns, channels)
         for u in range(high)
@@ -369,9 +398,9 @@ if __name__ == "__main__":
 # %% [markdown]
 # Read it by columns. The first column, 0 1 4 5, holds what lies under the first weight at each
 # place of the window. It is a piece of the picture itself, its top left; the second column is the
-# piece one further right. So `patches` cuts no windows at all: it cuts one piece per weight, and
-# puts the pieces side by side. The kernel, flattened in the same order, is a matrix with a column
-# per filter, and the layer is one product.
+# piece one further right. So `patches` cuts no windows at all: it cuts one piece per place of the
+# kernel, and puts the pieces side by side. The kernel, flattened in the same order, is a matrix
+# with a column per filter, and the layer is one product.
 
 
 # %%
@@ -380,19 +409,19 @@ def conv2d(x, kernel, bias, strides=1, padding="valid"):
     high, wide, channels, filters = kernel.shape
     windows = patches(pad(x, kernel, strides, padding), high, wide, strides)
     _, rows, columns, _, _ = windows.shape
-    windows = tf.reshape(windows, (-1, rows * columns, high * wide * channels))
-    z = windows @ tf.reshape(kernel, (high * wide * channels, filters)) + bias
+    size = high * wide * channels
+    windows = tf.reshape(windows, (-1, rows * columns, size))  # (n, places, size)
+    z = windows @ tf.reshape(kernel, (size, filters)) + bias  # (n, places, filters)
     return tf.reshape(z, (-1, rows, columns, filters))
 
 
 # %% [markdown]
-# The price is memory: with a 3 × 3 kernel each pixel is stored nine times. Libraries avoid most of
-# the copies, and for some sizes they take another way altogether, as Winograd's or a Fourier
+# The price is memory: with a 3 × 3 kernel a pixel is stored up to nine times. Libraries avoid most
+# of the copies, and for some sizes they take another way altogether, as Winograd's or a Fourier
 # transform. The result is the same but for rounding.
 #
-# Is ours the same as the loops, and as Keras' layer? `conv2d` uses TensorFlow's operations only, so
-# a tape gives its gradients, and those are compared too. (`kerasbook verify 3` does it for more
-# sizes.)
+# Is ours the same as the loops, and as Keras' layer? `conv2d` uses TensorFlow's operations, so a
+# tape gives its gradients, and they are compared too.
 
 
 # %% tags=["hide-input"]
@@ -428,9 +457,10 @@ if __name__ == "__main__":
 # \qquad
 # \frac{\partial L}{\partial x_{n,i,j,c}} = \sum_{u,v,f} g_{n,\,i-u,\,j-v,\,f}\; w_{u,v,c,f} .$$
 #
-# Both are convolutions again. The first slides `g` over the picture, and sums over the pictures as
-# it would over channels. The second has minus signs: here, on the way back, is the true
-# convolution, with the flipped kernel.
+# Outside its rows and columns $g$ counts as zero, so the code frames it. Both are convolutions
+# again. The first slides `g` over the picture, and sums over the pictures as it would over
+# channels. The second has minus signs: here, on the way back, is the true convolution, with the
+# flipped kernel.
 
 
 # %%
@@ -454,9 +484,11 @@ if __name__ == "__main__":
 # %% [markdown]
 # ## A dense layer with tied weights
 #
-# A convolution is linear. So some matrix $W$ does the same to the flattened picture, as a dense
-# layer does. Let us look at it. Its row for a pixel is what the layer makes of a picture in which
-# only this pixel is 1. Guess how many of its numbers are not zero, for a picture of 4 × 5.
+# Without its bias a convolution is linear. So some matrix $W$ does the same to the flattened
+# picture, as a dense layer does: it has a row for each pixel and a column for each output, which
+# holds what this output takes from every pixel. We find it by asking the layer what it makes of
+# pictures in which a single pixel is 1. Guess how many numbers of $W$ are not zero, for a picture
+# of 4 × 5.
 
 
 # %%
@@ -467,18 +499,19 @@ def dense_matrix(kernel, height, width):
     return tf.reshape(conv2d(pictures, kernel, 0.0), (inputs, -1))
 
 
-# %% alt="Six pictures of 4 by 5 numbers, a column of W each. In every one the same 3 by 3 block of weights stands at another place; all around it is zero."
+# %% alt="Six tables of 4 by 5 numbers, a column of W each. In every one the same block of 3 by 3 weights, 1 to 9, stands at another place; all around it is zero."
 if __name__ == "__main__":
     matrix = dense_matrix(numbers, 4, 5)
     print(f"{matrix.shape}: {matrix.numpy().size} numbers, {np.count_nonzero(matrix)} not zero,")
     print(f"{len(np.unique(matrix)) - 1} different ones. The columns for the six outputs:")
-    plotting.plot_weights(matrix, shape=(4, 5), titles=[f"output {k}" for k in range(6)])
+    columns = matrix.numpy().T.reshape(6, 4, 5)
+    plotting.plot_numbers(columns, [f"output {k}" for k in range(6)])
 
 # %% [markdown]
-# Each output has its own column in $W$, drawn here on the 4 × 5 pixels of the picture. All of them
-# hold the same nine weights, moved; the rest is zero. So a convolution is a dense layer in which
-# most weights are fixed at zero (*near belongs together*) and the others are tied to each other
-# (*everywhere alike*). How much does that save?
+# Each column is drawn here on the 4 × 5 pixels of the picture. Six outputs with nine weights each
+# make the 54. All hold the same nine weights, moved; the rest is zero. So a convolution is a dense
+# layer in which most weights are fixed at zero (*near belongs together*) and the others are tied to
+# each other (*everywhere alike*). How much does that save?
 
 
 # %%
@@ -498,6 +531,9 @@ if __name__ == "__main__":
     print(f"dense layer of the same output: {dense_parameters(28 * 28, 26 * 26 * 32):12,} weights")
 
 # %% [markdown]
+# The dense layer has more than fifty thousand times as many weights, for an output of the same
+# size.
+#
 # Because the weights are the same everywhere, a picture that moves gives an output that moves, and
 # otherwise stays as it was. This is called *equivariance to shifts*. To see it, we put the garment
 # on a larger ground, so that nothing falls off the edge, and move it two pixels to the right.
@@ -540,7 +576,8 @@ def average_pool(x, size=2):
 #
 # On the way back the gradient of a maximum goes to the winner alone. The losers could change a
 # little and nothing would happen. When several values tie, the first of them wins, in Keras' layer
-# and in ours (`tf.reduce_max` would share the gradient among them).
+# and in ours (`tf.reduce_max` would share the gradient among them). The loss here is again half the
+# sum of squares, so the gradient that arrives at an output is the output itself.
 
 # %%
 if __name__ == "__main__":
@@ -570,8 +607,8 @@ if __name__ == "__main__":
     print(f"both kinds, outputs and gradients: largest difference to Keras' layers {worst}")
 
 # %% [markdown]
-# Pooling is also where equivariance ends. A shift by two pixels becomes a shift by one; a shift by
-# one pixel has no exact counterpart.
+# Pooling is where equivariance ends, away from the border. A shift by two pixels becomes a shift by
+# one; a shift by one pixel has no exact counterpart.
 
 # %%
 if __name__ == "__main__":
@@ -580,8 +617,12 @@ if __name__ == "__main__":
         moved = max_pool(tf.roll(edges, step, axis=2))
         nearest = min(np.abs(moved - tf.roll(pooled, k, axis=2)).max() for k in (0, 1))
         print(f"moved by {step}: largest difference to a shift of the pooled map {nearest:.3f}")
+    print(f"largest value of the pooled map {np.abs(pooled).max():.3f}")
 
 # %% [markdown]
+# What is won for it: a feature that moves by a pixel and stays in its window gives the same output.
+# That is a little *invariance*, and the class should not depend on the place at all.
+#
 # *Exercises: `global_pools` (five minutes) pools whole maps; `max_pool_gradient` has windows that
 # share pixels.*
 #
@@ -589,8 +630,9 @@ if __name__ == "__main__":
 #
 # 9,000 pictures are few. A shirt in a mirror is still a shirt, and so is one that stands a little
 # further left. *Augmentation* shows the network such changed copies, new ones in every epoch, so
-# that it cannot memorise single pictures. Which changes are harmless depends on the data: a digit
-# in a mirror is not a digit.
+# that it is harder to memorise single pictures. Which changes are harmless depends on the data: a
+# digit in a mirror is not a digit. (Nearly all shoes here point to the left; a network that knows
+# mirrored ones knows more than the test asks.)
 
 
 # %%
@@ -603,7 +645,7 @@ def shift_each(x, down, right):
     """Returns x with picture k moved by down[k], right[k] pixels; its border is drawn out."""
     rows = tf.clip_by_value(tf.range(x.shape[1]) - down[:, np.newaxis], 0, x.shape[1] - 1)
     columns = tf.clip_by_value(tf.range(x.shape[2]) - right[:, np.newaxis], 0, x.shape[2] - 1)
-    x = tf.gather(x, rows, axis=1, batch_dims=1)
+    x = tf.gather(x, rows, axis=1, batch_dims=1)  # picture k takes its own rows
     return tf.gather(x, columns, axis=2, batch_dims=1)
 
 
@@ -614,7 +656,7 @@ def shift_each(x, down, right):
 
 
 # %%
-@keras.saving.register_keras_serializable(package="kerasbook")
+@keras.saving.register_keras_serializable(package="kerasbook")  # found when a model is loaded
 class RandomFlipAndShift(layers.Layer):
     """In training, mirrors half of the pictures and moves each by up to `shift` pixels."""
 
@@ -643,21 +685,23 @@ class RandomFlipAndShift(layers.Layer):
         return super().get_config() | config
 
 
-# %% alt="The same garment ten times: mirrored in some copies, and moved by a pixel or two in all directions."
+# %% alt="The same sandal ten times: mirrored in some copies, and moved by a pixel or two in all directions."
 if __name__ == "__main__":
-    copies = np.repeat(splits.train.x[6:7], 10, axis=0)
+    copies = np.repeat(splits.train.x[571:572], 10, axis=0)
     plotting.plot_images(RandomFlipAndShift(shift=2, seed=0)(copies, training=True))
 
 
 # %% [markdown]
+# *Exercise, of the next page: `cut_out`.*
+#
 # ## The network
 #
-# A convolutional network alternates: convolution, activation, pooling. On the way the pictures get
-# smaller and the channels more, until the last maps are flattened into a row for dense layers,
-# which decide. Ours has three convolutions. The first has the fewest filters, because there the
-# maps are largest and every filter costs most. Dropout, which we know from chapter 2, stands before
-# each dense layer. The shape of the pictures comes from the data, so the model also takes digits
-# and colour photographs.
+# A convolutional network alternates: convolution, activation, pooling. On the way the maps get
+# smaller and more, until the last are flattened into a row for dense layers, which decide. Ours has
+# three convolutions. The first has the fewest filters, because there the maps are largest: each
+# takes sixteen times the memory of one of the last, and the next layer has to read it. Dropout,
+# which we know from chapter 2, stands before each dense layer. The augmentation mirrors half of the
+# pictures and moves none (`--shift 2` would).
 
 
 # %%
@@ -683,6 +727,15 @@ def make_model(shape, classes, flip=True, shift=0, dropout=0.3) -> keras.Model:
     )
 
 
+# %% alt="The network from left to right: the picture, a stack of sixteen maps as large as the picture, pooled to half the side, 32 maps, pooled again, 64 maps of 7 by 7; then bars of 3136 and 64 units and of ten classes."
+if __name__ == "__main__":
+    model = make_model((28, 28, 1), 10)
+    names = {"Conv2D": "conv", "MaxPooling2D": "pool", "Flatten": "flatten", "Dense": "dense"}
+    drawn = {layer: names.get(layer.__class__.__name__) for layer in model.layers}
+    drawn = {layer: name for layer, name in drawn.items() if name}
+    shapes = [(28, 28, 1), *(layer.output.shape[1:] for layer in drawn)]
+    plotting.plot_network(shapes, list(drawn.values()))
+
 # %% [markdown]
 # Where do its weights sit? Our two formulas must give what Keras counts. Guess first which layer
 # has the most.
@@ -700,7 +753,6 @@ def count_parameters(layer) -> int:
 
 # %%
 if __name__ == "__main__":
-    model = make_model((28, 28, 1), 10)
     for layer in model.layers:
         shape, count = str(layer.output.shape), count_parameters(layer)
         print(f"{layer.__class__.__name__:18} {shape:22} {count:8,} weights")
@@ -710,12 +762,14 @@ if __name__ == "__main__":
 # Nine in ten weights are in the first dense layer. Most of the work is in the convolutions, whose
 # few weights are used at every place.
 #
+# *Exercise: `train_finder` again.*
+#
 # ## A flatten that mixes up the pictures
 #
-# `Flatten` is a line that is often written by hand, and it can go wrong without a word. For 64 maps
-# of 6 × 6 somebody writes "rows of $64 \cdot 6 \cdot 6$, as many as come out". That fits pictures
-# of 24 to 27 pixels, pooled twice. Now come pictures of 32 × 32, whose maps are 8 × 8. To see what
-# happens, let each map hold only the number of its picture.
+# `Flatten` is a line that is often written by hand, and now and then it goes wrong without a word.
+# For 64 maps of 6 × 6 somebody writes `reshape(maps, (-1, 64 * 6 * 6))`, where −1 means: as many
+# rows as come out. That fits pictures of 24 to 27 pixels, pooled twice. Now come pictures of 32 ×
+# 32, whose maps are 8 × 8. To see what happens, let each map hold only the number of its picture.
 
 
 # %%
@@ -734,16 +788,17 @@ if __name__ == "__main__":
 
 # %% [markdown]
 # Nine pictures go in and sixteen predictions come out, each for a piece of a picture or for pieces
-# of two. A loss would notice that there are nine labels; a program that only predicts would not.
-# So never let a reshape choose the number of examples: `layers.Flatten` keeps the first axis and
-# works out the length of the row.
+# of two. (With 8 or 32 pictures the numbers do not fill the rows, which is an error; every multiple
+# of nine is silent.) A loss would notice that there are nine labels; a program that only predicts
+# would not. So never let a reshape choose the number of examples: `layers.Flatten` keeps the first
+# axis and works out the length of the row.
 #
 # ## How far does it see?
 #
-# A unit of the first convolution sees 3 × 3 pixels. How many does one of the third see? We ask the
-# gradient: only pixels that act on the unit have one. (A ReLU that is off and the losers of a
-# pooling hide some, so we take two hundred pictures of noise, and every pixel that acts in any of
-# them.)
+# Call one number of a feature map a unit. One of the first convolution sees 3 × 3 pixels. How many
+# does one of the third see? We ask the gradient: only pixels that act on the unit have one. (A ReLU
+# that is off and the losers of a pooling hide some, so we take two hundred pictures of noise, and
+# every pixel that acts in any of them.)
 
 
 # %%
@@ -771,8 +826,10 @@ def plot_fields(model, picture, places):
     for (layer, place), (colour, style) in zip(places.items(), looks, strict=True):
         top, bottom, left, right = field_of_view(model, layer, place)
         size = right - left + 1, bottom - top + 1
+        corner = left - 0.5, top - 0.5
         frame = {"fill": False, "edgecolor": colour, "linestyle": style, "linewidth": 2.5}
-        ax.add_patch(plt.Rectangle((left - 0.5, top - 0.5), *size, **frame, label=layer))
+        ax.add_patch(plt.Rectangle(corner, *size, fill=False, edgecolor="black", linewidth=4.5))
+        ax.add_patch(plt.Rectangle(corner, *size, **frame, label=layer))
         print(f"{layer}: {size[1]} × {size[0]} pixels")
     ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3, frameon=False, fontsize=9)
     ax.set_axis_off()
@@ -785,9 +842,18 @@ if __name__ == "__main__":
 
 # %% [markdown]
 # This is called the *receptive field*. It grows faster from layer to layer, because after a pooling
-# two neighbours are twice as far apart. A window of three adds two steps: 2 pixels at first,
-# 4 after one pooling, 8 after two; the poolings add 1 and 2. So $1 + 2 + 1 + 4 + 2 + 8 = 18$. The
-# last convolution sees most of a garment, and the dense layers see all of it.
+# two neighbours are twice as far apart. A window of three adds two such distances, a pooling one.
+#
+# | layer | distance of what it reads | pixels that a unit sees |
+# |---|---|---|
+# | `conv_1` | 1 | $1 + 2 \cdot 1 = 3$ |
+# | pooling | 1 | $3 + 1 = 4$ |
+# | `conv_2` | 2 | $4 + 2 \cdot 2 = 8$ |
+# | pooling | 2 | $8 + 2 = 10$ |
+# | `conv_3` | 4 | $10 + 2 \cdot 4 = 18$ |
+#
+# A unit in the middle of the last convolution sees about two thirds of a garment, and the dense
+# layers see all of it.
 #
 # *Exercise: `receptive_fields`, for any stride and for windows with holes.*
 #
@@ -800,17 +866,23 @@ if __name__ == "__main__":
 # top of this page counts the steps.)
 
 
+# %% tags=["hide-input"]
+def plot_schedule(schedule, steps):
+    """Returns the Axes: the learning rate at each of so many steps."""
+    _, ax = plt.subplots(figsize=(6.6, 2.2), layout="constrained")
+    plotting.plot_lines({}, x_label="step", y_label="learning rate", ax=ax)
+    ax.plot([float(schedule(step)) for step in range(steps)])
+    return ax
+
+
 # %% alt="The learning rate over 1,410 steps: level at first, falling steeply in the middle, and level again towards zero."
 if __name__ == "__main__":
-    schedule = make_schedule(0.002, 9000, 64, epochs=10)
-    steps = np.arange(0, schedule.decay_steps, 20)
-    labels = {"x_label": "step", "y_label": "learning rate"}
-    plotting.plot_lines({"cosine": [float(schedule(step)) for step in steps]}, x=steps, **labels)
+    plot_schedule(make_schedule(0.002, 9000, 64, epochs=10), steps=1410)
 
 # %% [markdown]
 # `fit` repeats the step of chapter 2. `model(x, training=True)` in it is what switches augmentation
 # and dropout on; left out, the loop would still run, and train without both. With the same seed our
-# loop and `model.fit` draw the same flips and drop the same units:
+# loop and `model.fit` draw the same flips, drop the same units, and end with the same weights:
 
 
 # %% tags=["hide-input"]
@@ -832,7 +904,7 @@ def compare_loops(examples=256, epochs=2) -> dict[str, float]:
     return {"loss": float(np.abs(np.subtract(*losses)).max()), "weights": float(difference)}
 
 
-# %%
+# %% tags=["hide-input"]
 if __name__ == "__main__":
     for name, difference in compare_loops().items():
         print(f"{name:7} after two epochs: largest difference to model.fit {difference:.0e}")
@@ -840,23 +912,25 @@ if __name__ == "__main__":
 # %% [markdown]
 # ## Result
 #
-# `main` is the chapter as a program. Beside the scores it returns pictures: what the network makes
-# of one test picture, the kernels that it has found, the confusion of its answers, and the test
-# pictures that it gets wrong.
+# `main` is the chapter as a program. Beside the scores it returns pictures, which follow one by
+# one.
 
 
 # %% tags=["hide-input"]
 def plot_layers(model, picture, count=4):
-    """Returns the Axes (layers, count): the first feature maps of each convolution."""
+    """Returns the Axes (layers, count): a picture, and the first maps of each convolution."""
     convolutions = [layer for layer in model.layers if isinstance(layer, layers.Conv2D)]
     looking = keras.Model(model.inputs[0], [layer.output for layer in convolutions])
     maps = looking(picture[np.newaxis], training=False)
-    size = 6.6, 1.7 * len(maps)
-    _, axes = plt.subplots(len(maps), count, figsize=size, layout="constrained")
+    size = 6.6, 1.45 * len(maps)
+    _, axes = plt.subplots(len(maps), count + 1, figsize=size, layout="constrained")
+    plotting.plot_images(picture[np.newaxis], ["the picture"], axes=axes[0, 0])
     for row, layer, channels in zip(axes, convolutions, maps, strict=True):
-        plotting.plot_feature_maps(channels[0, :, :, :count], axes=row)
-        row[0].set_ylabel(layer.name)
-    return axes
+        plotting.plot_feature_maps(channels[0, :, :, :count], axes=row[1:])
+        row[1].set_ylabel(layer.name)
+    for ax in axes[1:, 0]:
+        ax.remove()
+    return axes[:, 1:]
 
 
 def plot_kernels(kernel):
@@ -945,7 +1019,7 @@ def main(
     return Result(splits, model, history, scores, figures)
 
 
-# %% alt="Two panels over ten epochs, loss and accuracy, training solid and validation dashed: validation is better at first, at the end training has caught up with it."
+# %% alt="Two panels over ten epochs, loss and accuracy, training solid and validation dashed: validation is better, most of all at first; at the end training has come close."
 if __name__ == "__main__":
     result = main()
     for name in ("feature_maps", "kernels", "confusion", "mistakes"):
@@ -957,37 +1031,41 @@ if __name__ == "__main__":
         print(f"{part:10} loss {scores['loss']:.3f}  accuracy {scores['accuracy']:.3f}")
 
 # %% [markdown]
-# Over five seeds the test accuracy was 0.895 ± 0.005, mean ± standard deviation. The dense network
-# of chapter 2 had 0.863.
+# Over five seeds the test accuracy was 0.895 ± 0.005, mean ± standard deviation (the spread of the
+# seeds, about twice the standard error of their mean). The dense network of chapter 2 had 0.863.
 #
 # At first the network does better on the validation part than in training. That is no miracle: in
 # training it works with a part of its units, on mirrored pictures; and the training scores are the
-# mean over an epoch, in the course of which it still improved. Later training catches up.
+# mean over an epoch, in the course of which it still improved. Later training comes close.
 #
-# Here are the kernels of the first layer, each 3 × 3. Some have a light and a dark side: they are
-# edge detectors like ours, at several angles. Nobody asked for them; the loss did.
+# Here are the kernels of the first layer, each 3 × 3. Some have a light and a dark side, as 6 and
+# 14: they are edge detectors like ours, at several angles. Nobody asked for them; the loss did.
 
-# %% alt="Sixteen kernels of 3 by 3 weights. Some are light on one side and dark on the other, upright, level or slanting; some are light all over."
+# %% alt="Sixteen kernels of 3 by 3 weights. Some are light on one side and dark on the other, upright, level or slanting; one, number 8, is dark all over."
 if __name__ == "__main__":
     result.figures["kernels"][0].figure
 
 # %% [markdown]
-# One test picture on its way through the network: four feature maps of each convolution.
+# One test picture on its way through the network: four feature maps of each convolution. (Their
+# numbers count filters; the same number in two rows means nothing.)
 
 # %% alt="Three rows of four feature maps of one test picture, 28, 14 and 7 places wide. In the first row one sees the garment with its edges or its surface marked; in the last only a few bright places."
 if __name__ == "__main__":
     result.figures["feature_maps"][0, 0].figure
 
 # %% [markdown]
-# The first layer marks edges and even places, in full sharpness. Some of its maps have a bright
-# frame: the frame of zeros is lighter than the black ground, so there is an edge. The last layer
-# has 7 × 7 places, and each of its maps is bright only where its pattern was found.
+# The first layer marks edges and even places, in full sharpness. At the border some maps are
+# lighter or darker than the ground beside it: the frame of zeros is lighter than the black ground,
+# so there is an edge. The last layer has 7 × 7 places, and each of its maps is bright only where
+# its pattern was found.
 #
 # ## What does it look at?
 #
-# Which places of a picture speak for the answer? The score of the answer has a gradient for every
-# number of the last maps. Its mean over the places says how much a channel speaks for the answer.
-# So the maps, weighted by these means and added up, show where. This is called *Grad-CAM*.
+# Which places of a picture speak for the answer? The answer's logit has a gradient for every number
+# of the last maps. For each channel we take the mean of this gradient over the places: one number,
+# how much the channel speaks for the answer. Multiply each map by its number, add the maps up, and
+# leave out what is negative, because it speaks against. This is *Grad-CAM* (Selvaraju and others,
+# 2017).
 
 
 # %%
@@ -1010,13 +1088,14 @@ def plot_where_it_looks(model, pictures, titles):
     heat = where_it_looks(model, pictures)[..., tf.newaxis]
     heat = tf.image.resize(heat, pictures.shape[1:3])[..., 0].numpy()  # as large as the picture
     for ax, places in zip(axes, heat, strict=True):
-        ax.imshow(places, cmap="plasma", alpha=0.5)
-        if places.max() > 0:  # a line around the places that speak most
-            ax.contour(places, levels=[places.max() / 2], colors="white")
+        strength, orange = places / (places.max() or 1.0), {"cmap": "autumn", "vmin": 0, "vmax": 2}
+        ax.imshow(np.ones_like(strength), **orange, alpha=0.8 * strength)
+        if strength.any():  # a line where it is half as strong as at its strongest
+            ax.contour(strength, levels=[0.5], colors="white")
     return axes
 
 
-# %% alt="Four test pictures, a trouser, a sandal, a bag and an ankle boot, each under a coloured layer, with a white line around the places that speak most for the answer."
+# %% alt="Four test pictures, a trouser, a sandal, a bag and an ankle boot, each with orange laid over the places that speak for the answer, and a white line around the strongest of them."
 if __name__ == "__main__":
     x, y = splits.test
     logits = predict(result.model, x)
@@ -1026,14 +1105,15 @@ if __name__ == "__main__":
     plot_where_it_looks(result.model, x[chosen], titles)
 
 # %% [markdown]
-# Inside the white lines lies most of the evidence. Some of it lies beside the garment: where
-# nothing is may tell as much as where something is. The answer is a rough one. The last maps have 7
-# × 7 places, and the mean over the places forgets what the dense layers know, where in the picture
-# a channel speaks for the answer. For some pictures nothing is left at all.
+# Along the white lines the evidence is half as strong as at its strongest place. Some of it lies
+# beside the garment: where nothing is may tell as much as where something is. The answer is a rough
+# one. The last maps have 7 × 7 places, and the mean over the places forgets what the dense layers
+# know, where in the picture a channel speaks for the answer.
 #
 # And what is a single filter of the last convolution after? We ask the test pictures. Where in all
 # of them does the filter answer most? A unit of this layer sees 18 × 18 pixels; here are the nine
-# places that excite a filter most, no two of one picture, for each of four filters.
+# places that excite a filter most, no two of one picture, for each of four filters. (Beyond the
+# border a patch repeats the picture's last pixels.)
 
 
 # %%
@@ -1071,7 +1151,7 @@ def plot_most_exciting(patches, filters):
     return axes
 
 
-# %% alt="Four rows of nine small patches of test pictures. Within a row they resemble one another: one row has the gap between two trouser legs, another the arch or the heel of a shoe."
+# %% alt="Four rows of nine small patches of test pictures. One row has the inner corner at a heel, two have the gap between trouser legs; the last is mixed."
 if __name__ == "__main__":
     looking = keras.Model(result.model.inputs[0], result.model.get_layer("conv_3").output)
     strongest = predict(looking, x).max(axis=(0, 1, 2))
@@ -1079,9 +1159,8 @@ if __name__ == "__main__":
     plot_most_exciting(most_exciting(result.model, "conv_3", filters, x), filters)
 
 # %% [markdown]
-# Read along a row: what do the nine have in common? It is a shape at one place of the window, such
-# as the gap between two legs or the line under a shoe, whatever garment it belongs to. Nobody has
-# told the filters what to look for. The loss did, through the layers above.
+# Read along a row: what do the nine have in common? It is a shape at one place of the window: the
+# inner corner at a heel, or the gap between two legs. In the last row it is harder to say.
 #
 # ## Where is it wrong?
 #
@@ -1092,8 +1171,9 @@ if __name__ == "__main__":
     result.figures["confusion"].figure
 
 # %% [markdown]
-# Shirts are the trouble, and what they are taken for is worn on the same part of the body. Shoes
-# are seldom taken for anything but other shoes. Look at some of the mistakes; would you do better?
+# Shirts are the trouble, and what they are taken for is mostly worn on the same part of the body.
+# Shoes are seldom taken for anything but other shoes. Look at some of the mistakes; would you do
+# better? The title is what it is, and after *not* what the network took it for.
 
 # %% alt="Fifteen test pictures that the network gets wrong, each with its true kind and the answer, most of them garments of the upper body taken for one another."
 if __name__ == "__main__":
@@ -1103,7 +1183,7 @@ if __name__ == "__main__":
 # ## What to try
 #
 # - `--shift 2`: does it help in as many epochs? In three times as many?
-# - `--dropout 0`: watch the two curves of the loss part.
+# - `--dropout 0`: watch the two loss curves draw apart.
 # - `--dataset mnist`, `--dataset cifar10`: the same network on digits, and on small colour
 #   photographs. Where is a convolution of more use?
 # - Replace each pooling by a stride of 2 in the convolution before it. What becomes faster, what

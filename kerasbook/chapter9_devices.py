@@ -10,7 +10,7 @@ After this page you can
 
 - write data parallelism with a ring, and prove that it is the step of one device;
 - divide weights, gradients and what the optimiser remembers among devices, and count the memory;
-- cut a network into stages, fill the pipeline, and compute how long it stands idle;
+- cut a network into stages, or a layer into columns, and say what each way has to send;
 - say from two measurements what more devices would bring, before you rent them.
 """
 
@@ -31,7 +31,6 @@ from kerasbook import chapter2_deep_network, chapter2_training, chapter3, plotti
 from kerasbook.chapter2 import loss_fn
 from kerasbook.chapter2_deep_network import flat, initial_weights
 from kerasbook.chapter9 import make_schedule
-from kerasbook.cluster import read_cluster
 from kerasbook.data import load, load_fashion
 from kerasbook.runner import Result
 from kerasbook.testing.compare import largest_difference
@@ -60,17 +59,17 @@ if __name__ == "__main__":
     print(splits)
 
 # %% [markdown]
-# In *data parallelism* every device has a copy of the weights and takes a share of the rows. What
-# must the copies tell each other, so that they stay copies?
+# In *data parallelism* every device has a copy of the weights and takes a share of the rows. We
+# call a device with its copy a *tower*. What must towers tell each other, so that they stay copies?
 
 # %% alt="A batch of 64 rows goes in halves to two devices, each with a copy of the weights. Their gradients meet in a sum, all-reduce, which goes back to both; both take the same step and have the same weights."
 if __name__ == "__main__":
     plotting.plot_towers()
 
 # %% [markdown]
-# Each has the gradient of its own rows, and each needs the sum of all. If all copies began with the
-# same weights, and all make the same step, they stay the same for ever, and nobody has to send
-# weights. We write the step for real devices. The loss is a mean over the *whole* batch, so each
+# Each has the gradient of its own rows, $g_0$ and $g_1$, and each needs the sum of all: an
+# *all-reduce*. If all copies began with the same weights, and all make the same step, they stay the
+# same for ever, and nobody has to send weights. The loss is a mean over the *whole* batch, so each
 # device divides the sum of its rows' losses by the number of rows of all. And what belongs to the
 # model and not to the rows, a penalty, is divided by the number of devices, because the sum will
 # count it once for each.
@@ -95,6 +94,7 @@ def towers_step(models, optimizers, devices, x, y, gradient=gradient_of_share):
     for model, device, rows in zip(models, devices, shares, strict=True):
         with tf.device(device):
             gradients.append(gradient(model, x[rows], y[rows], len(x), len(models)))
+    # The all-reduce: here Python adds up; the ring below does it between the devices.
     sums = [sum(map(tf.convert_to_tensor, each)) for each in zip(*gradients, strict=True)]
     for model, optimizer, device in zip(models, optimizers, devices, strict=True):
         with tf.device(device):
@@ -151,17 +151,29 @@ if __name__ == "__main__":
 # %% [markdown]
 # With the right shares the weights are those of one device, up to rounding, and the copies are the
 # same to the last bit. With the others the copies agree as well, on weights that are wrong, and no
-# error is raised. The first mistake needs a short batch to show; the second is there at every step
-# and doubles the penalty.
+# error is raised. The first mistake shows only where the towers' rows are unequal in number; the
+# second is there at every step and doubles the penalty. (Our towers take turns, which is enough to
+# prove the sum. TensorFlow's runtime runs them at the same time.)
 #
-# (Our towers take turns, because Python calls one after the other. That is enough to prove the sum.
-# TensorFlow's runtime runs them at the same time.)
+# *Exercise: the last page's `accumulate` adds up the same shares, one after the other.*
 #
 # ## The ring: all-reduce
 #
 # How do $n$ devices add up a row of numbers? Sending everything to one of them, and the sum back,
 # would give that one $n$ times the work. The usual answer is a ring. Cut the row into $n$ parts. At
-# each step every device sends one part to its neighbour.
+# each step every device sends one part to the next. With four, device 0 first sends its part 3,
+# device 1 its part 0, and so on; the receiver adds it to its own, and then hands on what it has
+# just added. The numbers in the tables are how many summands a part has, and a frame is around what
+# has just arrived.
+
+# %% alt="Four devices in a ring, and seven tables of the four parts that each holds, as numbers of summands. All are ones at the start; after three steps of reduce-scatter each device has one part with four summands; after three steps of all-gather all parts have four." tags=["cover"]
+if __name__ == "__main__":
+    plotting.plot_ring()
+
+# %% [markdown]
+# For $n - 1$ steps the receiver adds what comes. Then each device has one part of the sum complete;
+# this half is called *reduce-scatter*. In another $n - 1$ steps the complete parts go once around,
+# *all-gather*. We keep the halves apart, because both will be needed alone.
 
 
 # %%
@@ -176,12 +188,6 @@ def ring_step(held, shift, adding):
         parts, part = held[(sender + 1) % n], (sender - shift) % n
         parts[part] = parts[part] + numbers if adding else numbers
     return np.array([len(numbers) for numbers in messages])
-
-
-# %% [markdown]
-# For $n - 1$ steps the receiver adds what comes to its own. Then each device has one part of the
-# sum complete; this half is called *reduce-scatter*. In another $n - 1$ steps the complete parts go
-# once around, *all-gather*. We keep the halves apart, because both will be needed alone.
 
 
 # %%
@@ -201,27 +207,8 @@ def parts_of(rows):
     return [np.array_split(np.array(row), len(rows)) for row in rows]
 
 
-# %% tags=["hide-input"]
-def ring_states(rows):
-    """Returns what the devices hold at first and after each step: (2 · devices - 1, devices, size).
-
-    rows: (devices, size), one row for each.
-    """
-    held, n = parts_of(rows), len(rows)
-    states = [np.array(rows)]
-    for shift, adding in [(s + 1, True) for s in range(n - 1)] + [(s, False) for s in range(n - 1)]:
-        ring_step(held, shift, adding)
-        states.append(np.array([np.concatenate(parts) for parts in held]))
-    return np.array(states)
-
-
-# %% alt="Four devices in a ring. Below, seven tables of what each holds of the four parts, as numbers of summands: all ones at the start; after three steps of reduce-scatter each device has one part with four summands; after three more, all-gather, all parts have four." tags=["cover"]
-if __name__ == "__main__":
-    plotting.plot_ring(ring_states(np.ones((4, 4), int)))
-
 # %% [markdown]
-# Here every device holds four parts, and begins with ones, so that the numbers are how many
-# summands a part has. Guess how much each of eight devices sends, measured in rows; then look.
+# Guess how much each of eight devices sends, measured in rows; then look.
 
 
 # %%
@@ -245,8 +232,6 @@ if __name__ == "__main__":
 # %% [markdown]
 # Each sends $2\,(n-1)/n$ rows: never more than twice what it has, however many devices there are.
 # And all hold the same sum to the last bit, because every part was added up once and then copied.
-# Had each device added up for itself, in an order of its own, the copies would differ by rounding,
-# and drift apart.
 #
 # *Exercise: `ring_all_reduce` is the ring as one of the devices sees it, which knows its own number
 # and its neighbour's messages, and nothing else.*
@@ -254,7 +239,8 @@ if __name__ == "__main__":
 # ## Batch normalisation on several devices
 #
 # Batch normalisation subtracts the mean of the rows and divides by their standard deviation. Of
-# which rows? By itself a tower sees only its own.
+# which rows? By itself a tower sees only its own. We give one nine rows and the other seven, and
+# let them take their own mean and mean of squares (their *moments*), or those of all rows.
 
 
 # %%
@@ -266,6 +252,7 @@ def normalised(shares, together):
         sums, rows = [np.sum(sums, axis=0)] * len(shares), [sum(rows)] * len(shares)
     means = [total / count for total, count in zip(sums, rows, strict=True)]
     pairs = zip(shares, means, strict=True)
+    # the variance is the mean of squares less the square of the mean
     return np.concatenate([(x - m) / np.sqrt(s - m**2 + 1e-3) for x, (m, s) in pairs])
 
 
@@ -278,18 +265,16 @@ if __name__ == "__main__":
         print(f"moments of all rows: {together!s:5}  largest difference {difference:.0e}")
 
 # %% [markdown]
-# With the moments of its own rows each tower computes another function than one device would. That
-# is not wrong, and large batches per device hardly feel it; but it is another model, which depends
-# on how many devices there are. The remedy is a second all-reduce, of sums, squares and rows:
-# `BatchNormalization(synchronized=True)`.
+# With the moments of its own rows each tower computes another function than one device would, which
+# depends on how many devices there are. The remedy is a second all-reduce, of sums, squares and
+# rows: `BatchNormalization(synchronized=True)`.
 #
 # *Exercise: `synchronised_norm` does it where sums of squares have no digits left.*
 #
 # ## The strategy
 #
 # TensorFlow does all of this under the name of a *strategy*. A model that is made in its scope has
-# a copy on every device, and `kerasbook.training.fit` lets each take its share of every batch. The
-# batch size remains that of the whole batch, so nothing else changes.
+# a copy on every device, and `kerasbook.training.fit` lets each take its share of every batch.
 
 
 # %%
@@ -332,12 +317,14 @@ if __name__ == "__main__":
     print(f"the book's fit, 2 devices: {largest_difference(alone, trained(2)):.0e}")
     print(f"model.fit, 1 device:       {largest_difference(alone, trained(None, 'fit')):.0e}")
     print(f"model.fit, 2 devices:      {largest_difference(alone, trained(2, 'fit')):.0e}")
+    even = (trained(*way, examples=64) for way in ((), (2, "fit")))
+    print(f"the same, even batches:    {largest_difference(*even):.0e}")
 
 # %% [markdown]
 # With the book's loop two devices make one device's weights, with the penalty and the short last
-# batch. Keras' own `model.fit` under the same strategy does not: a device with fewer rows gets the
-# same weight as one with more, the mean of means once more. (With batches that can be divided
-# evenly it agrees.) That is why `--loop fit` is refused on several devices.
+# batch. Keras' own `model.fit` under the same strategy does so only where batches can be divided
+# evenly: a device with fewer rows gets the same weight as one with more, the mean of means once
+# more. That is why `--loop fit` is refused on several devices.
 #
 # And batch normalisation, as it is and synchronised?
 
@@ -350,38 +337,43 @@ if __name__ == "__main__":
 # %% [markdown]
 # On the command line it is `--devices 2`, for two graphics cards, or for two shares of the CPU
 # where there is none. `--workers 2` starts two *processes*, which send their gradients through the
-# network even if it is only a loop inside the machine. Across machines somebody else starts the
-# processes, and tells each of them where the others are, in an environment variable `TF_CONFIG`:
-
-
-# %%
-def place_of_worker(index, addresses) -> str:
-    """Returns the TF_CONFIG of one of the workers at these addresses, "host:port"."""
-    task = {"type": "worker", "index": index}
-    return json.dumps({"cluster": {"worker": list(addresses)}, "task": task})
-
-
-# %%
-if __name__ == "__main__":
-    text = place_of_worker(1, ["10.0.0.5:2222", "10.0.0.6:2222"])
-    print(text)
-    print(read_cluster({"TF_CONFIG": text}))
-
-# %% [markdown]
-# Everybody has the same list and an index of his own. Number 0 is the *chief*: it alone prints and
-# writes files. All workers wait for each other at every all-reduce, so the slowest sets the pace,
-# and if one dies the others cannot go on. How such a variable is set under Slurm or Kubernetes
-# stands in `docs/devices.md`.
+# network, even if it never leaves the machine. On several machines each is told where the others
+# are (`docs/devices.md`). All workers wait for each other at every all-reduce, so the slowest sets
+# the pace, and if one dies the others cannot go on.
 #
 # ## Weights divided: ZeRO and FSDP
 #
 # Data parallelism saves time. Does it save memory? Count what a device holds of each weight when it
 # trains with momentum: the weight, its gradient, its velocity. That is three numbers, twelve bytes,
-# and *every* device has all of them. Four devices hold four copies of the same thing. Could each
-# keep a quarter? The weights are needed to compute, all of them; but are they needed all the time?
-#
-# To count honestly, we give each device a memory that can be asked: everything it keeps is kept
-# there, under a name.
+# and *every* device has all of them. Could each of four keep a quarter?
+
+# %% alt="What lies on each of four devices, in three ways. Copies: all weights, gradients and velocities on every device, 12 bytes a weight. Steps divided: all weights, and on each device its own quarter of gradients and velocities, 6 bytes. All divided: a quarter of everything, 3 bytes."
+if __name__ == "__main__":
+    plotting.plot_shares()
+
+# %% [markdown]
+# The gradient and the velocity are needed for the step alone. If device $d$ has part $d$ of both,
+# it can update part $d$ of the weights, and then all gather the parts. This is called ZeRO, stages
+# 1 and 2. Stage 3, which PyTorch calls *fully sharded data parallel*, FSDP, divides the weights as
+# well. Will the second way have to send more than the first, or less? Here is its step by hand, of
+# eight weights.
+
+# %%
+if __name__ == "__main__":
+    weights, gradients = np.ones(8), random.normal(size=(4, 8))  # a gradient from each device
+    held = parts_of(gradients)
+    sent = reduce_scatter(held)  # now device d has part d of the sum
+    for d, part in enumerate(np.split(weights, 4)):
+        held[d][d] = part - 0.1 * held[d][d]  # and takes the step of that part
+    sent += all_gather(held)  # all have all weights again
+    right = weights - 0.1 * gradients.sum(axis=0)
+    print(f"largest difference {np.abs(np.concatenate(held[0]) - right).max():.0e}")
+    print(f"each sent {sent.max()} numbers, all-reduce would send {all_reduce(gradients)[1].max()}")
+
+# %% [markdown]
+# Half a ring before the step and the other half after it: exactly as much as all-reduce. Now whole
+# networks, in all three ways. To count, we give each device a memory that can be asked: what it
+# keeps is kept there, under a name.
 
 
 # %%
@@ -444,8 +436,7 @@ def layer_backward(row, x, outputs, g, size, last):
 
 
 # %% [markdown]
-# Two things are common to all ways of keeping a network: putting rows onto the devices, and the
-# step of the optimiser, which each device takes on what it has.
+# Common to all three ways are putting rows onto the devices, and the step of the optimiser.
 
 
 # %%
@@ -486,9 +477,9 @@ def momentum_on_each(rows, gradients, velocities, learning_rate):
 
 
 # %% [markdown]
-# First the naive way, data parallelism as above. It says where a layer's weights are before it is
-# computed (`fetch`), what may go afterwards (`let_go`), what becomes of its gradients (`collect`),
-# and how its weights are updated. Others will take its place.
+# First the naive way, data parallelism. It says where a layer's weights are before it is computed
+# (`fetch`), what may go afterwards (`let_go`), what becomes of its gradients (`collect`), and how
+# its weights are updated. The others will do these four in their own way.
 
 
 # %%
@@ -570,10 +561,7 @@ def take_step(network, x, y, learning_rate=0.05):
 
 
 # %% [markdown]
-# Now divide. The first two things to go are those that only the step needs, the velocity and the
-# gradient. If device $d$ has part $d$ of both, it can update part $d$ of the weights, and then all
-# gather the parts. That is half a ring before the step and the other half after it. This is called
-# ZeRO, stages 1 and 2. Will it have to send more than the naive way, or less?
+# Now divide gradients and velocities, with the two halves of the ring.
 
 
 # %%
@@ -614,9 +602,8 @@ class DividedSteps(Copies):
 
 
 # %% [markdown]
-# Then the weights. Between the layers nobody needs them whole. Each device keeps its part; just
-# before a layer is computed all gather it, and afterwards they let it go. On the way back it is
-# gathered once more. This is ZeRO's stage 3; PyTorch calls it *fully sharded data parallel*, FSDP.
+# Then the weights. Each device keeps its part; just before a layer is computed all gather it, and
+# afterwards they let it go. On the way back it is gathered once more.
 
 
 # %%
@@ -645,9 +632,9 @@ class DividedWeights(DividedSteps):
 
 
 # %% [markdown]
-# Three ways to keep a network, one step. Are the weights those of one device after an epoch with a
-# short last batch? How much does a device hold at the fullest moment, and how much does it send?
-# The network has five layers, of which the first is the largest and the last is small.
+# Are the weights those of one device after an epoch with a short last batch? How much does a device
+# hold at the fullest moment, and how much does it send? The network has five layers, of which the
+# first is the largest and the last is small.
 
 
 # %%
@@ -700,10 +687,10 @@ if __name__ == "__main__":
         print(f"sends {4e-6 * sent:.2f} MB a step")
 
 # %% [markdown]
-# All three end with the weights of one device. With the steps divided, a device holds half of what
-# a copy holds, and sends exactly as much: two halves of a ring, only with the step in between. That
-# comes for nothing. With the weights divided it holds a third, and sends half as much again,
-# because the weights go around twice, on the way there and on the way back.
+# All three end with the weights of one device. With four devices and the steps divided, each keeps
+# half of what a copy keeps, and sends as much; with all divided it keeps a third, and sends half as
+# much again, because the weights go around twice, forward and backward. (Not counted: a layer's
+# whole gradient, there for a moment before it is divided, 1.6 MB for the first layer.)
 
 
 # %% tags=["hide-input"]
@@ -716,34 +703,33 @@ def plot_memory(memories, ax=None):
     ax = plotting.plot_lines({}, x_label="MB on each device", y_label="", ax=ax)
     ax.figure.set_figheight(0.7 + 0.42 * len(memories))
     places, left = np.arange(len(memories))[::-1], np.zeros(len(memories))
-    hatches = "", "//", "..", "xx", "--"
-    for kind, colour, hatch in zip(kinds, plotting.page.COLOURS, hatches, strict=False):
+    colours = plotting.page.SKY, plotting.page.ORANGE, "0.75", plotting.page.BLUE, "black"
+    for kind, colour in zip(kinds, colours, strict=True):
         width = np.array([memory.get(kind, 0) / 1e6 for memory in memories.values()])
         name = "whole layer" if kind == "whole" else kind
-        ax.barh(places, width, 0.6, left, color=colour, hatch=hatch, edgecolor="white", label=name)
+        ax.barh(places, width, 0.6, left, color=colour, edgecolor="white", label=name)
         left += width
     ax.set_yticks(places, memories)
-    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.32), ncols=5, frameon=False, fontsize=9)
+    ax.figure.legend(loc="outside lower center", ncols=5, frameon=False, fontsize=9)
     return ax
 
 
-# %% alt="Bars of the megabytes on each of two and of four devices at the fullest moment, by kind. With copies the bar is as long for four devices as for one. With steps divided, gradients and velocity shrink; with all divided the weights shrink too, and beside the parts there is one whole layer."
+# %% alt="Bars of the megabytes on each of two and of four devices at the fullest moment, by kind. With copies the bar is as long for four devices as for two. With steps divided, gradients and velocity shrink; with all divided the weights shrink too, and beside the parts there is one whole layer. The outputs are hardly seen."
 if __name__ == "__main__":
-    memories = {}
-    for way in (Copies, DividedSteps, DividedWeights):
+    names, memories = ("copies", "steps divided", "all divided"), {}
+    for way, name in zip((Copies, DividedSteps, DividedWeights), names, strict=True):
         for number in (2, 4):
             network = train_divided(way, devices[:number], weights, x, y, 64)
-            memories[f"{way.__name__}, {number} devices"] = network.devices[0].fullest
+            memories[f"{name}, {number} devices"] = network.devices[0].fullest
     plot_memory(memories)
 
 # %% [markdown]
 # Copies stay as long however many devices there are. What is divided shrinks with their number: of
 # each weight there are 12 bytes in the first way, $4 + 8/n$ in the second and $12/n$ in the third,
-# and beside them one whole layer. That layer is what is left in the end, so large layers are
-# divided further, or gathered in pieces. (The gradients of the third way are not complete, because
-# at the fullest moment the first layer has not been reached on the way back.) The outputs hardly
-# count here. In a Transformer with long rows they can be the largest part, and none of this divides
-# them; they shrink with the rows of a device, which is what accumulation is for.
+# and beside them one whole layer. (The gradients of the third way are not complete: the fullest
+# moment is when the first layer has been gathered for its way back, and its own gradient is still
+# to come.) The outputs hardly count here. In a Transformer (chapter 6) with long rows they can be
+# the largest part, and none of this divides them; that is what accumulation is for.
 #
 # *Exercises: `bytes_on_device` (five minutes) is this account for Adam in mixed precision;
 # `divided_adam` takes a step with its states divided and the gradient clipped, for which they must
@@ -751,9 +737,10 @@ if __name__ == "__main__":
 #
 # ### What Keras and TensorFlow offer
 #
-# Nobody should have to write this for every model. Keras has `keras.distribution`: a mesh of
-# devices, a map of layouts, and from then on each weight should lie as the map says. We ask for
-# kernels in two halves, one for each device. Where does one lie?
+# Nobody should have to write this for every model. Keras has `keras.distribution`: a *mesh*
+# (devices in rows and columns), a map of *layouts* (which dimension of a weight is cut, and among
+# which devices), and from then on each weight should lie as the map says. We ask for kernels in two
+# halves, one for each device. Where does one lie?
 
 
 # %%
@@ -776,37 +763,45 @@ if __name__ == "__main__":
 
 # %% [markdown]
 # Whole, on one device. Under TensorFlow, Keras 3.15 takes the mesh and the map, says nothing, and
-# divides nothing. (Its [guide](https://keras.io/guides/distribution/) says in a comment that only
-# the JAX backend has it.) TensorFlow itself has *DTensor*, in which a layout belongs to the tensor:
+# divides nothing. (Its [guide](https://keras.io/guides/distribution/) is for JAX alone, another
+# library under Keras.) What a Keras model on TensorFlow gets by itself is data parallelism.
+#
+# ### A layer divided: tensor parallelism
+#
+# A layer too large to be gathered can be divided itself. If each device has some columns of the
+# kernel, it makes the same columns of the product. If the next kernel is divided by rows, each
+# device has the inputs for its own rows, and makes a summand of the whole product. Columns, then
+# rows: one all-reduce for two layers. TensorFlow's *DTensor* does it:
 
 # %%
 if __name__ == "__main__":
     from tensorflow.experimental import dtensor
 
     mesh = dtensor.create_mesh([("part", 4)], devices=devices)
-    columns = dtensor.Layout([dtensor.UNSHARDED, "part"], mesh)
-    kernel = dtensor.call_with_layout(tf.ones, columns, shape=(784, 128))
+    free = dtensor.UNSHARDED
+    by_columns, by_rows = (dtensor.Layout(each, mesh) for each in ([free, "part"], ["part", free]))
+    kernel = dtensor.call_with_layout(tf.ones, by_columns, shape=(784, 128))
+    next_kernel = dtensor.call_with_layout(tf.ones, by_rows, shape=(128, 10))
     inputs = dtensor.copy_to_mesh(tf.ones((2, 784)), dtensor.Layout.replicated(mesh, rank=2))
-    product = inputs @ kernel
-    print("kernel: ", *(part.shape for part in dtensor.unpack(kernel)))
-    print("product:", *(part.shape for part in dtensor.unpack(product)))
+    hidden = inputs @ kernel
+    named = {"kernel": kernel, "hidden": hidden, "next kernel": next_kernel}
+    for name, tensor in (named | {"product": hidden @ next_kernel}).items():
+        print(f"{name:12}", *(part.shape for part in dtensor.unpack(tensor)))
 
 # %% [markdown]
-# Each device has a quarter of the columns, and makes a quarter of the product. So DTensor does
-# divide, and it works on logical devices; but it is called experimental, and Keras' layers do not
-# make their weights with it. What a Keras model on TensorFlow gets by itself is data parallelism.
+# It is called experimental, and Keras' layers do not make their weights with it.
 #
 # ## A pipeline
 #
 # There is another way to divide a network: by layers. Device 0 has the first ones, device 1 the
-# next, and so on; each is a *stage*. What passes from one to the next are outputs on the way there,
-# and gradients on the way back. Nothing needs to be added up over devices. But while device 3 has
-# the batch, what do the other three do?
+# next, and so on; each is a *stage*. What passes from one to the next are outputs forward, and
+# gradients backward. Nothing needs to be added up over devices. But while device 3 has the batch,
+# what do the other three do?
 #
 # A small clock tells. Each stage has a list of what it does in turn: `"F"`, forward, and `"B"`,
 # backward, with the number of the micro-batch. It begins as soon as what it needs is there, and
-# each piece of work takes one tick. (A way back takes about twice as long as a way there. That
-# would make the picture longer, and not another one.)
+# each piece of work takes one tick. (Backward takes about twice as long, which would make the
+# picture longer, and not another one.)
 
 
 # %%
@@ -837,18 +832,18 @@ def timetable(orders):
         for stage, *_ in ready:
             queues[stage].pop(0)
     if any(queues):
-        raise ValueError("the stages wait for each other: put a way there before its way back")
+        raise ValueError("the stages wait for each other: put F before B for every piece")
     return ticks
 
 
 # %% [markdown]
 # The naive pipeline sends the batch through in one piece. The real one cuts it into micro-batches
-# and sends them close behind each other. GPipe's order: all of them there, then all of them back.
+# and sends them close behind each other. GPipe's order: all forward, then all backward.
 
 
 # %%
 def gpipe(stage, stages, pieces):
-    """Returns what a stage does in turn: all micro-batches there, then all back."""
+    """Returns what a stage does in turn: all micro-batches forward, then all backward."""
     return [("F", k) for k in range(pieces)] + [("B", k) for k in range(pieces)]
 
 
@@ -858,17 +853,17 @@ def orders_of(order, stages, pieces):
     return [order(stage, stages, pieces) for stage in range(stages)]
 
 
-# %% alt="Two timetables of a pipeline of four stages. In one piece: a staircase up and down, in which one stage works at a time and the others are idle. In four pieces: the staircase is four wide, and the stages work most of the time."
+# %% alt="Two timetables of a pipeline of four stages, time to the right. In one piece: a staircase down and up, in which one stage works at a time and the others are idle. In four pieces: the staircase is four wide, and the stages work most of the time."
 if __name__ == "__main__":
-    _, axes = plt.subplots(2, figsize=(6.6, 3.6), layout="constrained")
+    _, axes = plt.subplots(2, figsize=(6.6, 2.9), layout="constrained")
     for ax, pieces in zip(axes, (1, 4), strict=True):
         plotting.plot_timetable(timetable(orders_of(gpipe, 4, pieces)), ax=ax)
 
 
 # %% [markdown]
-# In one piece four devices are as slow as one, since only one of them works at a time. Of $2\,(m +
-# p - 1)$ ticks for $m$ pieces and $p$ stages, each stage works $2\,m$. The rest, the *bubble*, is
-# the share $(p - 1)/(m + p - 1)$. Is it?
+# Time goes to the right, and an empty field is idle. In one piece four devices are as slow as one,
+# since only one of them works at a time. Of $2\,(m + p - 1)$ ticks for $m$ pieces and $p$ stages,
+# each stage works $2\,m$. The rest, the *bubble*, is the share $(p - 1)/(m + p - 1)$. Is it?
 
 
 # %%
@@ -885,15 +880,16 @@ if __name__ == "__main__":
         print(f"{pieces:2} pieces: idle {counted:.0%}, by the formula {3 / (pieces + 3):.0%}")
 
 # %% [markdown]
-# So many pieces are good. But what must a stage keep? For the way back it needs the outputs of
-# every piece that it has sent on, and in GPipe's order all pieces are on their way before the first
-# comes back. Is there an order that is as fast and keeps fewer? Let a stage go back as soon as it
-# can: one forward, one backward, *1F1B*. Stage $s$ is then never more than $p - s$ pieces ahead.
+# So many pieces are good. But what must a stage keep? For the way back it needs the inputs and
+# outputs of every piece that it has sent on, and in GPipe's order all pieces are on their way
+# before the first comes back. Is there an order that is as fast and keeps fewer? Let a stage go
+# backward as soon as it can: one forward, one backward, *1F1B*. Stage $i$ is then never more than
+# $p - i$ pieces ahead.
 
 
 # %%
 def one_by_one(stage, stages, pieces):
-    """Returns what a stage does in turn: some micro-batches ahead, then one there, one back."""
+    """Returns what a stage does in turn: some pieces ahead, then one forward, one backward."""
     ahead = min(stages - 1 - stage, pieces)
     order = [("F", k) for k in range(ahead)]
     for k in range(pieces):
@@ -901,9 +897,13 @@ def one_by_one(stage, stages, pieces):
     return order
 
 
-# %% alt="The timetable of one forward, one backward for four stages and eight pieces: after a short start every stage alternates between a way there and a way back; the length is that of GPipe."
+# %% alt="Two timetables for four stages and eight pieces, of the same length. GPipe above: eight forward on every stage, then eight backward. One forward, one backward below: after a short start every stage alternates between the two."
 if __name__ == "__main__":
-    plotting.plot_timetable(timetable(orders_of(one_by_one, 4, 8)))
+    _, axes = plt.subplots(2, figsize=(6.6, 2.9), layout="constrained")
+    for ax, order in zip(axes, (gpipe, one_by_one), strict=True):
+        ticks = timetable(orders_of(order, 4, 8))
+        plotting.plot_timetable(ticks, ax=ax)
+        print(f"{order.__name__:10} {1 + max(ticks.values())} ticks")
 
 # %% [markdown]
 # Does it compute the right thing? A stage on a device of its own, with the same memory as above and
@@ -969,8 +969,8 @@ def pipeline_gradients(names, weights, x, y, order=one_by_one, pieces=4):
 
 
 # %% [markdown]
-# Four layers on four devices, and a batch of 250 rows in eight pieces, of which no two need be
-# equal. The judge is chapter 2's backpropagation on one device.
+# Four layers on four devices, and a batch of 250 rows in eight pieces of 31 or 32. The judge is
+# chapter 2's backpropagation on one device.
 
 # %%
 if __name__ == "__main__":
@@ -979,20 +979,19 @@ if __name__ == "__main__":
     right = chapter2_deep_network.backward(y, outputs, weights)
     for order in (gpipe, one_by_one):
         found, stages = pipeline_gradients(devices, weights, x, y, order, pieces=8)
-        kept = [stage.fullest["outputs"] // 1000 for stage in stages]
+        kept = [(each.fullest["inputs"] + each.fullest["outputs"]) // 1000 for each in stages]
         print(f"{order.__name__:10} differs by {largest_difference(found, right):.0e};", end=" ")
-        print("outputs kept, kB:", *kept)
+        print("inputs and outputs kept, kB:", *kept)
     print("weights, kB:", *(stage.fullest["weights"] // 1000 for stage in stages))
 
 # %% [markdown]
-# Both orders have the gradients of one device, with pieces of unequal size. GPipe keeps the outputs
-# of all eight pieces; one forward, one backward keeps four at the first stage, then three, two and
-# one, in the same time. A pipeline sends little: outputs and their gradients, and never a weight.
+# Both orders have the gradients of one device, with pieces of unequal size. GPipe keeps all eight
+# pieces; one forward, one backward keeps four at the first stage, then three, two and one, in the
+# same time. A pipeline sends little: outputs and their gradients, and never a weight.
 #
 # The last line shows the weak side. The first layer has most of the weights, so its device has most
-# of the memory to provide and most of the work; the others wait. A pipeline is as fast as its
-# slowest stage, and to cut a network into stages of equal weight is the art of it. Transformers,
-# which are stacks of equal blocks, are made for it.
+# of the work, and the others wait: a pipeline is as fast as its slowest stage. Transformers, which
+# are stacks of equal blocks, are made for it.
 #
 # *Exercise: `idle_time` counts the bubble of a pipeline whose stages are not equally
 # fast.*
@@ -1020,7 +1019,7 @@ def serial_share(speed_up, devices=2):
     return (devices / speed_up - 1) / (devices - 1)
 
 
-# %% alt="Speed-up by Amdahl's law against 1 to 64 devices, for shares that cannot be divided of 0, 0.02, 0.1 and 0.5: the first is the diagonal; the others bend away and level off below 50, 10 and 2."
+# %% alt="Speed-up by Amdahl's law against 1 to 64 devices, for shares that cannot be divided of 0, 0.02, 0.1 and 0.5: the first is the diagonal; the others bend away, to 28, 8.8 and 2.0 at 64 devices. Dotted lines at 50, 10 and 2 are what they can never pass."
 if __name__ == "__main__":
     counts = 2 ** np.arange(7)
     curves = {f"s = {share}": amdahl(share, counts) for share in (0, 0.02, 0.1, 0.5)}
@@ -1029,15 +1028,19 @@ if __name__ == "__main__":
     for set_ticks in (ax.set_xticks, ax.set_yticks):
         set_ticks(counts, map(str, counts))
     ax.minorticks_off()
+    for share, line in zip((0.02, 0.1, 0.5), ax.lines[1:], strict=True):
+        ax.axhline(1 / share, color=line.get_color(), linestyle=":", linewidth=1)
+    for number in (8, 16, 64):
+        print(f"s = 0.1, {number:2} devices: {amdahl(0.1, number):.1f} times as fast")
 
 # %% [markdown]
-# Below ten, however many there are. Turned around, a measurement with $n$ devices tells $s$.
+# Eight devices are 4.7 times as fast, 16 only 6.4 times, and all of 64 not nine: the speed-up stays
+# below $1/s$, the dotted line. Turned around, a measurement with $n$ devices tells $s$.
 #
 # Two processor cores are two devices already: TensorFlow divides large operations among its
-# threads. Recorded on a machine with two cores and nothing else running, with one thread and with
-# two, five processes each, in turn, of which the shortest counts: whatever else a machine does can
-# only make a run longer (`python -m kerasbook.bench.scaling threads` measures it). Which of two
-# networks will gain by the second core, chapter 2's dense one or chapter 3's convolutional one?
+# threads. The steps below were recorded on a rented machine with two virtual cores, with one thread
+# and with two, in five rounds. Which network will gain by the second core, chapter 2's dense one or
+# chapter 3's convolutional one?
 
 
 # %% tags=["hide-input"]
@@ -1047,18 +1050,26 @@ def recorded() -> dict:
     return json.loads(file.read_text())
 
 
-def speed_up(by_threads) -> float:
-    """Returns the recorded speed-up by a second thread: of each kind the shortest run counts."""
-    return min(by_threads["1"]) / min(by_threads["2"])
+def ratios(times, others) -> np.ndarray:
+    """Returns how many times as long the first took as the others, round by round, in order."""
+    return np.sort(np.array(times) / np.array(others))
 
 
 def plot_second_core(ax=None):
     """Returns the Axes: the recorded speed-up of a step by a second thread, by batch size."""
     threads = recorded()["threads"]
     sizes = [int(size) for size in next(iter(threads.values()))]
-    curves = {name: [speed_up(pair) for pair in by.values()] for name, by in threads.items()}
+    found = {
+        name: np.array([ratios(pair["1"], pair["2"]) for pair in by.values()])  # (sizes, rounds)
+        for name, by in threads.items()
+    }
     labels = {"x_label": "rows in a batch", "y_label": "speed-up by a second core"}
-    ax = plotting.plot_lines(curves, x=sizes, **labels, ax=ax)
+    medians = {name: np.median(each, axis=1) for name, each in found.items()}
+    ax = plotting.plot_lines(medians, x=sizes, **labels, ax=ax)
+    for line, each, shift in zip(ax.lines, found.values(), (0.97, 1.03), strict=False):
+        places = shift * np.array(sizes)
+        line.set_xdata(places)
+        ax.vlines(places, each[:, 0], each[:, -1], color=line.get_color(), linewidth=1)
     ax.set_xscale("log", base=2)
     ax.set_xticks(sizes, map(str, sizes))
     for height in (1, 2):
@@ -1067,83 +1078,99 @@ def plot_second_core(ax=None):
     return ax
 
 
-# %% alt="Speed-up of a step by a second thread against 8 to 512 rows in a batch: the dense network rises from one half to a little above 1, the convolutional one from two thirds to 1.3; a dotted line at 2 is far above both."
+# %% alt="Speed-up of a step by a second thread against 8 to 512 rows in a batch, medians of five rounds with bars from the lowest to the highest. The dense network rises from 0.6 to 0.9, the convolutional one from 0.7 to 1.2, with a bar from 0.7 to 1.4; a dotted line at 2 is far above all."
 if __name__ == "__main__":
     plot_second_core()
 
 # %%
 if __name__ == "__main__":
     for name, by in recorded()["threads"].items():
-        print(f"{name:13}", *(f"{rows} rows {speed_up(pair):.2f} " for rows, pair in by.items()))
+        for rows in ("8", "128", "512"):
+            found = ratios(by[rows]["1"], by[rows]["2"])
+            middle = f"{np.median(found):.2f}, from {found[0]:.2f} to {found[-1]:.2f}"
+            print(f"{name:13} {rows:>3} rows: {middle} times as fast")
 
 # %% [markdown]
-# Up to 128 rows the dense network is slower with two cores than with one: its products are so small
-# that dividing them costs more than it brings. With 512 rows it is about even. The convolutional
-# network loses, too, up to 32 rows, and gains from 128 on, because calls cost the same and the
-# products cost more: Amdahl's $s$ is no constant of nature. And even with 512 rows the second core
-# is far from doubling the speed: TensorFlow divides most operations, not all, and both cores wait
-# for the same memory. What would more cores bring?
-
+# Up to 128 rows the dense network is slower with two cores than with one, in every round: its
+# products are so small that dividing them costs more than it brings. With 512 rows there is no gain
+# that can be told from noise. The convolutional network loses, too, up to 32 rows, and from 128 on
+# it gains by the median: Amdahl's $s$ is no constant of nature. But two of the five rounds with 512
+# rows lost, so a single measurement says nothing. What would more cores bring, by the median?
 
 # %%
 if __name__ == "__main__":
-    for name, by in recorded()["threads"].items():
-        share = serial_share(speed_up(by["512"]))
-        print(f"{name:13} s = {share:.2f}, so at most {1 / share:.1f} times as fast")
+    pair = recorded()["threads"]["convolutional"]["512"]
+    share = serial_share(np.median(ratios(pair["1"], pair["2"])))
+    print(f"s = {share:.2f}, so at most {1 / share:.1f} times as fast")
 
 # %% [markdown]
-# Less than two times as fast, however many there are. This is two measurements carried as far as
-# the law allows, and an estimate: with another number of rows it is another one.
+# Less than two times as fast, however many there are. Perhaps TensorFlow does not divide all
+# operations, and the cores wait for one memory.
 #
-# Amdahl's law leaves out that the devices must talk. Two workers do. Here are recorded steps of one
-# worker with 64 rows; of two that share these rows (*strong scaling*: the same work, in less
-# time?); and of two with 64 rows each (*weak scaling*: more work, in the same time?). Each worker
-# has one thread.
+# Amdahl's law leaves out that the devices must talk. Two workers do. Here are recorded steps of two
+# workers that share 64 rows (*strong scaling*: the same work, in less time?), and of two with 64
+# rows each (*weak scaling*: more work, in the same time?), against that of one worker with 64 rows.
 
 
 # %% tags=["hide-input"]
-def plot_workers():
-    """Returns the Axes: the shortest recorded milliseconds per step, one worker and two."""
-    steps = recorded()["workers"]
-    _, axes = plt.subplots(len(steps), figsize=(6.6, 1.55 * len(steps)), layout="constrained")
-    for ax, (name, times) in zip(axes, steps.items(), strict=True):
-        shortest = {kind: min(runs) for kind, runs in times.items()}
-        plotting.plot_ladder(shortest, x_label="milliseconds per step", ax=ax)
-        ax.set(title=name, ylabel="")
-    return axes
+def against_one_worker(recorded) -> dict:
+    """Returns, by network and kind, how many times as long as one worker's step, of each round."""
+    found = {}
+    for name, times in recorded["workers"].items():
+        one, *others = times
+        for kind in others:
+            words = "share 64 rows" if "share" in kind else "64 rows each"
+            found[f"{name}, {words}"] = ratios(times[kind], times[one])
+    return found
 
 
-# %% alt="Recorded milliseconds per step, a panel for each network, one bar for one worker and two for two workers. Dense: the two lower bars are about ten times as long as the first. Convolutional: about twice and more than four times as long."
+def plot_workers(found, ax=None):
+    """Returns the Axes: steps of two workers against that of one; a dot for each round."""
+    ax = plotting.plot_lines({}, x_label="times as long as one worker's step", y_label="", ax=ax)
+    ax.figure.set_figheight(2.2)
+    for place, rounds in enumerate(reversed(found.values())):
+        ax.plot(rounds, [place] * len(rounds), "o", color=plotting.page.BLUE, markersize=4)
+        ax.plot(np.median(rounds), place, "|", color=plotting.page.ORANGE, markersize=22, mew=3)
+    ax.set_yticks(range(len(found)), reversed(found))
+    ax.set(xscale="log", ylim=(-0.6, len(found) - 0.4))
+    ax.set_xticks((0.5, 1, 2, 5, 10, 20), ("½", *map(str, (1, 2, 5, 10, 20))))
+    ax.minorticks_off()
+    ax.axvline(1, color="0.6", linestyle=":")
+    return ax
+
+
+# %% alt="Steps of two workers against that of one, a dot for each of five rounds and a bar at the median, on a log axis. Dense: medians near 5 and 6, dots from 4 to 13. Convolutional: near 1 when they share 64 rows, dots from 0.8 to 2.1, and near 2 with 64 rows each, dots from 1.0 to 2.5."
 if __name__ == "__main__":
-    plot_workers()
+    plot_workers(against_one_worker(recorded()))
 
 # %%
 if __name__ == "__main__":
-    for name, times in recorded()["workers"].items():
-        one, shared, each = map(min, times.values())
-        print(f"{name:13} share 64 rows: {shared / one:.1f} times as long as one", end=", ")
-        print(f"64 rows each: {each / one:.1f}")
+    for name, found in against_one_worker(recorded()).items():
+        print(f"{name:28} {np.median(found):4.1f}, from {found[0]:.1f} to {found[-1]:.1f}")
 
 # %% [markdown]
-# What two workers say to each other, here through sockets of one small machine, costs many times
-# the arithmetic of the dense network: its step takes about ten times as long, whether the rows are
-# shared or not. The convolutional pair has more to do between two messages, and loses less. Neither
-# gains.
+# What two workers say to each other, here through the network code of one small machine, costs
+# several times the arithmetic of the dense network: in every round the pair takes more than three
+# times as long as one alone, whether the rows are shared or not. The convolutional pair shares 64
+# rows in about the time of one, and needs about twice that with 64 rows each: no gain that can be
+# told from noise. (Other programs ran beside, so read these as orders of magnitude.)
 #
 # How much do they have to say? The ring told us: each sends $2\,(n-1)/n$ times the gradient, four
 # bytes for each weight. That depends on the weights alone, not on the rows. Against it stands the
 # arithmetic, which grows with the rows: a weight makes one multiplication and one addition for each
-# row and each place where it is used, and twice as many on the way back.
+# row and each place where it is used, and twice as many on the way back; in the first layer only
+# once as many, because nobody asks for the gradient of the pictures.
 
 
 # %%
 def operations_of_step(model, rows) -> int:
     """Returns the additions and multiplications of a training step's matrix products."""
-    operations = 0
+    operations, each = 0, 4  # two forward; two backward, for the kernel
     for layer in model.layers:
         if layer.weights:
             places = int(np.prod(layer.output.shape[1:-1]))  # 1 for a dense layer
-            operations += 6 * rows * places * int(np.prod(layer.kernel.shape))
+            operations += each * rows * places * int(np.prod(layer.kernel.shape))
+            each = 6  # and two for the inputs, which the first layer does not need
     return operations
 
 
@@ -1163,9 +1190,10 @@ if __name__ == "__main__":
         print(f"{name:13} {sent / 1e6:.2f} MB a step, {work / sent:,.0f} operations for each byte")
 
 # %% [markdown]
-# Suppose devices of $10^{11}$ operations a second and a network of 10 gigabits, which is
-# $1.25 \cdot 10^9$ bytes, a second. Then all can be computed before anything is bought: the time of
-# the arithmetic, divided by $n$, and the time of sending, which is not.
+# Suppose devices of $10^{11}$ operations a second, a few processor cores, and a good office
+# network of 10 gigabits, which is $1.25 \cdot 10^9$ bytes, a second. (Graphics cards do hundreds
+# to thousands of times as much, over faster links.) Then a first estimate can be made before
+# anything is bought: the time of the arithmetic, divided by $n$, and that of sending, which is not.
 
 
 # %%
@@ -1175,7 +1203,7 @@ def speed_up_with_ring(operations, weights, devices, speed=1e11, bandwidth=1.25e
     return alone / (alone / devices + bytes_sent(weights, devices) / bandwidth)
 
 
-# %% alt="Calculated speed-up against 1 to 64 devices, both axes on log scales. The convolutional network with 1,024 rows follows the diagonal longest; the dense network with 1,024 rows and the convolutional one with 64 level off between 5 and 9; the dense network with 64 rows falls below 1."
+# %% alt="Calculated speed-up against 1 to 64 devices, both axes on log scales. The convolutional network with 1,024 rows follows the diagonal longest; the dense network with 1,024 rows and the convolutional one with 64 level off near 6 and 5; the dense network with 64 rows falls below 1."
 if __name__ == "__main__":
     curves = {"all can be divided": counts}
     for name, model in models.items():
@@ -1187,15 +1215,31 @@ if __name__ == "__main__":
     ax.set_xticks(counts, map(str, counts))
     ax.set_yticks([0.5, *counts], map(str, [0.5, *counts]))
     ax.minorticks_off()
+    plotting.label_ends(ax)
 
 # %% [markdown]
-# Below one, two devices are slower than one. What scales is what does much with each weight:
-# convolutions more than dense layers, large batches more than small ones, weak scaling more than
-# strong. Large systems also send the gradient of the last layer while that of the first is still
-# being computed, and send it in 16 bits; that moves the lines, and does not change the picture.
+# Below one, two devices are slower than one. In this calculation what scales is what does much with
+# each weight: convolutions more than dense layers, large batches more than small ones. It is a best
+# case: every message has a fixed cost, whatever its length, and a ring needs $2\,(n - 1)$ of them
+# in a row. But large systems send the gradient of the last layer while that of the first is still
+# being computed; where sending takes less time than the way back, it then costs nothing at all.
 #
 # *Exercise: `serial_from_times` finds $s$ from times that were measured with several numbers of
 # devices.*
+#
+# ### Which first?
+#
+# | way | divided are | sent in a step | take it when |
+# |---|---|---|---|
+# | the last page's | bits, rows in turn, outputs | nothing | always first |
+# | data parallelism | rows | the gradient, $2\,(n-1)/n$ times | the model fits, the step is slow |
+# | ZeRO 1 and 2 | also gradients, velocities | as much | with it, when memory is short |
+# | ZeRO 3, FSDP | also weights | half as much again | the weights do not fit |
+# | tensor parallelism | kernels | outputs, every second layer | a layer does not fit; fast links |
+# | a pipeline | layers | outputs, between stages | many equal layers; slow links |
+#
+# The last column was not measured here. Hugging Face's
+# [Parallelism methods](https://huggingface.co/docs/transformers/perf_train_gpu_many) says more.
 #
 # ## Result
 #
@@ -1272,20 +1316,21 @@ if __name__ == "__main__":
         print(f"{part:10} loss {scores['loss']:.3f}  accuracy {scores['accuracy']:.3f}")
 
 # %% [markdown]
-# Over five seeds the test accuracy was 0.867 ± 0.003, mean ± standard deviation. On two devices or
-# with two workers every step is the same but for rounding, as the lines above have shown for two
-# epochs.
+# Over five seeds the test accuracy was 0.867 ± 0.003, mean ± standard deviation. On two devices
+# every step is the same but for rounding, as the lines above have shown for two epochs; `kerasbook
+# verify 9` compares two workers, too.
 #
 # ## What to try
+#
+# (The exercises are started as on the last page.)
 #
 # - `python -m kerasbook.chapter9_devices --workers 2`, and `python -m kerasbook.chapter3
 #   --workers 2`: which is faster than with one, and what would Amdahl say?
 # - `python -m kerasbook.bench.scaling`: where does your machine differ from ours?
 # - Write the all-reduce as a tree: pairs add up, then pairs of pairs. How many numbers does the
-#   busiest device send, and how many steps does it take? When is it better than a ring?
+#   busiest device send, in how many steps?
 # - Send the gradients around the ring in `float16`. How far do the weights drift in 100 steps?
 # - Give `DividedWeights` Adam in place of momentum. What more does each device keep?
-# - Let stage 0 of the pipeline take two ticks for each piece. What becomes of the bubble?
 #
 # ## Where this comes from
 #
@@ -1293,13 +1338,14 @@ if __name__ == "__main__":
 #   (2009): the ring.
 # - S. Rajbhandari and others, *ZeRO: memory optimizations toward training trillion parameter
 #   models* (2020); Y. Zhao and others, *PyTorch FSDP* (2023).
-# - Y. Huang and others, *GPipe* (2019); D. Narayanan and others, *PipeDream* (2019): one forward,
-#   one backward.
+# - Y. Huang and others, *GPipe* (2019); D. Narayanan and others, *PipeDream* (2019) and
+#   *Memory-efficient pipeline-parallel DNN training* (2021): one forward, one backward, the second
+#   with the pause after every batch that ours has.
+# - M. Shoeybi and others, *Megatron-LM* (2019): columns, then rows.
 # - G. Amdahl, *Validity of the single processor approach* (1967), and J. Gustafson, *Reevaluating
 #   Amdahl's law* (1988), who pointed out that the work grows with the machine: weak scaling.
 #
 # ## Where to go next
 #
 # `kerasbook/training/replicas.py` is the book's data parallelism: one file that does what the
-# towers did, for any model. What a run on many machines needs besides is to survive: `--resume`
-# goes on where a run was killed, and ends with the same weights.
+# towers did, for any model. With `--resume` a run goes on where it was killed.

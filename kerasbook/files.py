@@ -6,6 +6,7 @@ leaves the old file or the new one.
 
 import itertools
 import os
+import shutil
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -32,6 +33,36 @@ def atomic_path(path: Path):
         _sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(folder: Path):
+    """Gives a temporary path for a folder to be made; moves it to `folder` at the end.
+
+    A folder cannot take another one's name in one move, so the old one is moved aside first: a
+    program killed between the two moves leaves it as .old-NAME.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = folder.with_name(f".unfinished-{os.getpid()}-{folder.name}")
+    old = folder.with_name(f".old-{folder.name}")
+    try:
+        yield temporary
+        shutil.rmtree(old, ignore_errors=True)
+        if folder.exists():
+            os.replace(folder, old)
+        os.replace(temporary, folder)
+        _sync_folder(folder.parent)
+    finally:
+        for left in (temporary, old) if folder.exists() else (temporary,):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def remove(path: Path) -> None:
+    """Removes a file, or the folder of a SavedModel; other folders stay."""
+    if (path / "saved_model.pb").is_file():
+        shutil.rmtree(path)
+    elif not path.is_dir():
+        path.unlink(missing_ok=True)
 
 
 def set_aside(path: Path, ending: str = "bak") -> Path:
@@ -61,7 +92,7 @@ def remove_unfinished(folder: Path) -> None:
     """Removes what a killed program left under a temporary name."""
     for place in (folder, folder / "checkpoint"):
         for path in place.glob(".unfinished-*"):
-            path.unlink(missing_ok=True)
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ def quiet_tensorflow() -> None:
     """Hides what TensorFlow prints while it is imported; TF_CPP_MIN_LOG_LEVEL=0 shows it."""
     level = os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if level != "0" and "tensorflow" not in sys.modules:
-        load_within("tensorflow", _standard_error_put_aside)
+        load_within("tensorflow", standard_error_put_aside)
 
 
 def load_within(name: str, context: Callable[[], AbstractContextManager]) -> None:
@@ -53,8 +53,8 @@ class _Within(importlib.abc.MetaPathFinder):
 
 
 @contextmanager
-def _standard_error_put_aside():
-    """Collects what C++ writes to file descriptor 2; shows it only if there is an exception."""
+def standard_error_put_aside():
+    """Keeps what C++ writes to file descriptor 2; shows it only if there is an exception."""
     try:
         saved = os.dup(2)
     except OSError:  # no standard error to put aside

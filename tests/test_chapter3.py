@@ -3,7 +3,7 @@
 import itertools
 
 from kerasbook import chapter3
-from kerasbook.data import Part, Splits
+from kerasbook.data import load_fashion
 from kerasbook.pages import articles
 from kerasbook.testing.compare import outputs_and_gradients
 
@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers
+from small_pictures import made_up
 
 # Sentences with numbers from results.json, which tests/test_prose.py fills in and looks for.
 ELSEWHERE = {"0.863": "of chapter2_training, whose own test looks at it"}
@@ -27,20 +28,6 @@ EXACT = 1e-11  # for numbers of 64 bits: a few hundred roundings
 def close_figures():
     yield
     plt.close("all")
-
-
-def made_up(shape=(28, 28, 1), examples=40, name="fashion"):
-    """Small splits in which a bright row tells the class."""
-    random = np.random.default_rng(0)
-
-    def part():
-        y = random.integers(0, 10, examples).astype("int32")
-        x = random.normal(0, 0.1, (examples, *shape)).astype("float32")
-        x[np.arange(examples), 2 + 2 * y] += 3
-        return Part(x, y)
-
-    classes = tuple(f"kind {number}" for number in range(10))
-    return Splits(part(), part(), part(), name, "Made up", "kind", "embedded", classes)
 
 
 # --- convolution --------------------------------------------------------------------------
@@ -199,13 +186,22 @@ def test_wrong_flatten_regroups_the_batch():
     assert [set(row) for row in right] == [{number} for number in range(9)]
 
 
-@pytest.mark.parametrize(("count", "side"), [(9, 7), (64, 8)])
+@pytest.mark.parametrize(("count", "side"), [(9, 7), (64, 8), (8, 8), (32, 8)])
 def test_wrong_flatten_raises_for_other_sizes(count, side):
     with pytest.raises(tf.errors.InvalidArgumentError, match="multiple of 2304"):
         chapter3.flatten_wrongly(tf.zeros((count, side, side, 64)))
 
 
 # --- augmentation -------------------------------------------------------------------------
+
+
+def test_nearly_all_shoes_point_to_the_left():
+    """So more of a shoe's pixels lie in the right half of its picture, the heel's."""
+    splits = load_fashion()
+    for kind, share in (("Sandal", 0.9), ("Sneaker", 0.98), ("Ankle boot", 0.98)):
+        x = splits.train.x[splits.train.y == splits.classes.index(kind)]
+        seen = (x > x.min()).sum(axis=(1, 3))  # (n, columns)
+        assert np.mean(seen[:, 14:].sum(axis=1) > seen[:, :14].sum(axis=1)) > share
 
 
 def test_flip_mirrors_the_chosen_pictures():
@@ -280,6 +276,13 @@ def test_model_survives_saving(tmp_path):
     assert (loaded.layers[0].flip, loaded.layers[0].shift) == (False, 2)
 
 
+def test_defaults_of_the_network():
+    model = chapter3.make_model((28, 28, 1), 10)
+    assert model.count_params() == 224_714
+    assert (model.layers[0].flip, model.layers[0].shift) == (True, 0)
+    assert [x.rate for x in model.layers if isinstance(x, layers.Dropout)] == [0.3, 0.3]
+
+
 # --- main ---------------------------------------------------------------------------------
 
 
@@ -288,6 +291,13 @@ def test_schedule_ends_at_zero():
     assert schedule.decay_steps == 12
     rates = [float(schedule(step)) for step in (0, 6, 12)]
     np.testing.assert_allclose(rates, [0.1, 0.05, 0], atol=1e-8)
+
+
+def test_the_rate_is_drawn_at_every_step():
+    schedule = chapter3.make_schedule(0.1, examples=130, batch_size=64, epochs=4)
+    (line,) = chapter3.plot_schedule(schedule, steps=13).get_lines()
+    assert list(line.get_xdata()) == list(range(13))
+    np.testing.assert_allclose(line.get_ydata()[[0, 6, 12]], [0.1, 0.05, 0], atol=1e-8)
 
 
 def test_loop_equals_model_fit(monkeypatch):
@@ -395,6 +405,15 @@ def test_a_unit_sees_three_eight_and_eighteen_pixels():
     assert seen[0] == (12, 14, 12, 14)  # the window lies around its own pixel
     corner = chapter3.field_of_view(model, "conv_1", (0, 0))
     assert corner == (0, 1, 0, 1)  # the rest of it lies in the frame
+
+
+def test_a_unit_in_the_middle_sees_about_two_thirds_of_a_garment():
+    model = chapter3.make_model((28, 28, 1), 10)
+    top, bottom, left, right = chapter3.field_of_view(model, "conv_3", (3, 3))
+    x = load_fashion().train.x
+    light = x - x.min() > 0.1 * (x.max() - x.min())
+    share = light[:, top : bottom + 1, left : right + 1].sum() / light.sum()
+    assert 0.6 < share < 0.72
 
 
 def test_the_patches_are_those_that_excite_a_filter_most():

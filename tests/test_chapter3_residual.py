@@ -1,5 +1,8 @@
 """Deeper networks: the block by hand, the patterns and their costs, transfer, `main`."""
 
+import re
+from pathlib import Path
+
 from kerasbook import chapter3_residual as chapter
 from kerasbook.contents import load_results
 from kerasbook.data import Part, Splits
@@ -12,7 +15,11 @@ import tensorflow as tf
 from keras import layers
 
 # Decimal numbers of the text, and what they are.
-ELSEWHERE = {"0.4": "learning rate of the runs `fast` in tools/make_measurements.py"}
+ELSEWHERE = {
+    "0.4": "learning rate of the runs `fast` in tools/make_measurements.py",
+    "0.1": "default of `train`",
+    **{"8.75": "He and others 2015, table 6", "6.43": "the same"},
+}
 
 
 @pytest.fixture(autouse=True)
@@ -81,16 +88,32 @@ def test_shortcut_has_no_weights_and_fits_every_shape():
 # --- whole networks -----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("blocks", "weights"), [(1, 75_482), (3, 270_810)])
+@pytest.mark.parametrize(("blocks", "weights"), [(1, 75_002), (3, 269_434)])
 def test_plain_and_residual_differ_in_nothing_but_the_sums(blocks, weights):
     plain, residual = (chapter.make_model((28, 28, 1), 10, n, blocks) for n in chapter.BLOCKS)
-    assert plain.count_params() == residual.count_params() == weights
+    assert plain.count_params() == residual.count_params()
+    assert chapter.count_weights(plain) == chapter.count_weights(residual) == weights
     assert chapter.multiplications(plain) == chapter.multiplications(residual)
     for model in (plain, residual):
         own = [x for x in model.layers if isinstance(x, (layers.Conv2D, layers.Dense))]
         assert len(own) == 6 * blocks + 2
     assert sum(isinstance(layer, layers.Add) for layer in residual.layers) == 3 * blocks
     assert not any(isinstance(layer, layers.Add) for layer in plain.layers)
+
+
+def test_defaults_of_the_networks():
+    model = chapter.make_model((28, 28, 1), 10)
+    assert model.name == "residual_20"
+    assert chapter.count_weights(model) == 269_434
+    assert (model.layers[1].flip, model.layers[1].shift) == (True, 0)
+    assert chapter.count_weights(chapter.make_vgg((28, 28, 1), 10)) == 146_938
+
+
+def test_sizes_of_the_stages():
+    model = chapter.make_model((28, 28, 1), 10)
+    maps = [layer.output.shape[1:] for layer in model.layers if isinstance(layer, layers.Conv2D)]
+    stages = [(14, 14, 16)] * 7 + [(7, 7, 32)] * 6 + [(4, 4, 64)] * 6
+    assert maps == stages
 
 
 def test_model_survives_saving(tmp_path):
@@ -106,20 +129,36 @@ def test_agreement_is_one_without_a_step_and_small_after_a_huge_one():
     model = keras.Sequential([keras.Input((4,)), layers.Dense(3)])
     x, y = np.random.default_rng(0).normal(size=(30, 4)).astype("float32"), np.arange(30) % 3
     before = [w.copy() for w in model.get_weights()]
-    assert chapter.agreement(model, x, y, step=0.0)[0] == pytest.approx(1, abs=1e-6)
-    assert 0.99 < chapter.agreement(model, x, y, step=0.01)[0] < 1.0001
-    assert np.abs(model.get_weights()[0] - before[0]).max() > 0  # the step was taken
-    assert chapter.agreement(model, x, y, step=1000.0)[0] < 0.5
+    assert chapter.agreement(model, x, y, step=0.0) == pytest.approx(1, abs=1e-6)
+    assert 0.99 < chapter.agreement(model, x, y, step=0.01) < 1.0001
+    moved = np.concatenate(
+        [np.ravel(a - b) for a, b in zip(model.get_weights(), before, strict=True)]
+    )
+    assert np.linalg.norm(moved) == pytest.approx(0.01, rel=1e-4)  # its length, not a share
+    assert chapter.agreement(model, x, y, step=1000.0) < 0.5
 
 
 def test_the_plain_network_disagrees_with_itself_and_the_residual_one_does_not():
     x, y = made_up(64).train
     cosines = {
-        (network, blocks): chapter.agreements(network, blocks, x, y, seeds=2)[0].mean()
+        (network, blocks): chapter.agreements(network, blocks, x, y, seeds=2).mean()
         for network, blocks in (("plain", 1), ("plain", 3), ("residual", 3))
     }
     assert cosines["plain", 1] > 0.9
     assert cosines["plain", 3] < 0.5 < cosines["residual", 3]
+
+
+def test_a_block_begins_by_adding_about_as_much_as_it_got():
+    """What the text says of γ = 1: the root mean squares of what a plus sign adds up."""
+    keras.utils.set_random_seed(0)
+    model = chapter.make_model((28, 28, 1), 10, flip=False)
+    sums = [layer for layer in model.layers if isinstance(layer, layers.Add)]
+    looking = keras.Model(model.inputs[0], [part for layer in sums for part in layer.input])
+    sizes = [
+        float(np.sqrt(np.mean(part**2))) for part in looking(made_up(64).train.x, training=True)
+    ]
+    np.testing.assert_allclose(sizes[::2], 1, atol=0.02)  # F(x)
+    assert all(0.4 < size < 2.5 for size in sizes[1::2])  # x
 
 
 # --- patterns -----------------------------------------------------------------------------
@@ -134,17 +173,28 @@ def test_multiplications_are_counted_at_every_place():
 
 def test_vgg_16_weighs_what_its_paper_says():
     """138 million in the paper; the exact count is that of `keras.applications.VGG16`."""
-    weights, work, share = chapter.weigh(*chapter.vgg16(), normalised=False)
+    weights, work, share = chapter.weigh(chapter.VGG_16, chapter.VGG_16_DENSE, normalised=False)
     assert weights == 138_357_544
     assert work == pytest.approx(15.47e9, rel=1e-3)
     assert share == pytest.approx(123_642_856 / 138_357_544)
 
 
 def test_resnet_34_weighs_what_torchvision_counts():
-    weights, work, share = chapter.weigh(*chapter.resnet34(), normalised=True)
+    weights, work, share = chapter.weigh(
+        chapter.RESNET_34, chapter.RESNET_34_DENSE, normalised=True
+    )
     assert weights == 21_797_672
     assert work == pytest.approx(3.66e9, rel=1e-2)
     assert share == pytest.approx(513_000 / 21_797_672)
+
+
+def test_the_originals_have_as_many_layers_as_their_names_say():
+    """Shortcuts of 1 × 1 are not counted."""
+    for convolutions, dense, count in (
+        (chapter.VGG_16, chapter.VGG_16_DENSE, 16),
+        (chapter.RESNET_34, chapter.RESNET_34_DENSE, 34),
+    ):
+        assert sum(row[-1] for row in convolutions if row[0] > 1) + len(dense) == count
 
 
 def test_small_vgg():
@@ -258,7 +308,9 @@ def test_accuracy_at_the_defaults():
 
 def test_everything_that_the_page_prints_was_measured():
     measured = load_results()["measurements"]["chapter3_residual"]
-    assert {"plain 8", "plain 20", "residual 20", "fast, none", "fast, warm-up"} <= measured.keys()
+    networks = {f"{kind} {depth}" for kind in ("plain", "residual") for depth in (8, 20)}
+    others = {"no augmentation", "mirrored and moved", "fast, none", "fast, warm-up", "transfer"}
+    assert measured.keys() == networks | others
     assert set(measured["transfer"]) == set(chapter.WAYS)
 
 
@@ -269,3 +321,51 @@ def test_the_residual_network_beats_the_plain_one_of_equal_cost():
     assert residual["validation"]["mean"] > plain["validation"]["mean"]
     assert residual["training loss"]["mean"] < short["training loss"]["mean"]
     assert short["training loss"]["mean"] < plain["training loss"]["mean"]
+    others = (measured[key]["training loss"]["mean"] for key in ("residual 8", "plain 8"))
+    assert residual["training loss"]["mean"] < min(others)
+
+
+def test_the_page_prints_that_the_block_equals_keras_in_64_bits():
+    """The committed output, which nobody checks otherwise, is that of this code."""
+    notebook = Path(__file__).resolve().parent.parent / "chapters" / "chapter3_residual.ipynb"
+    text = notebook.read_text(encoding="utf-8")
+    printed = re.findall(r"gradients of a block: largest difference to Keras (\d+e-\d+)", text)
+    assert len(printed) == 1
+    assert float(printed[0]) < 1e-10
+
+
+def test_what_the_text_says_of_depth_and_of_augmentation():
+    """Within the error: two means differ by less than twice the error of their difference."""
+    measured = load_results()["measurements"]["chapter3_residual"]
+
+    def difference(first, second, score="validation"):
+        """Returns by how much the first mean is higher, and the error of that."""
+        pair = [measured[key][score] for key in (first, second)]
+        return pair[0]["mean"] - pair[1]["mean"], np.hypot(*(each["error"] for each in pair))
+
+    for key in ("residual 8", "no augmentation"):
+        gain, error = difference("residual 20", key)
+        assert abs(gain) < 2 * error
+    gain, error = difference("residual 20", "no augmentation", "training loss")
+    assert gain > 5 * error
+    gain, error = difference("residual 20", "mirrored and moved")
+    assert gain > 3 * error
+    assert difference("residual 20", "mirrored and moved", "training loss")[0] < 0
+
+
+def test_what_the_text_says_of_transfer():
+    """Seed by seed, because the seeds share their examples."""
+    measured = load_results()["measurements"]["chapter3_residual"]["transfer"]
+
+    def ahead(way, count):
+        """Returns the mean by which a way is ahead of learning from scratch, and its error."""
+        pair = (measured[each][f"{count} examples"]["values"] for each in (way, "from scratch"))
+        gains = np.subtract(*pair)
+        return gains.mean(), gains.std(ddof=1) / len(gains) ** 0.5, gains
+
+    mean, error, _ = ahead("fine-tuned", 50)
+    assert mean > 3 * error
+    assert ahead("frozen", 50)[0] > 0  # may be ahead
+    mean, error, _ = ahead("frozen", 200)
+    assert mean < -2.5 * error
+    assert (ahead("fine-tuned", 200)[2] >= 0).all()

@@ -507,6 +507,9 @@ def test_the_default_is_a_gru_of_at_most_eight_rows():
     assert len(model.layers) <= 8
     assert any(isinstance(layer, layers.GRU) for layer in model.layers)
     assert model.output_shape == (None, 1)
+    assert model.count_params() == 328_513
+    assert [x.rate for x in model.layers if isinstance(x, layers.Dropout)] == [0.4, 0.5]
+    assert chapter4.make_linear(10_000).count_params() == 10_002
 
 
 @pytest.mark.slow

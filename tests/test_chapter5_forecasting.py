@@ -9,6 +9,7 @@ import keras
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from keras import layers
 
 
 # Sentences with numbers from results.json, which tests/test_prose.py fills in and looks for.
@@ -125,6 +126,12 @@ def test_every_network_begins_at_the_mean_of_the_training_targets(network, horiz
     forecast = model(np.zeros((2, 30, len(FEATURES)), "float32")).numpy()
     assert forecast.shape == (2, horizon)
     np.testing.assert_allclose(forecast, splits.train.y.mean(), atol=1)
+
+
+def test_defaults_of_the_network():
+    model = forecasting.make_model(made_up_bikes().train)
+    assert model.count_params() == 33_345
+    assert [x.rate for x in model.layers if isinstance(x, layers.Dropout)] == [0.3]
 
 
 def test_a_model_survives_saving(tmp_path):

@@ -365,3 +365,4 @@ def test_errors_at_the_defaults():
 
 def test_the_pronouncer_has_as_many_weights_as_its_summary_says():
     assert chapter.make_pronouncer().count_params() == 240_874
+    assert chapter.make_recurrent().count_params() == 228_138

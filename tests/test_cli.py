@@ -52,19 +52,23 @@ def test_a_number_or_a_key_names_a_chapter(name):
 )
 def test_what_goes_wrong_in_any_verb_is_one_line(words, message, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("kerasbook.notebooks.execute", lambda notebook: notebook)
+    monkeypatch.setattr("kerasbook.notebooks.execute", lambda notebook, **_: notebook)
     status, printed = call(*words)
     assert status == 2
     assert printed.splitlines()[-1].startswith(message)
 
 
-def test_the_command_imports_nothing_heavy():
+HELP = [[verb, "--help"] for verb in ("predict", "convert", "card", "grade")]
+
+
+@pytest.mark.parametrize("words", [["list"], *HELP], ids=" ".join)
+def test_the_command_imports_nothing_heavy(words):
     heavy = "{'tensorflow', 'keras', 'numpy', 'matplotlib', 'tensorflow_datasets'}"
     code = f"""
 import sys
 from kerasbook.cli import app
 try:
-    app(["list"])
+    app({words})
 finally:
     print(sorted({heavy} & set(sys.modules)))
 """

@@ -17,6 +17,7 @@ ROOMS_OF_SHORT_ONES = (
     "kerasbook.training",
     "kerasbook.testing",
     "kerasbook.contents",
+    "kerasbook.inference",
 )
 GROUND = ("cluster", "contents", "files", "interruption", "machine", "program", "quiet")
 GROUND += ("settings",)

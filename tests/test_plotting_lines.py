@@ -54,3 +54,14 @@ def test_bad_input_is_said():
         plotting.plot_first_lines(X, Y, {}, y_range=(0, 1), **LABELS)
     with pytest.raises(ValueError, match=r"paths\['a'\] has shape \(3,\); it must be \(steps, 2\)"):
         plotting.plot_first_lines(X, Y, {"a": [1, 2, 3]}, y_range=(0, 1), **LABELS)
+
+
+def test_names_stand_at_the_ends_of_curves_and_do_not_touch():
+    curves = {"low": [2, 1], "high": [0, 1.01], "far": [0, 9], "short": [3, np.nan]}
+    ax = plotting.plot_lines(curves, x_label="x", y_label="y")
+    assert plotting.label_ends(ax) is ax
+    assert ax.get_legend() is None
+    assert [text.get_text() for text in ax.texts] == ["low", "high", "far"]
+    ax.figure.canvas.draw()
+    low, high, far = (text.get_window_extent() for text in ax.texts)
+    assert low.y1 <= high.y0 < high.y1 <= far.y0

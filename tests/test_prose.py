@@ -59,7 +59,10 @@ WHOLE_ELSEWHERE = {
     },
     "chapter2_deep_network": {"110": "horsepower, in the picture"},
     "chapter2_training": {"141": "steps of 64 in 9,000 examples", "80": "of an example"},
-    "chapter3": {"784": "28 · 28", "24": "of an example", "17": "of an example"},
+    "chapter3": {
+        **{"784": "28 · 28", "24": "of an example", "17": "of an example"},
+        "fifty": "thousand: 16,981,120 by 320",
+    },
     "chapter4": {
         "17": "of an example",
         "10,549": "examples of load_film_sentences",
@@ -74,13 +77,33 @@ WHOLE_ELSEWHERE = {
         **{"115": "hours that the file lacks", "8,760": "365 · 24", "1,872": "48 · 39"},
         **{"19": "hours of rain or snow in the file", "4,308": "rentals of 22 October"},
     },
-    "chapter3_residual": {"152": "layers, He and others 2015"},
+    "chapter9": {
+        "2,000": "dynamic_growth_steps of Keras",
+        **{"25": "5 epochs of 9,000 rows, 2,048 in a batch", "412": "docs/devices.md"},
+    },
+    "chapter9_devices": {
+        **{"100": "of a question", "twelve": "three numbers of 4 bytes"},
+        "31": "250 rows in eight pieces",
+    },
+    "chapter10": {"255": "the brightest pixel", "192": "200 - 8"},
+    "chapter10_fairness": {
+        **{"32,561": "rows of the file", "50,000": "dollars, the line of the target"},
+        **{
+            "95": "97.5 - 2.5",
+            "thirty": "1994 to 2026",
+            "forty": "of a question",
+            "twenty": "names, ten and ten",
+        },
+    },
+    "chapter10_privacy": {"fifteen": "sixteen but one", "54": "printed as 54.0"},
     "chapter8": {
         **{"15": "2 ** 4 - 1", "320,000": "2,500 rows of 128 units"},
         **{"480,000": "300 pictures of 10 · 10 places and 16 filters", "3,136": "7 · 7 · 64"},
     },
-    "chapter9": {"2,000": "dynamic_growth_steps of Keras"},
-    "chapter9_devices": {"100": "of a question", "twelve": "three numbers of 4 bytes"},
+    "chapter3_residual": {
+        **{"152": "layers, He and others 2015", "110": "layers, the same, table 6"},
+        "25": "5 · 5",
+    },
     "chapter6": {"3,199,053": "count_params of make_writer(77, 256, blocks=4)"},
     "chapter6_encoder_decoder": {"39": "sounds in cmudict.tsv"},
     "errata": {

@@ -32,10 +32,10 @@ def test_the_way_back_by_hand_equals_the_tape(dtype, jit):
     assert max(differences.values()) < LIMIT[dtype]
 
 
-def test_the_arithmetic_of_a_step_is_six_per_use_of_a_weight():
+def test_the_arithmetic_of_a_step_is_six_per_use_of_a_weight_and_four_in_the_first_layer():
     inside = [layers.Conv2D(3, 2), layers.Flatten(), layers.Dense(4)]
     model = keras.Sequential([keras.Input((5, 5, 2)), *inside])
-    expected = 6 * 7 * (2 * 2 * 2 * 3 * 16 + 48 * 4)
+    expected = 4 * 7 * 2 * 2 * 2 * 3 * 16 + 6 * 7 * 48 * 4
     assert speed.arithmetic_of_step(model, 7) == expected
 
 

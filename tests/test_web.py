@@ -4,6 +4,7 @@ import io
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 from kerasbook import contents
 from kerasbook.exercises.cards import Card
@@ -16,7 +17,18 @@ pytest.importorskip("sphinx", reason="the extra `web` is not installed")
 pytest.importorskip("py_mini_racer", reason="the extra `web` is not installed")
 
 from kerasbook.cli import app
-from kerasbook.web import formulas, front, glossary, links, site, sources
+from kerasbook.web import (
+    chinese,
+    code,
+    formulas,
+    front,
+    glossary,
+    languages,
+    links,
+    playgrounds,
+    site,
+    sources,
+)
 
 from docutils import nodes
 from docutils.core import publish_doctree
@@ -227,6 +239,173 @@ def test_the_first_use_is_linked_and_only_that():
     assert [one.astext() for one in found] == ["Ridges"]
     assert found[0]["refuri"] == "chapter1.html#term-ridge"
     assert doctree.astext() == "ridge Ridges and a ridge, a top-ridge"
+
+
+def test_a_function_has_an_anchor_where_it_is_defined_first():
+    blocks = [
+        nodes.literal_block(text=text) for text in ("def f():\n    def g(): 1\n", "def f(): 2")
+    ]
+    blocks.append(nodes.literal_block(text="class A:\n    def m(self): 3\n\n\ndef h(): 4"))
+    doctree = publish_doctree("")
+    doctree += blocks
+    code.mark_definitions(None, doctree)
+    assert [block["ids"] for block in blocks] == [["code-f"], [], ["code-A", "code-h"]]
+
+
+# --- playgrounds --------------------------------------------------------------------------
+
+
+def test_a_playground_is_linked_from_the_front_and_from_its_chapters(tmp_path):
+    assert "../playgrounds/descent.html" in sources.page_links("chapter1")
+    assert "playgrounds" not in sources.page_links("chapter9")
+    assert "<em>not</em>" in playgrounds.cards("")
+    assert all(f"x/{one.name}.html" in playgrounds.cards("x/") for one in playgrounds.playgrounds())
+    (tmp_path / "extra").mkdir()
+    playgrounds.write_playgrounds(tmp_path)
+    page = (tmp_path / "playgrounds" / "descent.md").read_text()
+    assert "Largest difference to Keras: " in page
+    assert "{{" not in page
+    assert "\ndescent\n" in (tmp_path / "playgrounds" / "index.md").read_text()
+
+
+# --- the Chinese site ---------------------------------------------------------------------
+
+POOLING = glossary.ChineseTerm("pooling", "", True, "pooling，又名汇聚", "池化", ("汇聚",))
+
+
+def test_other_names_of_a_term_are_shown_on_hover():
+    doctree = publish_doctree("最大池化与池化")
+    glossary.link_first(next(doctree.findall(nodes.Text)), {"pooling": POOLING})
+    (found,) = doctree.findall(nodes.abbreviation)
+    assert (found.astext(), found["explanation"]) == ("池化", "pooling，又名汇聚")
+    assert doctree.astext() == "最大池化与池化"
+
+
+def test_the_chinese_terms_know_the_pages_of_the_glossary():
+    table = {term.term: term for term in glossary.chinese_terms(CHECKOUT / glossary.TERMS)}
+    assert table["pooling"].page == "chapter3"
+    assert table["pooling"].meaning == "pooling，又名汇聚"
+    assert not table["batch"].linked  # a single character is part of other words
+    assert table["Adam"].pattern.search("用 Adam 训练")
+    assert not table["Adam"].pattern.search("用 AdamW 训练")
+
+
+def test_the_chinese_glossary_leads_to_the_translated_pages():
+    text = glossary.chinese_glossary(CHECKOUT, {"chapter1": "第 1 章"})
+    assert '<a href="chapters/chapter1.html#term-gradient">第 1 章</a>' in text
+    assert "| 池化 | pooling | 汇聚 |  |" in text
+
+
+@pytest.mark.parametrize(
+    ("text", "page", "leads"),
+    [
+        ("[甲](chapter1.ipynb)", "chapters/zh", "[甲](chapter1.ipynb)"),
+        ("[`a`](../errata.ipynb)", "chapters/zh", '<a href="../../chapters/errata.html"><code>a'),
+        ("[甲](../../docs/data.md)", "chapters/zh", '<a href="../../docs/data.html">甲</a>'),
+        ("[甲](chapters/zh/chapter1.ipynb)", "", "[甲](chapters/chapter1.ipynb)"),
+        ("[甲](LICENSE)", "", '<a href="../licence.html">甲</a>'),
+        ("[甲](kerasbook/chapter1.py)", "", "甲"),
+    ],
+)
+def test_links_of_a_chinese_page_lead_to_chinese_pages_or_to_english_ones(text, page, leads):
+    up = "../../" if page else "../"
+    assert chinese.leading(CHECKOUT, CHECKOUT / page, up)(text).startswith(leads)
+
+
+@pytest.fixture
+def chinese_checkout(checkout):
+    """Returns the checkout with what the Chinese site is made of."""
+    for name in ("chapters/zh", "translations/zh"):
+        (checkout / name).mkdir(parents=True)
+    notebook = chinese.notebook_of("chapter1", CHECKOUT)
+    notebook["cells"] = notebook["cells"][:6]
+    sources.write_json(checkout / "chapters/zh/chapter1.ipynb", notebook)
+    for name in ("README.zh.md", "translations/zh/terms.csv"):
+        (checkout / name).write_bytes((CHECKOUT / name).read_bytes())
+    return checkout
+
+
+def test_the_chinese_sources_are_the_chinese_pages(chinese_checkout, tmp_path):
+    assert chinese.documents(chinese_checkout) == ["index", "glossary", "chapters/chapter1"]
+    chinese.write_sources(chinese_checkout, tmp_path / "zh")
+    first = json.loads((tmp_path / "zh/chapters/chapter1.ipynb").read_text())["cells"][0]["source"]
+    assert first.startswith("# 第 1 章 线性回归\n\n<p class=")
+    assert '<a href="../../chapters/chapter1.html" class="language" lang="en"' in first
+    assert "chapter1_exercises.html" in first
+    download = json.loads((tmp_path / "zh/extra/notebooks/chapter1.ipynb").read_text())
+    assert not any(cell.get("outputs") for cell in download["cells"])
+    index = (tmp_path / "zh/index.md").read_text()
+    assert "[English]" not in index
+    assert "<strong>第 1 章 线性回归</strong>" in index
+    assert "<p>一加仑汽油能让一辆车跑多远？" in index
+    assert "分钟；测试集平均绝对误差 2." in index
+    assert '- <a href="../chapters/chapter4.html" lang="en"' in index
+
+
+def test_without_translations_there_is_no_chinese_site(checkout):
+    assert chinese.documents(checkout) == []
+
+
+def test_a_translated_page_links_to_its_translation(chinese_checkout, folder):
+    sources.write_notebook("chapter1", False, chinese_checkout, folder)
+    assert "../zh/chapters/chapter1.html" in (folder / "chapters/chapter1.ipynb").read_text()
+
+
+class App:
+    """As much of Sphinx as the languages ask for."""
+
+    def __init__(self, language, heading_ids, name="chapters/a"):
+        pages = ["index", "chapters/a"]
+        self.config = SimpleNamespace(
+            language=language, heading_ids=heading_ids, chinese_pages=pages
+        )
+        self.env = SimpleNamespace(docname=name)
+
+
+def test_headings_have_the_same_ids_in_both_languages(tmp_path):
+    def page(text):
+        return publish_doctree(text, settings_overrides={"doctitle_xform": False})
+
+    ids = str(tmp_path / "ids.json")
+    english, translated = App("en", ids), App("zh_CN", ids)
+    languages.same_ids(english, page("Title\n=====\n\nA canyon\n--------\n"))
+    languages.write_ids(english, None)
+    doctree = page("标题\n====\n\n峡谷\n----\n")
+    languages.same_ids(translated, doctree)
+    assert [s["ids"] for s in doctree.findall(nodes.section)] == [["title"], ["a-canyon"]]
+
+
+@pytest.mark.parametrize(
+    ("language", "name", "address"),
+    [
+        ("en", "chapters/a", "../zh/chapters/a.html"),
+        ("en", "chapters/b", "../zh/index.html"),
+        ("en", "index", "zh/index.html"),
+        ("zh_CN", "chapters/a", "../../chapters/a.html"),
+        ("zh_CN", "index", "../index.html"),
+    ],
+)
+def test_every_page_leads_to_the_other_language(language, name, address):
+    context = {}
+    languages.other_language(App(language, ""), name, "page.html", context, None)
+    assert context["other_language"][2] == address
+
+
+@pytest.mark.parametrize(
+    ("text", "pieces"),
+    [
+        ("重置门", ["重置", "置门"]),
+        ("用 GRU训练 2 轮", ["用", "GRU", "训练", "2", "轮"]),
+        ("batch_order，学习率0.5", ["batch_order", "学习", "习率", "0", "5"]),
+    ],
+)
+def test_chinese_is_cut_alike_in_the_index_and_in_what_is_typed(text, pieces):
+    from py_mini_racer import MiniRacer
+
+    assert languages.SearchPairs({}).split(text) == pieces
+    with MiniRacer() as engine:
+        engine.eval(languages.SearchPairs.js_splitter_code)
+        assert list(engine.call("splitQuery", text)) == pieces
 
 
 # --- links and formulas -------------------------------------------------------------------

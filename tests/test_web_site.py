@@ -6,21 +6,17 @@ or Chromium is missing, and what needs axe-core where AXE does not name its axe.
 
 import os
 import re
-import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urldefrag
 
 from kerasbook import contents
-from kerasbook.web import site as web_site
 
 import pytest
 
 pytestmark = pytest.mark.web
 CHECKOUT = Path(__file__).parent.parent
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or ""
-OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-LARGEST = 15_000_000  # bytes of the site
+LARGEST = 20_000_000  # bytes in one language, 4 million of them the weights of the playgrounds
 PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
 SEARCHES = {  # what is typed → where it must lead
     "a canyon": "chapters/chapter1.html#a-canyon",
@@ -30,6 +26,14 @@ SEARCHES = {  # what is typed → where it must lead
     "beam": "chapters/chapter6_encoder_decoder.html",
     "huber": "chapters/chapter1_exercises.html",
 }
+CHINESE_SEARCHES = {
+    "峡谷": "zh/chapters/chapter1.html#a-canyon",
+    "岭回归": "zh/chapters/chapter1.html",
+    "动量": "zh/chapters/chapter1.html",
+    "汇聚": "zh/glossary.html",
+    "重置门": "zh/chapters/notation.html",
+    "学习率 momentum": "zh/chapters/chapter1.html",
+}
 OVERFLOWING = """() => [...document.querySelectorAll('article *')]
     .filter(e => e.getBoundingClientRect().right > innerWidth + 1).slice(0, 3)
     .map(e => e.outerHTML.slice(0, 120))"""
@@ -38,27 +42,9 @@ PROSE = """() => { const copy = document.querySelector('article').cloneNode(true
     return copy.textContent; }"""
 
 
-@pytest.fixture(scope="session")
-def site(tmp_path_factory) -> Path:
-    """Returns the folder of the built site; WEB_SITE names one that is there already."""
-    pytest.importorskip("sphinx", reason="the extra `web` is not installed")
-    if given := os.environ.get("WEB_SITE"):
-        return Path(given)
-    folder = tmp_path_factory.mktemp("site")
-    web_site.build(CHECKOUT, folder)
-    return folder
-
-
-@pytest.fixture(scope="session")
-def browser():
-    """Yields Chromium."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if not CHROMIUM:
-        pytest.skip("there is no Chromium")
-    with playwright.sync_playwright() as play:
-        chromium = play.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
-        yield chromium
-        chromium.close()
+IN_CHINESE = "<script>document.documentElement.lang = 'zh-CN'</script>"
+AT_THE_CANYON = """() =>
+    Math.abs(document.querySelector('section#a-canyon')?.getBoundingClientRect().top) < 120"""
 
 
 @pytest.fixture(scope="session")
@@ -132,7 +118,21 @@ def test_every_page_of_the_book_is_there(site):
 
 
 def test_the_site_is_small(site):
-    assert sum(path.stat().st_size for path in site.rglob("*") if path.is_file()) < LARGEST
+    size = {True: 0, False: 0}  # of the Chinese pages, and of the others
+    for path in site.rglob("*"):
+        if path.is_file():
+            size[path.relative_to(site).parts[0] == "zh"] += path.stat().st_size
+    assert max(size.values()) < LARGEST
+
+
+def test_every_chinese_page_has_the_headings_of_the_english_one(site):
+    for path in (site / "zh" / "chapters").glob("*.html"):
+        ours, theirs = (
+            re.findall(r'<section[^>]* id="([^"]*)"', one.read_text(encoding="utf-8"))
+            for one in (path, site / "chapters" / path.name)
+        )
+        assert ours == theirs, path.name
+        assert '<html class="no-js" lang="zh-CN"' in path.read_text(encoding="utf-8")
 
 
 def test_no_solution_is_on_the_site(site):
@@ -156,8 +156,11 @@ def faults_of(page, path: Path) -> list[str]:
             if width > size["width"]:
                 found.append(f"{width} wide at {size['width']}: {page.evaluate(OVERFLOWING)}")
     if page.locator("article").count():
-        raw = re.findall(r".{0,20}(?:\$|\\\().{0,20}", page.evaluate(PROSE))
+        prose = page.evaluate(PROSE)
+        raw = re.findall(r".{0,20}(?:\$|\\\().{0,20}", prose)
         found += [f"raw formula: {text}" for text in raw]
+        if page.evaluate("document.documentElement.lang") == "zh-CN":  # English hints have powers
+            found += [f"raw stars: {text}" for text in re.findall(r".{0,9}\*\*.{0,9}", prose)]
     none = "article img:not([alt]), article img[alt=''], article img[alt$='.png']"
     empty = page.locator(none).count()
     return found + ([f"{empty} pictures without a text alternative"] if empty else [])
@@ -185,6 +188,7 @@ def test_every_page_at_both_widths_in_both_colours(site, browser):
     [
         ("<p>The rate is $\\eta$.</p>", "raw formula"),
         ("<p>The rate is \\(\\eta\\).</p>", "raw formula"),
+        (f"{IN_CHINESE}<p>**门（GRU）**是</p>", "raw stars"),
         ("<div style='width: 500px'>wide</div>", "wide at 390"),
         ("<img src='a.png'>", "without a text alternative"),
         ("<img src='a.png' alt='_images/a.png'>", "without a text alternative"),
@@ -203,19 +207,33 @@ def test_a_good_page_has_no_faults(tmp_path, browser):
     assert faults_of_all(browser, [tmp_path / "a.html"]) == []
 
 
-@pytest.mark.parametrize("words", SEARCHES)
+@pytest.mark.parametrize("words", [*SEARCHES, *CHINESE_SEARCHES], ids=str)
 def test_search_finds_a_section(words, site, browser):
     page = browser.new_page()
-    page.goto((site / "index.html").as_uri())
+    start = "zh/index.html" if words in CHINESE_SEARCHES else "index.html"
+    page.goto((site / start).as_uri())
     page.get_by_role("searchbox").or_(page.locator(".sidebar-search")).first.fill(words)
     page.keyboard.press("Enter")
     page.wait_for_selector("#search-results li a")
-    page.wait_for_function(
-        "document.querySelector('.search-summary')?.textContent.includes('found')"
-    )
+    page.wait_for_function("document.querySelector('.search-summary')?.textContent.match(/\\d/)")
     found = page.eval_on_selector_all("#search-results li a", "all => all.map(a => a.href)")
     page.close()
-    assert any(re.sub(r"\?[^#]*", "", link).endswith(SEARCHES[words]) for link in found[:5]), found
+    wanted = (SEARCHES | CHINESE_SEARCHES)[words]
+    assert any(re.sub(r"\?[^#]*", "", link).endswith(wanted) for link in found[:5]), found
+
+
+@pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
+def test_the_other_language_is_opened_at_the_same_heading(size, site, browser):
+    page = browser.new_page(viewport=size)
+    page.goto((site / "chapters/chapter1.html").as_uri() + "#a-canyon")
+    for language, title in (("zh-CN", "峡谷"), ("en", "A canyon")):
+        page.wait_for_function(AT_THE_CANYON)  # pages scroll smoothly
+        if size == PHONE:
+            page.locator(".nav-overlay-icon:visible").first.click()
+        page.locator(f".sidebar-drawer a.language[lang={language}]").click()
+        page.wait_for_url("**#a-canyon")
+        assert page.locator("section#a-canyon > h2").text_content().startswith(title)
+    page.close()
 
 
 @pytest.mark.parametrize("colour", ["light", "dark"])

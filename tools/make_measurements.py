@@ -263,7 +263,8 @@ def small_batches(seeds: int = 5) -> dict:
         result = silently(chapter9.main, batch_size=64, seed=seed, progress="none")
         runs.append({part: scores["accuracy"] for part, scores in result.scores.items()})
         plt.close("all")
-    return {part: spread([run[part] for run in runs]) for part in runs[0]}
+    parts = {part: [run[part] for run in runs] for part in runs[0]}
+    return {p: spread(v) | {"sd": float(np.std(v, ddof=1))} for p, v in parts.items()}
 
 
 def rounding() -> dict:
@@ -301,7 +302,7 @@ def shuffled_pixels(seeds: int = 5) -> dict:
     return found
 
 
-def deep_runs(seeds: int = 5, parts=("validation", "test"), **options) -> dict:
+def deep_runs(seeds=range(5), parts=("validation", "test"), **options) -> dict:
     """Deeper networks: training loss and accuracies of one network over the seeds.
 
     options: of `make_model` and `train` of the chapter.
@@ -318,7 +319,7 @@ def deep_runs(seeds: int = 5, parts=("validation", "test"), **options) -> dict:
         if name in options
     }
     splits, runs = load_fashion(), []
-    for seed in range(seeds):
+    for seed in seeds:
         keras.utils.set_random_seed(seed)
         model = chapter.make_model((28, 28, 1), 10, **ours)
         history = chapter.train(model, splits, seed=seed, progress="none", **options).history
@@ -364,6 +365,106 @@ DEEP = {  # what differs from the chapter's network of twenty layers
     "fast, warm-up": {"learning_rate": 0.4, "epochs": 2, "warm_up": 141, "parts": ("validation",)},
     "fast, none": {"learning_rate": 0.4, "epochs": 2, "warm_up": 0, "parts": ("validation",)},
 }
+
+
+def fair_ways(seeds: int = 5) -> dict:
+    """Fairness: accuracy and gaps of every way to mend them; what words do to a reader."""
+    found: dict = {}
+    for seed in range(seeds):
+        for name, scores in (fair_run(seed) | reader_bias(seed)).items():
+            for column, value in scores.items():
+                found.setdefault(name, {}).setdefault(column, []).append(float(value))
+        print(seed, {name: {c: v[-1] for c, v in each.items()} for name, each in found.items()})
+    return {name: {c: spread(v) for c, v in each.items()} for name, each in found.items()}
+
+
+def fair_run(seed: int) -> dict[str, dict[str, float]]:
+    """Returns accuracy, parity gap and odds gap on the test part: way → name of score → value."""
+    from kerasbook import chapter10_fairness as page
+    from kerasbook.data import load_adult
+    from kerasbook.data.adult import read_adult
+    from kerasbook.training import predict
+
+    import keras
+
+    splits, blind = load_adult(), load_adult(["sex"])
+    train, *judged = (people.columns["sex"] for people in read_adult())
+    pair = np.stack([splits.train.y, train == "Male"], axis=1)
+    steps = {
+        "penalty": functools.partial(page.make_penalty_step, strength=2.0),
+        "adversary": functools.partial(page.make_adversary_step, strength=1.0),
+    }
+    keras.backend.clear_session()
+    model, other = page.trained(splits, seed=seed), page.trained(blind, seed=seed)
+    scores = predict(model, splits.test.x)[:, 0]
+    answers = {"as trained": scores > 0, "without sex": predict(other, blind.test.x)[:, 0] > 0}
+    known, y = predict(model, splits.validation.x)[:, 0], splits.validation.y
+    parity = page.parity_thresholds(known, judged[0], np.mean(known > 0))
+    answers["thresholds: parity"] = page.above(scores, judged[1], parity)
+    chances = page.chance_thresholds(known, y, judged[0], np.mean(known[y == 1] > 0))
+    answers["thresholds: equal chances"] = page.above(scores, judged[1], chances)
+    for name, step in steps.items():
+        fair = page.trained(splits, pair, seed=seed, make_step=step)
+        answers[name] = predict(fair, splits.test.x)[:, 0] > 0
+    names = ("test accuracy", "test parity gap", "test odds gap")
+    return {
+        name: dict(zip(names, page.gaps(splits.test.y, yes, judged[1]), strict=True))
+        for name, yes in answers.items()
+    }
+
+
+def reader_bias(seed: int) -> dict[str, dict[str, float]]:
+    """Returns what chapter 4's reader makes of words for him and for her, and of single names."""
+    from kerasbook import chapter4
+    from kerasbook import chapter10_fairness as page
+
+    result = silently(chapter4.main, seed=seed, progress="none")
+    plt.close("all")
+    scores = functools.partial(page.word_scores, result.model, result.splits)
+    nouns = [[f"the {word}" for word in side] for side in zip(*map(str.split, page.PAIRS))]
+    found = {}
+    for name, sides in (("pairs of words", nouns), ("names", (page.MEN, page.WOMEN))):
+        first, second = (scores(side).mean(axis=1) for side in sides)
+        found[name] = {"him − her": np.mean(first - second)}
+    both = np.std([first, second], axis=1, ddof=1).mean()  # of the names
+    return found | {"spread of names": {"him − her": both}}
+
+
+def private_accuracy(sigma: float, seeds: int = 5) -> dict:
+    """Privacy: the test accuracy on garments with this noise; 0 is without noise and clipping."""
+    from kerasbook import chapter10_privacy as page
+
+    plain = {"clip": 1e6, "learning_rate": 0.05} if sigma == 0 else {}
+    runs = []
+    for seed in range(seeds):
+        options = {"sigma": sigma, "seed": seed, "progress": "none"} | plain
+        runs.append(silently(page.main, **options).scores["test"]["accuracy"])
+        plt.close("all")
+    return spread(runs)
+
+
+def private_audit() -> dict:
+    """Privacy: for each noise, ε from above and from below, and what two attacks catch."""
+    from kerasbook import chapter10_privacy as page
+    from kerasbook.data import load_fashion
+
+    part, found = load_fashion().train, {}
+    guesses = page.NETWORKS * 2 * page.GUESSES
+    for sigma in (0.6, 1.0, 1.5, 3.0):
+        was_in, losses = page.train_all(part, sigma, learning_rate=0.2)
+        real = np.arange(page.POOL) >= page.CANARIES
+        right = sum(map(page.right_guesses, was_in, losses))
+        row = {"sigma": sigma, "right": right, "guesses": guesses}
+        row["lower"] = page.epsilon_from_below(right, guesses)
+        row["upper"] = page.promise("poisson", page.POOL // 2, page.BATCH, sigma, page.STEPS)
+        for name, scores in (("loss", -losses), ("lira", page.lira(was_in, losses))):
+            inside, outside = (scores[:, real][kind[:, real]] for kind in (was_in, ~was_in))
+            row[name] = page.true_positive_rate(inside, outside)
+        found[f"{sigma:g}"] = row
+        print(row, flush=True)
+    return found
+
+
 CHAPTERS = {
     "chapter3": {"shuffled pixels": shuffled_pixels},
     "chapter3_residual": {
@@ -377,6 +478,12 @@ CHAPTERS = {
     "chapter6_encoder_decoder": {"lengths": lengths_of_words, "shortly": short_training},
     "chapter8": {"rounding": rounding},
     "chapter9": {"batches of 64": small_batches},
+    "chapter10_fairness": {"ways": fair_ways},
+    "chapter10_privacy": {
+        f"σ = {sigma:g}": functools.partial(private_accuracy, sigma)
+        for sigma in (0.0, 0.7, 1.2, 2.0, 4.0)
+    }
+    | {"audit": private_audit},
 }
 
 

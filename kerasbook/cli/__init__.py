@@ -1,13 +1,13 @@
 """The command `kerasbook`; a verb imports what it needs when it runs, so that --help is quick.
 
-The verbs stand where their readers are: book.py, learn.py, teach.py, export.py.
+The verbs stand where their readers are: book.py, use.py, learn.py, teach.py, export.py.
 """
 
 import sys
 from typing import Annotated
 
 from kerasbook import __version__
-from kerasbook.cli import book, export, learn, teach
+from kerasbook.cli import book, export, learn, teach, use
 from kerasbook.program import ensure_home, output_that_may_go_away
 
 import typer
@@ -28,7 +28,7 @@ def _main(version: Annotated[bool, typer.Option("--version", help="Show the vers
         raise typer.Exit
 
 
-for part in (book, learn, teach, export):
+for part in (book, use, learn, teach, export):
     part.register(app)
 
 

@@ -1,4 +1,4 @@
-"""The verbs for readers and authors: list, run, verify, bench, notebooks …, data …"""
+"""The verbs for readers and authors: list, run, verify, bench, notebooks …, translations …"""
 
 from __future__ import annotations
 
@@ -91,10 +91,14 @@ def verify(
 def build(pages: Pages = None, folder: Folder = CHAPTERS):
     """Make and execute the notebooks of the chapters; minutes for each."""
     from kerasbook import notebooks
+    from kerasbook.translations import blocks, made
 
-    for path in notebooks.build(chosen(pages), folder):
+    is_checkout = blocks.FOLDER.is_dir() and folder == made.CHAPTERS
+    for path in notebooks.build(chosen(pages), folder, made.keep_picture if is_checkout else None):
         print(f"{path}: {path.stat().st_size / 1e6:.2f} MB", flush=True)
     notebooks.write_index(folder)
+    for path in made.build() if is_checkout else []:
+        print(path)
 
 
 def check(
@@ -162,6 +166,66 @@ def serve(
     site.serve(folder, port)
 
 
+# --- translations -------------------------------------------------------------------------
+
+Keys = Annotated[
+    list[str] | None, typer.Argument(help="Keys, as chapter1 or README; all there are, if none.")
+]
+Key = Annotated[str, typer.Argument(help="A page's key, as chapter1; README.")]
+
+
+def check_translations(keys: Keys = None):
+    """Tell whether the Chinese edition is complete, current and true to the English."""
+    from kerasbook.translations import edition, made
+
+    reports = [edition.check(key) for key in keys or edition.translated()]
+    problems = [] if keys else made.problems()
+    for report in reports:
+        print(f"{report.key}: {report.current} of {report.cells} cells current")
+        problems += [f"{report.key}: {problem}" for problem in report.problems]
+    if not keys:
+        cells, current = (sum(getattr(r, what) for r in reports) for what in ("cells", "current"))
+        print(f"zh: {current} of {cells} cells current")
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    if problems:
+        raise typer.Exit(1)
+
+
+def update_translation(key: Key):
+    """Write a page's skeleton, or mark what has changed in the English, and show the difference."""
+    from kerasbook.translations import blocks, edition
+
+    for line in edition.update(key):
+        print(line)
+    print(f"{blocks.path_of(key)}: translate the blocks marked pending, then accept them")
+
+
+def accept_translation(
+    key: Key,
+    cells: Annotated[
+        list[int] | None, typer.Argument(help="Numbers; all that wait and have a text, if none.")
+    ] = None,
+):
+    """Take blocks for translations of the English of today, if they pass the checks."""
+    from kerasbook.translations import edition
+
+    accepted, problems = edition.accept(key, cells or [])
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    print(f"{key}: {len(accepted)} accepted")
+    if problems:
+        raise typer.Exit(1)
+
+
+def build_translations():
+    """Make the Chinese notebooks and README.zh.md of the translations and the English notebooks."""
+    from kerasbook.translations import made
+
+    for path in made.build():
+        print(path)
+
+
 def register(app: typer.Typer) -> None:
     """Adds the verbs to the command `kerasbook`."""
     verb(app, "list")(list_pages)
@@ -180,3 +244,9 @@ def register(app: typer.Typer) -> None:
     verb(web, "build")(build_site)
     verb(web)(serve)
     app.add_typer(web, name="web")
+    translations = typer.Typer(help="The book in Chinese; in a checkout.", no_args_is_help=True)
+    verb(translations, "check")(check_translations)
+    verb(translations, "update")(update_translation)
+    verb(translations, "accept")(accept_translation)
+    verb(translations, "build")(build_translations)
+    app.add_typer(translations, name="translations")

@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from kerasbook.data.adult import load_adult
 from kerasbook.data.auto_mpg import load_auto_mpg
 from kerasbook.data.bikes import load_bike_rentals
 from kerasbook.data.cmudict import load_cmudict
@@ -37,6 +38,7 @@ __all__ = [
     "Part",
     "Splits",
     "load",
+    "load_adult",
     "load_auto_mpg",
     "load_bike_rentals",
     "load_cmudict",
@@ -55,16 +57,19 @@ EMBEDDED: dict[str, Callable[..., Splits]] = {
     "shakespeare": load_shakespeare,
     "verses": load_verses,
     "japanese_vowels": load_japanese_vowels,
+    "adult": load_adult,
     "bikeshare_1h": load_bike_rentals,
     "bikeshare_24h": functools.partial(load_bike_rentals, horizon=24),
 }
 ONLINE = tuple(SOURCES)
+OWN = ("table", "pictures", "sentences", "text")  # what kerasbook.data.own reads
 
 
 def load(name: str, **options: Any) -> Splits:
     """Returns the data set of that name; `options` go to its load function.
 
-    An embedded one takes what its load_*() takes, an online one `data_dir` (see load_tfds).
+    An embedded one takes what its load_*() takes, an online one `data_dir` (see load_tfds). One's
+    own are named as `table:houses.csv#price` or `pictures:garments#32` (see kerasbook.data.own).
 
     Raises:
         DataError: the name is unknown, or the data cannot be had.
@@ -76,6 +81,10 @@ def load(name: str, **options: Any) -> Splits:
         from kerasbook.data.tfds import load_tfds  # imports TensorFlow Datasets: 0.5 s
 
         splits = load_tfds(name, **options)
+    elif name.partition(":")[0] in OWN:
+        from kerasbook.data.own import load_own
+
+        splits = load_own(name, **options)
     else:
         raise _unknown(name)
     return dataclasses.replace(splits, seconds=time.perf_counter() - started)

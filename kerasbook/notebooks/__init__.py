@@ -8,8 +8,9 @@ kernel of its own and saved with its outputs (execution.py), which are looked th
 
 from __future__ import annotations
 
+import functools
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from kerasbook.contents import Page
@@ -34,12 +35,18 @@ __all__ = [
 LARGEST = 1_500_000  # bytes of a notebook with its outputs
 
 
-def build(chosen: list[Page], folder: Path) -> Iterator[Path]:
-    """Makes and executes the pages' notebooks; yields each path when it is written."""
+def build(
+    chosen: list[Page], folder: Path, keep: Callable[[str, str, dict], None] | None = None
+) -> Iterator[Path]:
+    """Makes and executes the pages' notebooks; yields each path when it is written.
+
+    keep: takes a page's key, and what execute() keeps of its pictures with Chinese labels.
+    """
     for page in chosen:
         path = path_of(page, folder)
         started = time.monotonic()
-        notebook = execute(notebook_of(page))
+        kept = functools.partial(keep, page.key) if keep else None
+        notebook = execute(notebook_of(page), keep=kept)
         minutes = max(1, round((time.monotonic() - started) / 60))
         finished = notebook_of(page, minutes)
         notebook.cells[0].source = finished.cells[0].source

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from kerasbook.contents import About, Page
+from kerasbook.notebooks import chinese
 from kerasbook.notebooks.checking import problems_of
 from kerasbook.notebooks.conversion import notebook_of
 from kerasbook.notebooks.extra import NotebookError, library
@@ -22,15 +23,20 @@ quick_mode.begin({settings}, {data})
 SHORT_MAIN = "\n\nmain = quick_mode.short(main)"
 
 
-def execute(notebook: Any, quick: About | None = None) -> Any:
+def execute(
+    notebook: Any, quick: About | None = None, keep: Callable[[str, dict], None] | None = None
+) -> Any:
     """Runs all cells in a kernel of its own; returns the notebook with clean outputs.
 
     quick: what the page tells about itself, where it is only to be tried out.
+    keep: takes the pictures with Chinese labels (chinese.py); without it none are drawn.
     """
     nbclient = library("nbclient")
     if quick:
         begin_quick_mode(notebook, quick)
     client = nbclient.NotebookClient(notebook, timeout=SECONDS_PER_CELL, kernel_name="python3")
+    if keep:
+        client.on_notebook_start = lambda notebook: client.kc.execute(chinese.BEGIN, silent=True)
     try:
         client.execute()
     except nbclient.exceptions.CellExecutionError as error:
@@ -39,6 +45,7 @@ def execute(notebook: Any, quick: About | None = None) -> Any:
         raise NotebookError(f"a cell of {source} fails: {last}") from error
     if quick:
         notebook.cells.pop(0)
+    chinese.take(notebook, keep)
     clean(notebook)
     return notebook
 

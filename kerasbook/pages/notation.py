@@ -6,7 +6,10 @@ Which letter is what? This page lists the symbols that recur, with their shapes,
 have one meaning in this book and several elsewhere. A symbol that one section alone uses is told
 there. Shapes are written as NumPy and Keras have them: (n, d) is n rows of d numbers, and the first
 axis is always the examples. Pictures are (n, height, width, channels), sequences (n, time, d).
+"""
 
+# %% [markdown]
+r"""
 ## Symbols
 
 | symbol | is | shape | from chapter |
@@ -53,7 +56,10 @@ gate, in chapter 4 alone), $\sigma$ (the sigmoid with an argument, else a standa
 (classes; keys), $d$ (features; depth), $g$ (a gradient; the LSTM's candidate), $i$ (an index; the
 input gate), $f$ (the number of a filter, in chapter 3; the forget gate), $h$ (a state; a height in
 chapter 3, a head in chapter 6).
+"""
 
+# %% [markdown]
+r"""
 ## Words
 
 | word | means here | not |

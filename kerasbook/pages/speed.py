@@ -108,18 +108,20 @@ if __name__ == "__main__":
 # Take a training step of chapter 2's deep network, and one of chapter 3's convolutional network.
 # Two things can be counted without a clock. One is the *arithmetic*, nearly all of it in matrix
 # products: a weight makes one multiplication and one addition for each row and each place where it
-# is used, and twice as many on the way back. The other is the number of *operations* in the graph:
-# each is a piece of compiled code that TensorFlow has to look up, feed and call.
+# is used, and on the way back twice as many, in the first layer as many. The other is the number of
+# *operations* in the graph: each is a piece of compiled code that TensorFlow has to look up, feed
+# and call.
 
 
 # %%
 def arithmetic_of_step(model, rows) -> int:
     """Returns the additions and multiplications of a training step's matrix products."""
-    total = 0
+    total, products = 0, 2  # forward, and the weights' gradient; nobody asks for the pictures'
     for layer in model.layers:
         if layer.weights:
             places = int(np.prod(layer.output.shape[1:-1]))  # 1 for a dense layer
-            total += 6 * rows * places * int(np.prod(layer.kernel.shape))
+            total += 2 * products * rows * places * int(np.prod(layer.kernel.shape))
+            products = 3
     return total
 
 

@@ -16,9 +16,13 @@ from kerasbook.plotting.diagrams import (
     plot_gru_cell,
     plot_heads,
     plot_lstm_cell,
+    plot_network,
+    plot_numbers,
+    plot_places,
     plot_residual_block,
     plot_residual_stream,
     plot_ring,
+    plot_shares,
     plot_timetable,
     plot_towers,
     plot_unrolled,
@@ -27,7 +31,7 @@ from kerasbook.plotting.diagrams import (
 from kerasbook.plotting.files import save
 from kerasbook.plotting.history import plot_bands, plot_history, plot_lines
 from kerasbook.plotting.images import plot_feature_maps, plot_images, plot_weights
-from kerasbook.plotting.lines import plot_first_lines, plot_fit
+from kerasbook.plotting.lines import label_ends, plot_first_lines, plot_fit
 from kerasbook.plotting.predictions import plot_calibration, plot_confusion, plot_predictions
 from kerasbook.plotting.ranges import plot_gradient_sizes, plot_ranges
 from kerasbook.plotting.sequences import (
@@ -40,6 +44,7 @@ from kerasbook.plotting.series import plot_ladder, plot_series
 from kerasbook.plotting.surface import plot_loss_surface
 
 __all__ = [
+    "label_ends",
     "plot_attention",
     "plot_attention_steps",
     "plot_backpropagation",
@@ -61,6 +66,9 @@ __all__ = [
     "plot_lines",
     "plot_loss_surface",
     "plot_lstm_cell",
+    "plot_network",
+    "plot_numbers",
+    "plot_places",
     "plot_positions",
     "plot_predictions",
     "plot_ranges",
@@ -68,6 +76,7 @@ __all__ = [
     "plot_residual_stream",
     "plot_ring",
     "plot_series",
+    "plot_shares",
     "plot_state_changes",
     "plot_timetable",
     "plot_towers",

@@ -196,9 +196,11 @@ def _draw_panel(
         best = _best_epoch(name, run.get("val_" + name))
         if best is not None:
             epoch, value = epochs[number][best], run["val_" + name][best]
-            ax.plot(epoch, value, **STAR, color=look["color"], zorder=4, clip_on=False)
+            # Hollow, so that the points under it are seen.
+            hollow = STAR | {"markerfacecolor": "none", "markeredgecolor": look["color"]}
+            ax.plot(epoch, value, **hollow, zorder=4, clip_on=False)
             words = f"best {value:.4g} at epoch {epoch}"
-            star = Line2D([], [], **STAR, color=look["color"], label=words)
+            star = Line2D([], [], **hollow, label=words)
             label = f"{label}: {words}"
         if len(runs) > 1 and (name in run or "val_" + name in run):
             rows.append(Line2D([], [], **look, label=label))
@@ -207,7 +209,7 @@ def _draw_panel(
     _scale_loss(ax, name, runs)
     page.count_from_1(ax)
     if star is not None and len(runs) > 1:
-        star.set(color="white", label="best validation")
+        star.set(markeredgecolor=page.ink(ax), label="best validation")
     page.legend_below(ax, list(kinds.values()), rows if star is None else [*rows, star])
 
 

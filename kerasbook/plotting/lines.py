@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from kerasbook.plotting import arguments, page
-from kerasbook.plotting.page import BLACK, BLUE, COLOURS, LINE_STYLES, PAGE_WIDTH
+from kerasbook.plotting.page import BLACK, BLUE, COLOURS, LINE_STYLES, PAGE_WIDTH, TEXT_SIZE
 
 import numpy as np
 from matplotlib import colormaps
@@ -100,3 +100,43 @@ def _draw_steps(ax: Axes, ends: np.ndarray, track: np.ndarray) -> None:
     ink = page.ink(ax, BLACK)
     ax.plot(ends, first[0] * ends + first[1], color=ink, linestyle="--", linewidth=1.6, zorder=4)
     ax.plot(ends, last[0] * ends + last[1], color=BLUE, linewidth=2.4, zorder=4)
+
+
+def label_ends(ax: Axes, gap: float = 1.3 * TEXT_SIZE) -> Axes:
+    """Returns ax, with each curve's name at its right end in place of the legend.
+
+    A curve that ends earlier than others gets no name. Names that would touch are moved apart, so
+    that there are `gap` points from middle to middle.
+    """
+    if (legend := ax.get_legend()) is not None:
+        legend.remove()
+    ax.figure.draw_without_rendering()  # lays the figure out: only now places are known
+    lines = [line for line in ax.lines if not line.get_label().startswith("_")]
+    ends = [line.get_xydata()[np.isfinite(line.get_ydata())][-1] for line in lines]
+    last = max(x for x, _ in ends)
+    named = [(end, line) for end, line in zip(ends, lines, strict=True) if end[0] == last]
+    points = 72 / ax.figure.dpi
+    named.sort(key=lambda pair: ax.transData.transform(pair[0])[1])
+    places = np.array([points * ax.transData.transform(end)[1] for end, _ in named])
+    for (end, line), place, free in zip(named, places, _apart(places, gap), strict=True):
+        ax.annotate(
+            line.get_label(),
+            end,
+            (9, free - place),
+            textcoords="offset points",
+            va="center",
+            fontsize=TEXT_SIZE,
+        )
+    return ax
+
+
+def _apart(places: np.ndarray, gap: float) -> np.ndarray:
+    """Returns places, in rising order, moved as little as is simple so that neighbours have gap."""
+    free = places.copy()
+    for _ in range(100):
+        short = np.maximum(gap - np.diff(free), 0) / 2
+        if short.max(initial=0) < 0.1:
+            break
+        free[1:] += short
+        free[:-1] -= short
+    return free

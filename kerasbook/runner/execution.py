@@ -13,6 +13,7 @@ from typing import Any
 from kerasbook.cluster import Cluster, ClusterError
 from kerasbook.contents import Page
 from kerasbook.data import DataError
+from kerasbook.data.inputs import describe
 from kerasbook.interruption import termination
 from kerasbook.machine import NO_GPU
 from kerasbook.program import fail, many
@@ -49,7 +50,8 @@ def execute(page: Page, flags: dict[str, Any], common: argparse.Namespace, start
         report |= {"dataset": result.splits.name, "finished": True}
         report["compiled"] = getattr(result.history, "compiled", None)
         report |= {"scores": result.scores, "seconds": seconds}
-        files = save(common.output, report, result.history, result.model, result.figures)
+        inputs = describe(result.splits)
+        files = save(common.output, report, result.history, result.model, result.figures, inputs)
     print_end(page, flags, common, report, files)
 
 

@@ -158,6 +158,28 @@ COMMON: dict[str, dict[str, Any]] = {
 }
 
 
+OWN = {  # a chapter's data set → what of one's own may stand in its place (kerasbook.data.own)
+    "auto_mpg": "table",
+    "fashion": "pictures",
+    "film_sentences": "sentences",
+    "shakespeare": "text",
+}
+OWN_DATA: dict[str, dict[str, dict[str, Any]]] = {
+    "table": {
+        "--data": {"help": "train on this CSV file; its first row has the columns' names"},
+        "--target": {"metavar": "NAME", "help": "the column to predict, else the last"},
+    },
+    "pictures": {
+        "--data": {"help": "train on the pictures of this folder, which has one for each class"},
+        "--size": {"type": bounded(int, 8, 256), "metavar": "N", "help": "make them N × N pixels"},
+    },
+    "sentences": {
+        "--data": {"help": "train on these lines: label, tab, sentence; or CSV with label, text"}
+    },
+    "text": {"--data": {"help": "train on this text, in UTF-8"}},
+}
+
+
 class Parser(argparse.ArgumentParser):
     """A parser whose errors are one line."""
 
@@ -195,11 +217,18 @@ def make_parser(page: Page) -> Parser:
             metavar=None if flag.choices else flag.kind.__name__.upper(),
             help=flag.help,
         )
+    for name, settings in OWN_DATA.get(own_kind(page), {}).items():
+        own.add_argument(name, **({"metavar": "PATH"} if name == "--data" else {}) | settings)
     common = parser.add_argument_group("every chapter's")
     for name, settings in COMMON.items():
         common.add_argument(name, **settings)
     parser.set_defaults(output=Path("runs") / page.key)
     return parser
+
+
+def own_kind(page: Page) -> str:
+    """Returns what of one's own may stand in place of a chapter's data; empty if nothing may."""
+    return OWN.get(page.about.datasets[0], "") if page.about.datasets else ""
 
 
 # --- what was asked -----------------------------------------------------------------------
@@ -216,7 +245,25 @@ def parse(page: Page, arguments: list[str]) -> tuple[dict[str, Any], argparse.Na
         defaults = {flag.name: flag.default for flag in flags_of(page)}
         short = page.about.quick
         flags |= {n: v for n, v in short.items() if n in flags and flags[n] == defaults[n]}
+    if kind := own_kind(page):
+        take_own_data(page, kind, flags, common)
     return flags, common
+
+
+def take_own_data(page: Page, kind: str, flags: dict, common: argparse.Namespace) -> None:
+    """Puts one's own data, if any are named, in place of the data set, as `load` knows them."""
+    options = {name[2:]: vars(common).pop(name[2:]) for name in OWN_DATA[kind]}
+    path = options.pop("data")
+    (name, option), *_ = [*options.items(), ("", None)]
+    if path is None:
+        if option is not None:
+            fail(f"--{name} is for data of your own: name them with --data")
+        return
+    if flags["dataset"] != page.about.datasets[0]:
+        fail("--data and --dataset both say what to train on: take one of them")
+    if not Path(path).exists():
+        fail(f"there is no {path}: --data names a file or folder of yours")
+    flags["dataset"] = f"{kind}:{path}" + ("" if option is None else f"#{option}")
 
 
 def moved(page: Page, arguments: list[str]) -> tuple[str, list[str]] | None:

@@ -11,7 +11,8 @@ from typing import Any
 
 from kerasbook import __version__, plotting
 from kerasbook.contents import Page, load_results
-from kerasbook.files import atomic_path
+from kerasbook.data.inputs import FILE, Inputs, write
+from kerasbook.files import atomic_path, remove
 from kerasbook.machine import peak_memory
 from kerasbook.program import fail
 from kerasbook.runner.flags import parse
@@ -35,7 +36,9 @@ def versions() -> dict[str, str]:
 # --- files --------------------------------------------------------------------------------
 
 
-def save(folder: Path, report: dict, history, model=None, figures=None) -> list[str]:
+def save(
+    folder: Path, report: dict, history, model=None, figures=None, inputs: Inputs | None = None
+) -> list[str]:
     """Writes every file whole or not at all; the report comes last and names the others.
 
     Files that the report of an earlier run in this folder names, and this run has not, go.
@@ -48,6 +51,10 @@ def save(folder: Path, report: dict, history, model=None, figures=None) -> list[
         with atomic_path(folder / "model.keras") as temporary:
             model.save(temporary)
         files.append("model.keras")
+    if inputs is not None:
+        with atomic_path(folder / FILE) as temporary:
+            write(temporary, inputs)
+        files.append(FILE)
     for name, figure in (figures or {}).items():
         plotting.save(figure, folder / f"{name}.png")
         files.append(f"{name}.png")
@@ -60,7 +67,7 @@ def save(folder: Path, report: dict, history, model=None, figures=None) -> list[
     with atomic_path(folder / "report.json") as temporary:
         temporary.write_text(json.dumps(without_nan(report), indent=1, default=str) + "\n")
     for name in before - set(report["files"]):
-        (folder / name).unlink(missing_ok=True)
+        remove(folder / name)
     return report["files"]
 
 

@@ -108,8 +108,7 @@ def fit(
         checks.own_step(model, optimizer, loop)
 
     history = History(compiled=compiled)
-    settings = _settings(model, batches, optimizer, loss_fn)
-    saved = Checkpoint(checkpoint, model, callbacks, settings)
+    saved = Checkpoint(checkpoint, model, callbacks, _settings(model, batches, optimizer, loss_fn))
     first_epoch = _restore(saved, history, loop, shown) if resume else saved.forget()
     recorder = _Recorder(history, shown, saved)
     callbacks.append(recorder)

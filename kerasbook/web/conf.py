@@ -15,8 +15,10 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
     "sphinx_copybutton",
+    "kerasbook.web.code",
     "kerasbook.web.formulas",
     "kerasbook.web.glossary",
+    "kerasbook.web.languages",
     "kerasbook.web.links",
 ]
 myst_enable_extensions = ["dollarmath", "deflist", "colon_fence"]
@@ -32,9 +34,21 @@ suppress_warnings = ["myst.header"]  # the first heading of a cell may be any
 
 html_theme = "furo"
 html_title = "kerasbook"
+html_sidebars = {
+    "**": [
+        "sidebar/brand.html",
+        "languages.html",
+        "sidebar/search.html",
+        "sidebar/scroll-start.html",
+        "sidebar/navigation.html",
+        "sidebar/scroll-end.html",
+    ]
+}
+templates_path = ["templates"]
+locale_dirs = ["locale"]  # of the Chinese sources: what furo says
 html_static_path = ["static"]
 html_extra_path: list[str] = []  # sources.py's folder `extra`, set by the command
-html_css_files = ["book.css"]
+html_css_files = ["book.css", "playgrounds/playground.css"]
 html_js_files = ["book.js"]
 html_math_renderer = "katex"
 html_copy_source = False

@@ -11,11 +11,13 @@ from kerasbook import contents
 from kerasbook.contents import Page
 from kerasbook.notebooks.index import cover_of, score_of
 from kerasbook.program import many
+from kerasbook.web import playgrounds
 
 from markdown_it import MarkdownIt
 
 SENTENCE = re.compile(r".+?[.?!](?=\s|$)", re.DOTALL)
 LETTERS_OF_A_CARD = 260
+LANGUAGE = re.compile(r"^\[(?:中文|English)\]\(README\S*\)\n\n", re.MULTILINE)
 LINKED = re.compile(r"\[([^\]]*)\]\([^)]*\)")
 START = """
 <p class="page-links"><a href="chapters/{first}.html">Read chapter 1</a>
@@ -27,6 +29,12 @@ FRONT = """{introduction}
 ## Chapters
 
 {chapters}
+
+## Playgrounds
+
+[The models in the page](playgrounds/index.md): type, draw, and see every number on its way.
+
+{playgrounds}
 
 ## Beside the chapters
 
@@ -49,24 +57,25 @@ def front_page(checkout: Path, folder: Path, exercises: dict[str, int]) -> str:
 
     exercises: the keys of the pages of the site, with how many exercises each has.
     """
-    readme = (checkout / "README.md").read_text(encoding="utf-8")
+    readme = LANGUAGE.sub("", (checkout / "README.md").read_text(encoding="utf-8"))
     pages = [page for key, page in contents.pages().items() if key in exercises]
     cards = [card(page, checkout, folder, exercises[page.key]) for page in pages if page.is_chapter]
     others = [f"[{one.title}](chapters/{one.key}.ipynb)" for one in pages if not one.is_chapter]
     others.append("[Glossary](glossary.md)")
     text = FRONT.format(
-        introduction=with_start(readme.partition("\n## Read\n")[0], pages[0]),
+        introduction=with_start(readme.partition("\n## Read\n")[0], START, pages[0]),
         chapters='<ul class="cards">\n' + "\n".join(cards) + "\n</ul>",
+        playgrounds=playgrounds.cards("playgrounds/"),
         others="\n".join(f"- {link}" for link in others),
         practise=section(readme, "Practise"),
     )
     return text + "".join(toctrees(folder, pages))
 
 
-def with_start(introduction: str, first: Page) -> str:
+def with_start(introduction: str, start: str, first: Page) -> str:
     """Returns the README's beginning with links, above its picture, to where a reader may go."""
     words, mark, picture = introduction.partition("\n![")
-    return words + START.format(first=first.key) + mark + picture
+    return words + start.format(first=first.key) + mark + picture
 
 
 def section(text: str, title: str) -> str:
@@ -81,6 +90,7 @@ def toctrees(folder: Path, pages: list[Page]) -> list[str]:
     parts = {
         "Chapters": [entry(page) for page in pages if page.is_chapter],
         "Beside the chapters": [entry(page) for page in pages if not page.is_chapter],
+        "Playgrounds": ["playgrounds/index"],
         "Using the book": [f"docs/{name}" for name in documents],
         "Reference": ["reference/index", "CONTRIBUTING", "SECURITY", "CHANGELOG", "licence"],
     }
@@ -127,14 +137,16 @@ def first_cell(notebook: Path) -> str:
     return "".join(json.loads(notebook.read_text(encoding="utf-8"))["cells"][0]["source"])
 
 
-def first_sentences(notebook: Path) -> str:
+def first_sentences(
+    notebook: Path, sentence: re.Pattern = SENTENCE, letters: int = LETTERS_OF_A_CARD
+) -> str:
     """Returns what a chapter begins with, as many sentences as a card holds, in HTML, no links."""
     paragraph = LINKED.sub(r"\1", first_cell(notebook).split("\n\n")[1])
-    first, *others = SENTENCE.findall(paragraph) or [paragraph]
-    for sentence in others:
-        if len(first + sentence) > LETTERS_OF_A_CARD:
+    first, *others = sentence.findall(paragraph) or [paragraph]
+    for other in others:
+        if len(first + other) > letters:
             break
-        first += sentence
+        first += other
     return MarkdownIt().renderInline(first)
 
 

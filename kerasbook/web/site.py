@@ -12,6 +12,8 @@ from kerasbook.machine import with_extra
 from kerasbook.program import UserError
 
 HERE = Path(__file__).parent
+CHINESE = {"language": "zh_CN", "html_use_index": "0", "html_domain_indices": "0"}
+CHINESE |= {"nb_code_prompt_show": "显示代码", "nb_code_prompt_hide": "收起代码"}
 
 
 class SiteError(UserError):
@@ -32,21 +34,35 @@ def build(checkout: Path, output: Path) -> int:
     if output.exists() and any(output.iterdir()) and not (output / "searchindex.js").is_file():
         raise SiteError(f"{output} holds something else: choose an empty folder with --output")
     try:
-        from kerasbook.web.sources import write_sources
-
-        from sphinx.cmd.build import build_main
+        from kerasbook.web import chinese, sources
     except ImportError:
         raise SiteError(f"Sphinx is not installed: {with_extra('web')}") from None
     shutil.rmtree(output, ignore_errors=True)  # pages and pictures of the last build
+    translated = chinese.documents(checkout)
     with tempfile.TemporaryDirectory() as folder:
-        sources = Path(folder, "sources")
-        write_sources(checkout, sources)
-        where = [str(sources), str(output)]
-        options = ["-q", "-E", "-W", "--keep-going", "-c", str(HERE), "-d", f"{folder}/doctrees"]
-        options += ["-D", f"html_extra_path={sources / 'extra'}"]
-        if build_main([*options, *where]):
-            raise SiteError("the site has faults: see the lines above")
+        both = {"heading_ids": f"{folder}/ids.json", "chinese_pages": ",".join(translated)}
+        sources.write_sources(checkout, Path(folder, "en"))
+        run_sphinx(Path(folder, "en"), output, both)
+        if translated:
+            chinese.write_sources(checkout, Path(folder, "zh"))
+            run_sphinx(Path(folder, "zh"), output / "zh", both | CHINESE)
     return len(list(output.rglob("*.html")))
+
+
+def run_sphinx(sources: Path, output: Path, settings: dict[str, str]) -> None:
+    """Makes one site of a folder of sources.
+
+    Raises:
+        SiteError: Sphinx has a warning.
+    """
+    from sphinx.cmd.build import build_main
+
+    where = [str(sources), str(output)]
+    options = ["-q", "-E", "-W", "--keep-going", "-c", str(HERE), "-d", f"{sources}-doctrees"]
+    for name, value in {"html_extra_path": sources / "extra", **settings}.items():
+        options += ["-D", f"{name}={value}"]
+    if build_main([*options, *where]):
+        raise SiteError("the site has faults: see the lines above")
 
 
 def serve(folder: Path, port: int) -> None:

@@ -10,6 +10,7 @@ import json
 import re
 import shutil
 from base64 import b64decode, b64encode
+from collections.abc import Callable
 from pathlib import Path
 
 from kerasbook import contents
@@ -18,6 +19,7 @@ from kerasbook.exercises.cards import Card, cards
 from kerasbook.notebooks import conversion
 from kerasbook.web.front import front_page
 from kerasbook.web.glossary import glossary_page
+from kerasbook.web.playgrounds import playgrounds_of, write_playgrounds
 
 from PIL import Image
 
@@ -47,6 +49,7 @@ def write_sources(checkout: Path, folder: Path) -> None:
     exercises = {page.key: write_exercises(page, checkout, folder) for page in found}
     for page in found:
         write_notebook(page.key, exercises[page.key] > 0, checkout, folder)
+    write_playgrounds(folder)
     (folder / "glossary.md").write_text(glossary_page(found), encoding="utf-8")
     (folder / "licence.md").write_text(licence_page(checkout), encoding="utf-8")
     (folder / "index.md").write_text(front_page(checkout, folder, exercises), encoding="utf-8")
@@ -68,21 +71,35 @@ def write_notebook(key: str, has_exercises: bool, checkout: Path, folder: Path) 
     """Writes a page's notebook, with links under its title and its pictures' alternatives."""
     notebook = notebook_of(key, checkout)
     assert notebook is not None
+    links = page_links(key)
+    if has_exercises:
+        links = with_link(links, f"{key}_exercises.html", "Exercises")
+    if (checkout / "chapters" / "zh" / f"{key}.ipynb").is_file():
+        links = with_link(links, f"../zh/chapters/{key}.html", "中文", "zh-CN")
+    child = f"\n\n```{{toctree}}\n:hidden:\n\n{key}_exercises\n```\n" if has_exercises else ""
+    where = checkout / "chapters"
+    prepare(notebook, links, child, lambda text: with_links_that_lead(text, where, checkout))
+    write_json(folder / "chapters" / f"{key}.ipynb", notebook)
+    write_download(key, checkout, folder)
+
+
+def prepare(notebook: dict, links: str, child: str, lead: Callable[[str], str]) -> None:
+    """Makes a committed notebook ready for Sphinx.
+
+    links: what stands under its title; child: what stands at the end of its first cell; lead: what
+    is done with the links of its text.
+    """
     first = notebook["cells"][0]
     title, _, rest = "".join(first["source"]).partition("\n")
-    child = f"\n\n```{{toctree}}\n:hidden:\n\n{key}_exercises\n```\n" if has_exercises else ""
-    first["source"] = f"{title}\n\n{page_links(key, has_exercises)}\n{rest}{child}"
+    first["source"] = f"{title}\n\n{links}\n{rest}{child}"
     for cell in notebook["cells"]:
         if cell["cell_type"] == "markdown":
-            text = "".join(cell["source"])
-            cell["source"] = with_links_that_lead(text, checkout / "chapters", checkout)
+            cell["source"] = lead("".join(cell["source"]))
         if alt := cell["metadata"].get("alt"):
             cell["metadata"]["mystnb"] = {"image": {"alt": alt}}
         for output in cell.get("outputs", []):
             if png := output.get("data", {}).get("image/png"):
                 output["data"]["image/png"] = b64encode(smaller(b64decode(png))).decode()
-    write_json(folder / "chapters" / f"{key}.ipynb", notebook)
-    write_download(key, checkout, folder)
 
 
 def smaller(png: bytes) -> bytes:
@@ -97,10 +114,15 @@ def write_download(key: str, checkout: Path, folder: Path) -> None:
     """Writes the notebook that a reader can download: without outputs, which running it makes."""
     notebook = notebook_of(key, checkout)
     assert notebook is not None
+    write_json(folder / "extra" / "notebooks" / f"{key}.ipynb", without_outputs(notebook))
+
+
+def without_outputs(notebook: dict) -> dict:
+    """Returns a notebook whose outputs are taken away."""
     for cell in notebook["cells"]:
         if cell["cell_type"] == "code":
             cell |= {"outputs": [], "execution_count": None}
-    write_json(folder / "extra" / "notebooks" / f"{key}.ipynb", notebook)
+    return notebook
 
 
 def write_json(path: Path, notebook: dict) -> None:
@@ -108,14 +130,25 @@ def write_json(path: Path, notebook: dict) -> None:
     path.write_text(json.dumps(notebook, ensure_ascii=False, indent=1), encoding="utf-8")
 
 
-def page_links(key: str, has_exercises: bool = False) -> str:
-    """Returns the line of links under a notebook's title, as HTML."""
-    links = [f'<a href="../notebooks/{key}.ipynb" download>Download this notebook</a>']
-    if colab := conversion.colab_link(f"{key}.ipynb"):
-        links.append(f'<a href="{colab}">Open in Colab</a>')
-    if has_exercises:
-        links.append(f'<a href="{key}_exercises.html">Exercises</a>')
-    return f'<p class="page-links">{" ".join(links)}</p>\n'
+def page_links(key: str, download: str = "Download this notebook", folder: str = "") -> str:
+    """Returns the line of links under a notebook's title, as HTML.
+
+    folder: of the notebook within chapters/, as `zh/`.
+    """
+    links = (
+        f'<p class="page-links"><a href="../notebooks/{key}.ipynb" download>{download}</a></p>\n'
+    )
+    if colab := conversion.colab_link(f"{folder}{key}.ipynb"):
+        links = with_link(links, colab, "Open in Colab")
+    for one in () if folder else playgrounds_of(key):
+        links = with_link(links, f"../playgrounds/{one.name}.html", f"Playground: {one.title}")
+    return links
+
+
+def with_link(links: str, address: str, text: str, language: str = "") -> str:
+    """Returns the line of links with one more; a language marks that to the same page in it."""
+    marks = f' class="language" lang="{language}" hreflang="{language}"' if language else ""
+    return links.replace("</p>", f' <a href="{address}"{marks}>{text}</a></p>')
 
 
 # --- its exercises ------------------------------------------------------------------------

@@ -15,8 +15,8 @@ exercise = Exercise(
         "When can stage s begin with piece k? It must have finished piece k - 1, and the stage "
         "before it piece k. So a table of ends, row by row, is enough.",
         "end[s, k] = forward[s] + max(end[s, k - 1], end[s - 1, k]), with 0 where there is none. "
-        "The way back is the same table from the last stage to the first, and begins at its ends.",
-        "Way back of stage s, piece k: backward[s] + max(what stage s did before, back[s + 1, "
+        "Backward is the same table from the last stage to the first, and begins at its ends.",
+        "Backward, stage s, piece k: backward[s] + max(what stage s did before, back[s + 1, "
         "k]). For piece 0 that is end[s, last]. total = back[0, last]; idle = total - pieces * "
         "(forward + backward).",
     ],
@@ -27,14 +27,14 @@ exercise = Exercise(
 def idle_time(forward, backward, pieces):
     """Compute how long a pipeline takes for a batch, and how long each of its stages is idle.
 
-    Stage s takes forward[s] seconds for a micro-batch on its way there, and backward[s] on its way
-    back. The order is GPipe's: each stage takes all micro-batches there, in turn, and then all of
-    them back, in the same turn. A stage does one thing at a time and begins as soon as it is free
+    Stage s takes forward[s] seconds for a micro-batch forward, and backward[s] for it backward. The
+    order is GPipe's: each stage takes all micro-batches forward, in turn, and then all of them
+    backward, in the same turn. A stage does one thing at a time and begins as soon as it is free
     and
 
-    - there: the stage before has finished this micro-batch (the first stage can begin at once);
-    - back: the stage after has finished the way back of this micro-batch (the last stage needs its
-      own way there only).
+    - forward: the stage before has finished this micro-batch (the first stage can begin at once);
+    - backward: the stage after has finished this micro-batch backward (the last stage needs its own
+      forward work only).
 
     Sending takes no time. The clock starts at 0 and ends when the first stage has all back.
 

@@ -15,3 +15,15 @@ addEventListener("load", () => {
     if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
   }
 });
+
+// The link to the other language leads to the heading that is read: ids are the same in both.
+for (const event of ["click", "auxclick"]) {
+  addEventListener(event, ({ target }) => {
+    const link = target.closest?.("a.language");
+    if (!link) return;
+    const above = [...document.querySelectorAll("article section[id]")].filter(
+      (section) => section.getBoundingClientRect().top < 120
+    );
+    link.hash = above.length > 1 ? above.at(-1).id : "";
+  }, true);
+}
