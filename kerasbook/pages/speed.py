@@ -237,14 +237,14 @@ def plot_times(names=("dense", "convolutional"), ways=None):
     return axes
 
 
-# %% alt="Bars of milliseconds per step: for the dense network each way takes a small part of the one before; for the convolutional network one graph per step and many steps per call take the same."
+# %% alt="Bars of milliseconds per step: for the dense network one graph per step takes a small part of Python's calls, and many steps per call still less; for the convolutional network one graph takes a fifth, and many steps per call a little more than that."
 if __name__ == "__main__":
     plot_times(ways=("Python calls every operation", "one graph per step", "many steps per call"))
 
 # %% [markdown]
-# The same change makes one network many times faster and does nothing for the other. As long as
-# Python calls every operation, both spend most of their time on being called. In one graph the
-# convolutional network computes, and a call for many steps gains it nothing; the dense one still
+# As long as Python calls every operation, both networks spend most of their time on being called,
+# and one graph helps both. After that they differ. In one graph the convolutional network computes,
+# and a call for many steps gains it nothing (in this record it lost by it); the dense one still
 # pays for every call. So the first question is always which kind a model is. Where the calls
 # dominate, neither a second device nor smaller numbers will help; larger batches and longer graphs
 # do.
