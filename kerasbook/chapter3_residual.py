@@ -799,8 +799,8 @@ if __name__ == "__main__":
 # in two, and from run to run the accuracy differs more than from way to way. With fifty,
 # fine-tuning is ahead of learning from scratch; the frozen layers may be. With two hundred the
 # frozen layers fall behind even a network from scratch: perhaps what told eight kinds apart is not
-# all that a coat needs. Fine-tuned, they are behind it in none of the five runs. This is *transfer
-# learning*. In practice the first network is one that somebody has trained on millions of
+# all that a coat needs. Fine-tuned, they are behind it in none of the five runs. This is
+# *transfer learning*. In practice the first network is one that somebody has trained on millions of
 # photographs.
 #
 # ## What to try
