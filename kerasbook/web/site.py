@@ -63,6 +63,7 @@ def run_sphinx(sources: Path, output: Path, settings: dict[str, str]) -> None:
         options += ["-D", f"{name}={value}"]
     if build_main([*options, *where]):
         raise SiteError("the site has faults: see the lines above")
+    shutil.rmtree(output / "jupyter_execute", ignore_errors=True)  # the pictures a second time
 
 
 def serve(folder: Path, port: int) -> None:
