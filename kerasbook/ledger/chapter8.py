@@ -28,6 +28,9 @@ def _(draw):
     sizes = (2.0 ** np.arange(units)).astype("float32")  # units of very different sizes
     x, kernel, bias = draw(rows, inputs), draw(inputs, units) * sizes, draw(units)
     x[0] *= 100
+    halves = np.arange(inputs) - inputs // 2 + 0.5  # many of these come out between two numbers
+    x[-1] = halves / (127 / np.float32(1 + 1e-7))
+    x[-1, 0] = 1
     ours, theirs = (each(x, kernel, bias) for each in (chapter8.dense_int8, chapter8.keras_int8))
     return {"values": (ours, theirs)}
 
@@ -93,6 +96,7 @@ def _(draw):
 
 @claim(8, "a step with the rounding = through Keras' fake quantisation", dtypes=("float32",))
 def _(draw):
+    keras.utils.set_random_seed(draw.size(1, 99))  # of the kernels
     found = [chapter8.compare_straight_through(bits, draw.size(1, 99)) for bits in (2, 4, 8)]
     return {"weights, differences": ([max(each.values()) for each in found], [0, 0, 0])}
 
@@ -186,7 +190,7 @@ SUMS, ZERO, MASK = {"by": "LiteRT"}, {"by": "zero point"}, {"by": "mask"}
 ZEROS, FILTERS, STUDENT = {"by": "so many zeros"}, {"by": "filters zero"}, {"by": "distillation"}
 page = chapter8
 mutant(8, page.quantise, "np.round(x * scale)", "np.floor(x * scale + 0.5)",
-       "a half goes up", by="network in int8")  # fmt: skip
+       "a half goes up", **DENSE)  # fmt: skip
 mutant(8, page.quantise, "np.round(x * scale)", "np.trunc(x * scale)", "cut off", **DENSE)
 mutant(8, page.quantise, "+ 1e-7", "+ 1e-6", "another small number", **DENSE)
 mutant(8, page.quantise, "-top, top)", "-top, top - 1)", "126 is the largest", **DENSE)
