@@ -12,7 +12,7 @@ import numpy as np
 import playground_checks as checks
 import pytest
 
-pytestmark = pytest.mark.web
+pytestmark = [pytest.mark.web, pytest.mark.timeout(1800)]  # over a hundred pages, several times
 
 WIDTHS = {"desk": {"width": 1280, "height": 900}, "phone": {"width": 390, "height": 844}}
 

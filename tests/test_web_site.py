@@ -14,7 +14,7 @@ from kerasbook import contents
 
 import pytest
 
-pytestmark = pytest.mark.web
+pytestmark = [pytest.mark.web, pytest.mark.timeout(1800)]  # over a hundred pages, several times
 CHECKOUT = Path(__file__).parent.parent
 LARGEST = 20_000_000  # bytes in one language, 4 million of them the weights of the playgrounds
 PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
