@@ -179,7 +179,7 @@ mutant(
     9,
     replicas.part_of_loss,
     "tf.distribute.ReplicaContext(_alone(), 0)",
-    "contextlib.nullcontext()",
+    "tf.name_scope('loss')",
     "the loss divided by the number of devices twice",
     by=CLIPPED,
 )
