@@ -64,15 +64,16 @@ def _(draw):
 @claim(KEY, "thresholds for parity, for chances: equal shares", dtypes=("float64",), sources="N")
 def _(draw):
     group, rate = np.repeat([0, 1, 2], (101, 201, 401)), 0.25
-    scores = draw.random.permutation(703) / 100 + group  # no two alike within a group
     y = np.tile([1, 1, 0], 235)[:703]
+    # No two are alike within a group, and those with y = 1 have more.
+    scores = draw.random.permutation(703) / 100 + group + 3.005 * y
     parity = page.above(scores, group, page.parity_thresholds(scores, group, rate))
     pairs = {}
     for name in range(3):
         pairs[f"values of parity, {name}"] = parity[group == name].sum(), (100, 200, 400)[name] // 4
     chances = page.chance_thresholds(scores, y, group, 0.5)
     for name, threshold in chances.items():
-        mine = scores[(group == name) & (y == 1)]
+        mine = scores[(group == int(name)) & (y == 1)]
         pairs[f"values of chances, {name}"] = np.sum(mine > threshold), len(mine) // 2
     return pairs
 

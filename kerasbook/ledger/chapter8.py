@@ -144,7 +144,11 @@ def _(draw):
     sizes = np.concatenate([np.abs(each).ravel() for each in kernels])
     there = np.concatenate([together[0].ravel(), together[2].ravel()])
     border = sizes[there].min() > sizes[~there].max()
-    pairs["values, order"] = [border, together[1].all(), layer[1].all()], [True] * 3
+    alone = [
+        np.abs(kernel[mask]).min() > np.abs(kernel[~mask]).max()
+        for kernel, mask in zip(kernels, (layer[0], layer[2]), strict=True)
+    ]
+    pairs["values, order"] = [border, *alone, together[1].all(), layer[1].all()], [True] * 5
     return pairs
 
 
@@ -196,7 +200,7 @@ mutant(8, page.quantise, "+ 1e-7", "+ 1e-6", "another small number", **DENSE)
 mutant(8, page.quantise, "-top, top)", "-top, top - 1)", "126 is the largest", **DENSE)
 mutant(8, page.dense_int8, "axis=0)", "axis=None)", "one scale for all units", **DENSE)
 mutant(8, page.dense_int8, "axis=-1)", "axis=None)", "one scale for all rows", **DENSE)
-mutant(8, page.dense_int8, "columns.astype(\"int32\")", "columns.astype(\"int8\")",
+mutant(8, page.dense_int8, 'rows.astype("int32") @ columns.astype("int32")', "rows @ columns",
        "sums in 8 bits", **DENSE)  # fmt: skip
 mutant(8, page.conv_int8, "axis=(0, 1, 2))", "axis=None)", "one scale for all filters",
        **CONVOLUTION)  # fmt: skip
