@@ -26,7 +26,9 @@ if __name__ == "__main__":
     run("kerasbook.chapter8")
 
 # %% tags=["hide-input"]
+import contextlib
 import gzip
+import io
 import tempfile
 import timeit
 import warnings
@@ -57,13 +59,19 @@ from keras import layers
 
 # %%
 def make_network(
-    shape=(28, 28, 1), classes=10, filters=(16, 32, 64), units=64, flip=True, name="large"
+    shape=(28, 28, 1),
+    classes=10,
+    filters=(16, 32, 64),
+    units=64,
+    flip=True,
+    dropout=0.3,
+    name="large",
 ):
     """Returns chapter 3's classifier of any width: (n, height, width, channels) → (n, classes)."""
     options = {"padding": "same", "activation": "relu"}
     first, second, third = (layers.Conv2D(count, 3, **options) for count in filters)
     parts = [first, layers.MaxPooling2D(), second, layers.MaxPooling2D(), third, layers.Flatten()]
-    parts += [layers.Dropout(0.3), layers.Dense(units, "relu"), layers.Dropout(0.3)]
+    parts += [layers.Dropout(dropout), layers.Dense(units, "relu"), layers.Dropout(dropout)]
     before = [keras.Input(shape), chapter3.RandomFlipAndShift(flip, 0)]
     return keras.Sequential([*before, *parts, layers.Dense(classes)], name=name)
 
@@ -358,17 +366,17 @@ def left_in_float(model) -> list[str]:
 
 # %%
 def copy_of(model):
-    """Returns a copy of a Sequential network, without what an optimiser has kept for training."""
-    copy = keras.Sequential.from_config(model.get_config())
+    """Returns a copy of a network, without what an optimiser has kept for training."""
+    copy = model.__class__.from_config(model.get_config())
     copy.set_weights(model.get_weights())
     return copy
 
 
-def quantised_by_keras(model):
-    """Returns a copy of a Sequential network after `quantize("int8")`."""
+def quantised_by_keras(model, mode="int8"):
+    """Returns a copy of a network after `quantize(mode)`: int8 or int4."""
     copy = copy_of(model)
     with warnings.catch_warnings(action="ignore"):  # a line for every layer without weights, too
-        copy.quantize("int8")
+        copy.quantize(mode)
     return copy
 
 
@@ -692,6 +700,110 @@ if __name__ == "__main__":
 # %% [markdown]
 # *Exercise: `straight_through`.*
 #
+# ## Is what was simulated what is exported?
+#
+# A runtime rounds more than the weights. The pictures that come in and the outputs of every layer
+# have 8 bits, too, in a range that has to be known beforehand. Which range? Ask the trained network
+# for a few hundred pictures and take the smallest and the largest number at each place. This is
+# called *calibration*, a word with a second meaning beside that of chapter 2. A layer of its own
+# does the rounding, between two ends, with the slope 1:
+
+
+# %%
+@keras.saving.register_keras_serializable(package="kerasbook")
+class Rounded(layers.Layer):
+    """Rounds what comes in to 8 bits between two ends, and cuts off what lies outside."""
+
+    def __init__(self, low, high, **options):
+        """Takes the two ends; 0 lies between them."""
+        super().__init__(**options)
+        self.low, self.high = low, high
+
+    def call(self, x):
+        """Returns an array of x's shape."""
+        return keras.quantizers.fake_quant_with_min_max_vars(x, self.low, self.high)
+
+    def get_config(self):
+        """Returns what `__init__` needs."""
+        return super().get_config() | {"low": self.low, "high": self.high}
+
+
+# %%
+def rounded_as(x):
+    """Returns a Rounded for the range of x, with zero in it."""
+    return Rounded(min(0.0, float(np.min(x))), float(np.max(x)))
+
+
+def with_ranges(model, pictures):
+    """Returns a copy of a Sequential network that rounds its input and each kernel's output."""
+    parts, x = [keras.Input(model.input_shape[1:]), rounded_as(pictures)], pictures
+    for layer in model.layers:
+        x = layer(x)
+        parts.append(layer.__class__.from_config(layer.get_config()))
+        if hasattr(layer, "kernel"):
+            parts.append(rounded_as(x))
+    copy = keras.Sequential(parts, name=model.name)
+    copy.set_weights(model.get_weights())
+    return copy
+
+
+# %% [markdown]
+# Now train on for an epoch with both roundings, of weights and of outputs. What comes out still
+# computes in 32 bits; it only pretends.
+
+# %%
+if __name__ == "__main__":
+    simulated = with_ranges(large, splits.train.x[:500])
+    train_rounded(simulated, splits.train, 8, epochs=1)
+    print(f"accuracy {accuracy(simulated, splits.validation):.3f}")
+
+# %% [markdown]
+# LiteRT's converter knows this rounding. Where it finds it, it takes the two ends for the scale and
+# the zero point, and writes a network in whole numbers. TensorFlow brings the converter, and an
+# interpreter that runs the file.
+
+
+# %% tags=["hide-input"]
+def for_litert(model) -> bytes:
+    """Returns a LiteRT file of the model; whole numbers where the model has a Rounded."""
+    converter = tf.lite.TFLiteConverter.from_keras_model(model)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings(action="ignore"):
+        return converter.convert()
+
+
+def run_litert(content, x, kernels="AUTO"):
+    """Returns what a LiteRT file makes of all of x at once, with XNNPACK or with other kernels."""
+    kind = getattr(tf.lite.experimental.OpResolverType, kernels)
+    with warnings.catch_warnings(action="ignore"):  # that it will move to a library of its own
+        run = tf.lite.Interpreter(model_content=content, experimental_op_resolver_type=kind)
+    before, after = run.get_input_details()[0], run.get_output_details()[0]
+    run.resize_tensor_input(before["index"], x.shape)
+    run.allocate_tensors()
+    run.set_tensor(before["index"], x)
+    run.invoke()
+    return run.get_tensor(after["index"])
+
+
+# %%
+def compare_export(model, x, kernels="AUTO") -> str:
+    """Returns a line: how many predictions and logits are those of the exported file."""
+    ours, theirs = predict(model, x), run_litert(for_litert(model), x, kernels)
+    step = (model.layers[-1].high - model.layers[-1].low) / 255
+    far = np.round(np.abs(ours - theirs) / step)  # how many of 255 steps
+    same = (ours.argmax(axis=1) == theirs.argmax(axis=1)).sum()
+    return f"{same:,} of {len(x):,} predictions, {(far > 0).mean():.2%} of the logits differ, "\
+           f"by {far.max():.0f} of 255 steps at most"  # fmt: skip
+
+
+# %%
+if __name__ == "__main__":
+    for name, kind in {"XNNPACK": "AUTO", "reference": "BUILTIN_REF"}.items():
+        print(f"{name:10} {compare_export(simulated, splits.test.x, kind)}")
+
+# %% [markdown]
+# WORDS
+#
 # ## Two weights in a byte
 #
 # And the file? It is as large as before: a weight of 4 bits still lies in a number of 32. The
@@ -998,7 +1110,7 @@ if __name__ == "__main__":
 # of the weights.
 
 # %%
-SMALL = {"filters": (4, 8, 16), "units": 16}
+SMALL = {"filters": (4, 8, 16), "units": 16, "dropout": 0}
 
 if __name__ == "__main__":
     keras.utils.set_random_seed(0)
@@ -1110,10 +1222,10 @@ if __name__ == "__main__":
 
 # %%
 def make_loss(soft_loss, temperature=4.0, share=0.7):
-    """Returns loss(y, logits) for y (n, classes + 1): the teacher's logits, and the label."""
+    """Returns loss(y, logits) for y (…, classes + 1): the teacher's logits, and the label."""
 
     def loss(y, logits):
-        teacher, labels = y[:, :-1], y[:, -1]
+        teacher, labels = y[..., :-1], y[..., -1]
         soft = soft_loss(teacher, logits, temperature)
         return share * soft + (1 - share) * loss_fn(labels, logits)
 
@@ -1124,7 +1236,7 @@ def make_loss(soft_loss, temperature=4.0, share=0.7):
 def teach(student, teacher, data, soft_loss=distillation_loss, temperature=4.0, **options):
     """Returns the History of training the student on the teacher's logits and the labels."""
     logits = predict(teacher, data.x)  # asked once, before training
-    y = np.concatenate([logits, data.y[:, np.newaxis]], axis=1).astype("float32")
+    y = np.concatenate([logits, data.y[..., np.newaxis]], axis=-1).astype("float32")
     return train(student, (data.x, y), loss_fn=make_loss(soft_loss, temperature), **options)
 
 
@@ -1268,7 +1380,7 @@ def narrower(model, share, units=64, name="narrow"):
     """Returns a fresh network for the same task, with a `share` less filters than the model has."""
     counts = [max(1, round((1 - share) * layer.filters)) for layer, _ in kernels(model)[:3]]
     shape, classes = model.input_shape[1:], model.output_shape[-1]
-    return make_network(shape, classes, counts, units, model.layers[0].flip, name)
+    return make_network(shape, classes, counts, units, model.layers[0].flip, name=name)
 
 
 # %%
