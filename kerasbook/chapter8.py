@@ -360,8 +360,12 @@ def kernels(model):
 
 
 def left_in_float(model) -> list[str]:
-    """Returns the names of the layers whose kernels still have 16 or 32 bits."""
-    return [layer.name for layer, kernel in kernels(model) if "float" in str(kernel.dtype)]
+    """Returns the names of the layers that still have matrices of 16 or 32 bits."""
+
+    def is_matrix(weight):
+        return len(weight.shape) > 1 and "scale" not in weight.name and "float" in weight.dtype
+
+    return [layer.name for layer in model.layers if any(map(is_matrix, layer.weights))]
 
 
 # %%
@@ -1104,10 +1108,57 @@ if __name__ == "__main__":
         print(f"{name:22} {1000 * seconds:6.2f} ms for 64 pictures")
 
 # %% [markdown]
+# ## A layer that costs nothing
+#
+# Deeper networks have a batch normalisation behind each convolution (chapter 2). In use its mean
+# $\mu$ and variance $\sigma^2$ are fixed, and so are its scale $\gamma$ and shift $\beta$. Does it
+# have to be computed at all? For one filter with kernel $w$ and bias $b$ the two layers are
+#
+# $$\gamma\, \frac{(x * w + b) - \mu}{\sqrt{\sigma^2 + \varepsilon}} + \beta
+#   = x * (r\, w) + \big(r\, (b - \mu) + \beta\big), \qquad
+#   r = \frac{\gamma}{\sqrt{\sigma^2 + \varepsilon}} .$$
+#
+# On the right stands a convolution, with the kernel $r\,w$ and another bias. So the second layer
+# can be *folded* into the first one, and nothing is lost but rounding.
+
+
+# %%
+def folded(kernel, bias, normalisation):
+    """Returns the kernel and the bias that do the work of a BatchNormalization, too."""
+    gamma, beta, mean, variance = normalisation.get_weights()
+    ratio = gamma / np.sqrt(variance + normalisation.epsilon)  # one for each filter
+    return kernel * ratio, (bias - mean) * ratio + beta
+
+
+# %%
+def compare_folded(seed=0, dtype="float32") -> float:
+    """Returns the largest difference between one layer and both, as a share of the outputs."""
+    random = np.random.default_rng(seed)
+    convolution = layers.Conv2D(8, 3, dtype=dtype)
+    normalisation = layers.BatchNormalization(dtype=dtype)
+    both = keras.Sequential([keras.Input((12, 12, 4), dtype=dtype), convolution, normalisation])
+    both.set_weights([random.uniform(0.5, 2, each.shape) for each in both.get_weights()])
+    x = random.normal(size=(6, 12, 12, 4)).astype(dtype)
+    expected = both(x).numpy()
+    convolution.set_weights(folded(*convolution.get_weights(), normalisation))
+    return float(np.abs(convolution(x) - expected).max() / np.abs(expected).max())
+
+
+# %%
+if __name__ == "__main__":
+    for dtype in ("float32", "float64"):
+        print(f"{dtype}: they differ by {compare_folded(dtype=dtype):.0e} of the largest output")
+
+# %% [markdown]
+# LiteRT's converter does so without being asked. Whoever rounds weights should fold first: the
+# ratio changes the size of each filter, and with it the scale.
+#
+# *Exercise: chapter 3's `fold_batch_norm`.*
+#
 # ## Can a small network learn what a large one thinks?
 #
 # So why train a large network at all? Take one that is small from the beginning, with a sixteenth
-# of the weights.
+# of the weights. It has nothing to spare, so it is trained without dropout, and for twice as long.
 
 # %%
 SMALL = {"filters": (4, 8, 16), "units": 16, "dropout": 0}
@@ -1115,7 +1166,7 @@ SMALL = {"filters": (4, 8, 16), "units": 16, "dropout": 0}
 if __name__ == "__main__":
     keras.utils.set_random_seed(0)
     alone = make_network(**SMALL, name="alone")
-    train(alone, splits.train)
+    train(alone, splits.train, 20)
     print(f"{alone.count_params():,} weights, accuracy {accuracy(alone, splits.validation):.3f}")
 
 # %% [markdown]
@@ -1253,26 +1304,35 @@ if __name__ == "__main__":
     for name, soft_loss in {"by hand": distillation_loss, "as it comes": as_it_comes}.items():
         keras.utils.set_random_seed(0)
         students[name] = make_network(**SMALL, name="student")
-        teach(students[name], large, splits.train, soft_loss)
+        teach(students[name], large, splits.train, soft_loss, epochs=20)
         print(f"{name:12} accuracy {accuracy(students[name], splits.validation):.3f}")
 
 # %% [markdown]
-# With the loss as it comes the student has hardly learned. And by hand? In this run the teacher was
-# no help: the network of the same size that learned from labels alone is a little better. Nothing
-# says that a teacher must help. This student is small, and ten epochs are few. But mind what one
-# run can say: of 1,000 validation pictures an accuracy has a standard error of about one per cent,
-# and other first weights give another student. Whoever claims that distillation helps should show
-# five.
+# WORDS-students One run says little: of 1,000 validation pictures an accuracy has a standard error of
+# about one per cent, and other first weights give another student. So here are five, on the test
+# part, each with a teacher of its own.
+
+# %%
+if __name__ == "__main__":
+    grid = load_results()["measurements"]["chapter8"]["grid of the cnn"]
+    for name in ("small, alone", "small, taught", "small, Keras' default"):
+        test = grid[name]["test"]
+        print(f"{name:22}", *(f"{value:.3f}" for value in test["values"]), end="")
+        print(f"  mean {test['mean']:.3f} ± {test['error']:.3f}")
+
+# %% [markdown]
+# WORDS-five
 #
 # *Exercise: `distillation_gradient`, of the whole loss.*
 #
 # ## Everything beside everything
 #
-# Which way is the best one? We put all networks of this page side by side, now on the test part:
-# accuracy, thousands of bytes of the `.keras` file and after gzip, and one number more. Is a
-# smaller network as sure of itself as the large one, and with the same right? Chapter 2 had the
-# *expected calibration error*: sort the answers by their confidence, and compare in each bin the
-# mean confidence with the share of right answers.
+# Which way is the best one? That takes more than one run and more than one file, so it was measured
+# once, by `tools/make_compression_grid.py`: each method with five seeds, each network written in
+# each format. First the mistakes. Besides the accuracy there is one number more. Is a smaller
+# network as sure of itself as the large one, and with the same right? Chapter 2 had the *expected
+# calibration error*: sort the answers by their confidence, and compare in each bin the mean
+# confidence with the share of right answers.
 
 
 # %%
@@ -1286,64 +1346,126 @@ def calibration_error(logits, y, bins=10) -> float:
 
 
 # %%
-def measured(model, part) -> dict[str, float]:
-    """Returns accuracy, calibration error, and bytes of the file as it is and after gzip."""
-    logits = predict(model, part.x)
-    error = calibration_error(logits, part.y)
-    accuracy = float((logits.argmax(axis=1) == part.y).mean())
-    found = {"accuracy": accuracy, "calibration": error}
-    return {**found, "keras": bytes_of(model), "gzip": bytes_of(model, zipped=True)}
-
-
-# %%
-if __name__ == "__main__":
-    networks = {"32 bits": large, "8 bits": small, "8 bits by Keras": half_done}
-    networks |= {"2 bits, trained": two_bits, "90 % zero": pruned}
-    networks |= {"90 % zero, 8 bits": in_int8(pruned), "half the filters": narrow}
-    networks |= {"small, alone": alone, "small, taught": students["by hand"]}
-    networks |= {"small, Keras' default": students["as it comes"]}
-    grid = {name: measured(model, splits.test) for name, model in networks.items()}
-
-# %%
-if __name__ == "__main__":
-    print(f"{'':22}accuracy  calibration  keras  gzip")
+def print_scores(grid):
+    """Prints of each method accuracy, with its standard error, calibration and equal answers."""
+    print(f"{'':24}accuracy          calibration  as before")
     for name, row in grid.items():
-        sizes = f"{row['keras'] / 1000:5.0f} {row['gzip'] / 1000:5.0f}"
-        print(f"{name:22}   {row['accuracy']:.3f}        {row['calibration']:.3f}  {sizes}")
+        test, error = row["test"], row["test calibration"]["mean"]
+        print(f"{name:24}{test['mean']:.3f} ± {test['error']:.3f}     {error:.3f}        "
+              f"{row['same answers']['mean']:.1%}")  # fmt: skip
+
+
+# %%
+if __name__ == "__main__":
+    print_scores(grid)
 
 # %% [markdown]
+# The last column is the share of test pictures to which the large network of the same seed gives
+# the same answer. WORDS-scores
+
+# %% alt="WORDS-alt"
+if __name__ == "__main__":
+    _, axes = plt.subplots(1, 2, figsize=(6.6, 3.2), layout="constrained", sharey=True)
+    for ax, model in zip(axes, (large, two_bits), strict=True):
+        probabilities = tf.nn.softmax(predict(model, splits.test.x)).numpy()
+        plotting.plot_calibration(splits.test.y, probabilities, ax=ax)
+
+# %% [markdown]
+# WORDS-reliability
+#
+# ## The files
+#
+# Now the bytes, in thousands. `.keras` and SavedModel are read by TensorFlow, `.onnx` by
+# onnxruntime and many others, `.tflite` by LiteRT. `kerasbook convert RUN --to onnx` writes such a
+# file of any of this book's runs, and `kerasbook predict` asks it, without TensorFlow.
+
+
+# %%
+FORMATS = {"keras": ".keras", "gzip": "gzip", "savedmodel": "SavedModel", "onnx": ".onnx"}
+FORMATS |= {"litert": ".tflite"}
+
+
+def print_bytes(grid):
+    """Prints the thousands of bytes of each method in each format; a dash where it has no file."""
+    print(f"{'':24}", *(f"{name:>10}" for name in FORMATS.values()))
+    for name, row in grid.items():
+        sizes = [row["files"].get(kind, {}).get("bytes") for kind in FORMATS]
+        print(f"{name:24}", *(f"{size / 1000:10.0f}" if size else f"{'–':>10}" for size in sizes))
+
+
+# %%
+if __name__ == "__main__":
+    print_bytes(grid)
+
+# %% [markdown]
+# Every file was loaded again and asked for 300 test pictures. Do all of them say what the model in
+# Keras says? And what do the dashes stand for?
+
+
+# %%
+def print_exceptions(grid):
+    """Prints how many files answer as Keras does, then those that do not and why some lack."""
+    cells = [
+        (name, kind, cell) for name, row in grid.items() for kind, cell in row["files"].items()
+    ]
+    same = [cell["same"] for _, _, cell in cells if "same" in cell]
+    print(f"{sum(share == 1 for share in same)} of {len(same)} files give the same answers")
+    for name, kind, cell in cells:
+        if cell.get("same", 1) < 1:
+            print(f"{name}, {kind}: the same for {cell['same']:.1%}")
+        if "why" in cell:
+            print(f"{name}, {kind}: {cell['why'][:70]}")
+
+
+# %%
+if __name__ == "__main__":
+    print_exceptions(grid)
+
+# %% [markdown]
+# WORDS-files
+#
 # A method is worth a look if none is better in both, smaller and more accurate. Such methods lie on
-# the *Pareto front*.
+# the *Pareto front*. We take for each method its smallest file.
 
 
 # %% tags=["hide-input"]
-def front_of(grid) -> list[str]:
-    """Returns the methods that none beats in both, test accuracy and bytes after gzip."""
-    places = {name: (row["gzip"], -row["accuracy"]) for name, row in grid.items()}
+def smallest_files(grid) -> dict[str, dict[str, float]]:
+    """Returns method → accuracy, and bytes of the smallest of its files."""
+    found = {}
+    for name, row in grid.items():
+        sizes = [cell["bytes"] for cell in row["files"].values() if "bytes" in cell]
+        found[name] = {"accuracy": row["test"]["mean"], "bytes": min(sizes)}
+    return found
+
+
+def front_of(places) -> list[str]:
+    """Returns the methods that none beats in both, accuracy and bytes."""
+    pairs = {name: (row["bytes"], -row["accuracy"]) for name, row in places.items()}
 
     def beaten(name):
         return any(
-            all(a <= b for a, b in zip(other, places[name], strict=True)) and other != places[name]
-            for other in places.values()
+            all(a <= b for a, b in zip(other, pairs[name], strict=True)) and other != pairs[name]
+            for other in pairs.values()
         )
 
-    return sorted((name for name in places if not beaten(name)), key=lambda name: places[name])
+    return sorted((name for name in pairs if not beaten(name)), key=lambda name: pairs[name])
 
 
-def plot_pareto(grid):
-    """Returns the Axes: each method's accuracy against its bytes after gzip, and the front."""
-    labels = {"x_label": "thousands of bytes after gzip, log scale", "y_label": "test accuracy"}
-    ax, front = plotting.plot_lines({}, **labels), front_of(grid)
-    places = {name: (row["gzip"] / 1000, row["accuracy"]) for name, row in grid.items()}
-    names = sorted(places, key=lambda name: -places[name][1])
+def plot_pareto(places):
+    """Returns the Axes: each method's accuracy against its bytes, and the front."""
+    labels = {"x_label": "thousands of bytes, log scale", "y_label": "test accuracy"}
+    ax, front = plotting.plot_lines({}, **labels), front_of(places)
+    points = {name: (row["bytes"] / 1000, row["accuracy"]) for name, row in places.items()}
+    names = sorted(points, key=lambda name: -points[name][1])
+    ax.figure.set_figheight(max(4.0, 0.26 * len(names)))
     for name, height in zip(names, np.linspace(1, 0, len(names)), strict=True):
         colour = plotting.page.BLUE if name in front else "0.45"
-        ax.plot(*places[name], "o" if name in front else "s", color=colour)
+        ax.plot(*points[name], "o" if name in front else "s", color=colour)
         line = {"arrowstyle": "-", "color": "0.8", "linewidth": 0.7}
         options = {"textcoords": "axes fraction", "fontsize": 9, "va": "center", "color": colour}
-        text = f"{places[name][1]:.3f} {name}"
-        ax.annotate(text, places[name], (1.04, height), arrowprops=line, **options)
-    ax.plot(*zip(*map(places.get, front), strict=True), color=plotting.page.BLUE, linewidth=1)
+        text = f"{points[name][1]:.3f} {name}"
+        ax.annotate(text, points[name], (1.04, height), arrowprops=line, **options)
+    ax.plot(*zip(*map(points.get, front), strict=True), color=plotting.page.BLUE, linewidth=1)
     ticks = [20, 50, 100, 200, 500, 1000]
     ax.set_xscale("log")
     ax.set_xticks(ticks, map(str, ticks))
@@ -1351,21 +1473,69 @@ def plot_pareto(grid):
     return ax
 
 
-# %% tags=["cover"] alt="Test accuracy of ten networks against their bytes after gzip. A line leads along the best ones, nearly level: from the pruned network in 8 bits at the left to the network in 8 bits. The large network lies far to the right of it, and the three small ones far below."
+# %% tags=["cover"] alt="WORDS-pareto-alt"
 if __name__ == "__main__":
-    plot_pareto(grid)
-
-# %% alt="Reliability diagram of the network with nine in ten weights zero: the bars follow the diagonal, most of them a little above it; most examples lie in the last one."
-if __name__ == "__main__":
-    probabilities = tf.nn.softmax(predict(pruned, splits.test.x)).numpy()
-    plotting.plot_calibration(splits.test.y, probabilities)
+    plot_pareto(smallest_files(grid))
 
 # %% [markdown]
-# In this run the pruned network in 8 bits is smaller than the small networks, and as good as the
-# large one. To take away and to round go well together, and a large network that was made small
-# beats one that was always small. What the confidence is worth has hardly changed where the
-# accuracy stayed; it is the small networks that are worse calibrated.
-# (`tools/make_compression_grid.py` measures all this over five seeds.)
+# WORDS-pareto
+#
+# And other networks? Here are chapter 4's reader and chapter 6's writer. (Their matrices are all
+# rounded and pruned alike, the reader's two rows of biases among them. The writer was trained on
+# with a quarter of the text, from three seeds.)
+
+# %%
+if __name__ == "__main__":
+    for name in ("gru", "writer"):
+        found = load_results()["measurements"]["chapter8"][f"grid of the {name}"]
+        print_scores(found)
+        print_bytes(found)
+
+# %% [markdown]
+# WORDS-others
+#
+# ## How soon?
+#
+# Keras has four ways to an answer, and each runtime has its own. `model.predict` is made for many
+# pictures; `model(x)` calls layer by layer; `tf.function` makes one graph of it, and XLA one piece
+# of code. Guess which is the slowest for a single picture. Below stand milliseconds for a call, the
+# median, and in brackets the quartiles.
+
+
+# %%
+def print_times(found):
+    """Prints for each way the milliseconds of a call with one example, and with many."""
+    for way in found["batch 1"]:
+        print(f"{way:20}", end="")
+        for batch in ("batch 1", "batch 64"):
+            times = found[batch][way]
+            low, high = times.get("quartiles", (0, 0))
+            text = f"{times['median']:.2f} ({low:.2f}–{high:.2f})" if "median" in times else "–"
+            print(f"{batch}: {text:24}", end="")
+        print()
+
+
+# %%
+if __name__ == "__main__":
+    times = load_results()["measurements"]["chapter8"]["inference"]
+    print(times["processor"], times["cores"], "cores")
+    for name in ("cnn", "gru", "writer"):
+        print(name)
+        print_times(times[name])
+
+# %% [markdown]
+# WORDS-times
+
+# %%
+if __name__ == "__main__":
+    for kind, peak in times["cnn"]["memory"].items():
+        print(f"{kind:10} {peak / 1e6:5.0f} million bytes to load the CNN and answer once")
+    for name, rows in times["cache"].items():
+        each = ", ".join(f"{n} at once {row['median']:.0f}" for n, row in rows.items())
+        print(f"{name:22} tokens per second: {each}")
+
+# %% [markdown]
+# WORDS-memory
 #
 # ## Result
 #
@@ -1376,11 +1546,11 @@ if __name__ == "__main__":
 
 
 # %%
-def narrower(model, share, units=64, name="narrow"):
+def narrower(model, share, units=64, **options):
     """Returns a fresh network for the same task, with a `share` less filters than the model has."""
     counts = [max(1, round((1 - share) * layer.filters)) for layer, _ in kernels(model)[:3]]
     shape, classes = model.input_shape[1:], model.output_shape[-1]
-    return make_network(shape, classes, counts, units, model.layers[0].flip, name=name)
+    return make_network(shape, classes, counts, units, model.layers[0].flip, **options)
 
 
 # %%
@@ -1395,11 +1565,11 @@ def compress(model, data, method, bits=8, share=0.75, **fit_options):
     if method == "prune":
         prune(small, data, share, **fit_options)
     elif method == "channels":
-        small = narrower(model, share)
+        small = narrower(model, share, name="narrow")
         small.set_weights(narrowed(weights, [layer.filters for layer, _ in kernels(small)[:3]]))
         train(small, data, 3, 0.001, **fit_options)
     else:
-        small = narrower(model, share, units=16, name="student")
+        small = narrower(model, share, units=16, dropout=0, name="student")
         teach(small, model, data, **fit_options)
     return small
 

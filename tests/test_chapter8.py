@@ -115,6 +115,16 @@ def test_keras_leaves_convolutions_in_float_and_ours_does_not(network):
     assert 0 < np.abs(ours(x).numpy() - exact).max() < 0.05 * np.abs(exact).max()
 
 
+def test_recurrent_layers_that_stay_in_float_are_named():
+    parts = [keras.Input((5, 3)), keras.layers.GRU(4, name="reader", return_sequences=True)]
+    parts += [keras.layers.LSTM(4, name="second"), keras.layers.Dense(2, name="last")]
+    model = keras.Sequential(parts)
+    assert chapter8.left_in_float(model) == ["reader", "second", "last"]
+    for mode in ("int8", "int4"):
+        found = chapter8.left_in_float(chapter8.quantised_by_keras(model, mode))
+        assert found == ["reader", "second"]
+
+
 def test_the_int8_network_is_saved_and_loaded(network, tmp_path):
     ours, x = chapter8.in_int8(network), made_up(4).test.x
     ours.save(tmp_path / "small.keras")
@@ -166,6 +176,14 @@ def test_the_page_prints_what_was_measured_with_litert():
         assert (min(rules.values()) == 0) == ("optimised" not in kind)
 
 
+@pytest.mark.convert
+def test_onnxruntime_still_rounds_as_the_page_says():
+    pytest.importorskip("onnxruntime", reason="python -m pip install -e '.[convert]'")
+    for _, run in rounding.onnx_runs({"dense": 300, "convolution": 40}):
+        assert rounding.missed(run, chapter8.in_floating_point) == 0
+        assert rounding.missed(run, chapter8.two_roundings) > 0
+
+
 # --- training with the rounding -----------------------------------------------------------
 
 
@@ -181,6 +199,51 @@ def test_trained_with_the_rounding_it_is_rounded_at_the_end(network, small_data)
     for kernel in after[::2]:
         assert all(len(np.unique(column)) <= 3 for column in kernel.reshape(-1, kernel.shape[-1]).T)
     assert largest_difference(before[1::2], after[1::2]) > 0  # the biases have moved
+
+
+# --- what is simulated is what is exported --------------------------------------------------
+
+
+def simulated(network):
+    """A network with both roundings, as after training, and pictures."""
+    x = made_up(200).train.x
+    model = chapter8.with_ranges(network, x)
+    rounding = partial(chapter8.per_channel, bits=8)
+    model.set_weights(chapter8.changed(model.get_weights(), rounding))
+    return model, x
+
+
+def test_the_ends_of_a_range_are_the_smallest_and_the_largest_number(network):
+    model, x = simulated(network)
+    ranges = [each for each in model.layers if isinstance(each, chapter8.Rounded)]
+    assert len(ranges) == 6  # the pictures, and what five kernels give
+    assert (ranges[0].low, ranges[0].high) == pytest.approx((x.min(), x.max()))
+    assert [each.low for each in ranges[1:5]] == [0, 0, 0, 0]  # behind a ReLU
+    exact = network(x).numpy()
+    assert (ranges[5].low, ranges[5].high) == pytest.approx((exact.min(), exact.max()))
+    assert 0 < np.abs(model(x) - exact).max() < 0.1 * np.abs(exact).max()
+    assert len(np.unique(ranges[0](x))) <= 256
+
+
+def test_litert_computes_what_was_simulated(network):
+    """XNNPACK rounds as the simulation does; the reference kernels round twice, see above."""
+    model, x = simulated(network)
+    content = chapter8.for_litert(model)
+    ours, theirs = model(x).numpy(), chapter8.run_litert(content, x)
+    step = (model.layers[-1].high - model.layers[-1].low) / 255
+    far = np.round(np.abs(ours - theirs) / step)
+    assert far.max() <= 1
+    assert (far > 0).mean() < 0.02
+    exact = chapter8.run_litert(chapter8.for_litert(network), x)  # without ranges: in 32 bits
+    assert (np.round(np.abs(ours - exact) / step) > 0).mean() > 0.1
+    assert "of 200 predictions" in chapter8.compare_export(model, x)
+
+
+def test_a_rounded_network_is_saved_and_loaded(network, tmp_path):
+    model, x = simulated(network)
+    model.save(tmp_path / "rounded.keras")
+    loaded = keras.models.load_model(tmp_path / "rounded.keras")
+    assert largest_difference([model(x)], [loaded(x)]) == 0
 
 
 # --- two weights in a byte -----------------------------------------------------------------
@@ -280,6 +343,11 @@ def test_a_network_without_filters_computes_what_is_left():
     np.testing.assert_allclose(small(x), large(x), atol=1e-5)
 
 
+def test_normalisation_is_folded_up_to_rounding():
+    assert chapter8.compare_folded(dtype="float64") < 1e-14
+    assert 0 < chapter8.compare_folded() < 1e-5
+
+
 # --- a teacher ----------------------------------------------------------------------------
 
 
@@ -341,16 +409,34 @@ def test_the_calibration_error_is_that_of_the_picture():
 
 def test_the_front_is_what_no_other_beats():
     places = {"large": (0.9, 900), "small": (0.8, 90), "beaten": (0.7, 100), "best": (0.9, 500)}
-    grid = {name: {"accuracy": a, "gzip": size} for name, (a, size) in places.items()}
+    grid = {name: {"accuracy": a, "bytes": size} for name, (a, size) in places.items()}
     assert chapter8.front_of(grid) == ["small", "best"]
     ax = chapter8.plot_pareto(grid)
     assert [text.get_text() for text in ax.texts][-1] == "0.700 beaten"
 
 
-def test_what_is_measured_of_a_network(network):
-    found = chapter8.measured(network, made_up(20).test)
-    assert set(found) == {"accuracy", "calibration", "keras", "gzip"}
-    assert found["gzip"] < found["keras"]
+def a_row(accuracy, **files):
+    numbers = {"mean": accuracy, "error": 0.001}
+    names = ("test", "test calibration", "same answers")
+    return dict.fromkeys(names, numbers) | {"files": files}
+
+
+def test_the_grid_is_printed_with_its_exceptions(capsys):
+    keras_file = {"bytes": 9000, "same": 1.0}
+    grid = {"whole": a_row(0.9, keras=keras_file, onnx={"bytes": 2000, "same": 0.99})}
+    grid["half"] = a_row(0.8, keras=keras_file, onnx={"why": "no such kernel"})
+    chapter8.print_scores(grid)
+    chapter8.print_bytes(grid)
+    chapter8.print_exceptions(grid)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].split()[:4] == ["whole", "0.900", "±", "0.001"]
+    assert [line.split() for line in lines[4:6]] == [
+        ["whole", "9", "–", "–", "2", "–"],
+        ["half", "9", "–", "–", "–", "–"],
+    ]
+    assert lines[6:] == ["2 of 3 files give the same answers", "whole, onnx: the same for 99.0%",
+                         "half, onnx: no such kernel"]  # fmt: skip
+    assert chapter8.smallest_files(grid)["whole"] == {"accuracy": 0.9, "bytes": 2000}
 
 
 OPTIONS = {"epochs": 1, "batch_size": 30, "jit": "off", "progress": "none"}
