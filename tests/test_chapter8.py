@@ -1,6 +1,8 @@
 """Chapter 8: whole numbers against Keras and LiteRT, masks, filters, students; `main`."""
 
+import importlib
 from functools import partial
+from pathlib import Path
 
 from kerasbook import chapter3, chapter8
 from kerasbook.contents import load_results
@@ -437,6 +439,32 @@ def test_the_grid_is_printed_with_its_exceptions(capsys):
     assert lines[6:] == ["2 of 3 files give the same answers", "whole, onnx: the same for 99.0%",
                          "half, onnx: no such kernel"]  # fmt: skip
     assert chapter8.smallest_files(grid)["whole"] == {"accuracy": 0.9, "bytes": 2000}
+
+
+@pytest.fixture
+def grid_tool(monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parent.parent / "tools"))
+    return importlib.import_module("make_compression_grid")
+
+
+def test_the_grid_of_two_seeds_has_means_and_the_files_of_the_first(grid_tool):
+    first = {"8 bits": {"test": 0.9, "weights": 7, "files": {"keras": {"bytes": 5}}}}
+    grid = grid_tool.joined([first, {"8 bits": {"test": 0.8, "weights": 7}}])
+    assert grid["8 bits"]["test"]["values"] == [0.9, 0.8]
+    assert grid["8 bits"]["test"]["mean"] == pytest.approx(0.85)
+    assert (grid["8 bits"]["weights"], grid["8 bits"]["files"]) == (7, {"keras": {"bytes": 5}})
+
+
+def test_a_network_is_measured_for_the_grid(grid_tool, network):
+    splits = made_up(30)
+    row = grid_tool.numbers_of(network, network, splits)
+    assert row["same answers"] == 1
+    assert row["test"] == pytest.approx(chapter8.accuracy(network, splits.test))
+    one, both = np.array([[[2.0], [-1.0]]]), [[0, 2.0], [0, -1.0]]  # an output for two classes
+    np.testing.assert_array_equal(grid_tool.two_classes(one), both)
+    assert grid_tool.quantised(network) is None
+    assert grid_tool.quantised(chapter8.quantised_by_keras(network)) is not None
+    assert set(grid_tool.methods_of("gru")) < set(grid_tool.methods_of("cnn"))
 
 
 OPTIONS = {"epochs": 1, "batch_size": 30, "jit": "off", "progress": "none"}

@@ -15,6 +15,7 @@ import json
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,14 @@ def keras_file(found: Any, splits: Any, path: Path) -> dict[str, Any]:
         return size | {"why": why(error)}
 
 
+def packed_file(model: Any) -> dict[str, Any]:
+    """Returns the cell of the chapter's own file, weights of 4 bits in blocks."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "weights.npz"
+        chapter8.write_int4(path, model.get_weights())
+        return {"bytes": path.stat().st_size}
+
+
 def quantised(model: Any) -> Any:
     """Returns a layer that Keras has quantised, None if there is none."""
     layers = model._flatten_layers()  # the layers within layers, too
@@ -146,12 +155,12 @@ def why(error: Exception) -> str:
 # --- one seed, and all ------------------------------------------------------------------------
 
 
-def measure_seed(folder: Path, name: str, seed: int, only: str | None) -> dict[str, Any]:
+def measure_seed(folder: Path, name: str, seed: int, only: Sequence[str]) -> dict[str, Any]:
     """Returns the rows of a seed, method → row; those in its file are not measured anew."""
     splits, file = NETWORKS[name].splits(), folder / name / f"seed{seed}.json"
     rows = json.loads(file.read_text()) if file.is_file() else {}
     for method in methods_of(name):
-        if method in rows and method != only:
+        if method in rows and method not in only:
             continue
         if time.monotonic() > END[0]:
             sys.exit(f"ended before {name}, seed {seed}, {method}: the same command goes on")
@@ -162,6 +171,8 @@ def measure_seed(folder: Path, name: str, seed: int, only: str | None) -> dict[s
         print(name, seed, method, rows[method], flush=True)
         if seed == 0:
             rows[method]["files"] = files_of(found, splits)
+            if method == "4 bits in blocks":
+                rows[method]["files"]["npz"] = packed_file(large)
         with atomic_path(file) as temporary:
             temporary.write_text(json.dumps(rows, indent=1) + "\n")
         keras.backend.clear_session()
@@ -184,11 +195,15 @@ def main() -> None:
     parser.add_argument("--networks", nargs="*", default=list(NETWORKS), choices=list(NETWORKS))
     parser.add_argument("--folder", type=Path, default=Path("build/compression"))
     parser.add_argument("--seeds", type=int, help="so many; 5 of the cnn and the gru, 3 of writers")
-    parser.add_argument("--only", help="the method that is measured anew")
+    parser.add_argument("--seed", type=int, help="measure this one alone, into no results.json")
+    parser.add_argument("--only", nargs="*", default=(), help="methods that are measured anew")
     parser.add_argument("--minutes", type=float, default=float("inf"))
     options = parser.parse_args()
     END[0] = time.monotonic() + 60 * options.minutes
     for name in options.networks:
+        if options.seed is not None:
+            measure_seed(options.folder, name, options.seed, options.only)
+            continue
         seeds = range(options.seeds or NETWORKS[name].seeds)
         runs = [measure_seed(options.folder, name, seed, options.only) for seed in seeds]
         keep("chapter8", f"grid of the {name}", joined(runs))
