@@ -129,7 +129,7 @@ def with_bits(kernel, bits, axis=None):
     """
     top = 2 ** (bits - 1) - 1  # 127, 7, 1
     step = tf.reduce_max(tf.abs(kernel), axis, keepdims=True) / top
-    return tf.round(kernel / step) * step
+    return tf.round(tf.math.divide_no_nan(kernel, step)) * step  # all may be zero
 
 
 def changed(weights, change):

@@ -79,6 +79,12 @@ def test_so_many_bits_are_so_many_values():
     assert (np.abs(rounded - kernel) <= largest / 14 + 1e-12).all()  # half a step
 
 
+def test_a_unit_without_weights_stays_without():
+    kernel = np.float32([[0.0, 1.0], [0.0, -0.5]])
+    np.testing.assert_allclose(chapter8.per_channel(kernel, 2), [[0, 1], [0, 0]])
+    np.testing.assert_array_equal(chapter8.with_bits(np.zeros((2, 2), "float32"), 4), 0)
+
+
 def test_halves_go_to_the_even_neighbour():
     whole, scale = chapter8.quantise(np.float32([0.5, 1.5, 2.5, -0.5, -1.5, 127]))
     assert scale == pytest.approx(1)
@@ -433,8 +439,8 @@ def test_the_grid_is_printed_with_its_exceptions(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines[1].split()[:4] == ["whole", "0.900", "±", "0.001"]
     assert [line.split() for line in lines[4:6]] == [
-        ["whole", "9", "–", "–", "2", "–"],
-        ["half", "9", "–", "–", "–", "–"],
+        ["whole", "9", "–", "–", "2", "–", "–"],
+        ["half", "9", "–", "–", "–", "–", "–"],
     ]
     assert lines[6:] == ["2 of 3 files give the same answers", "whole, onnx: the same for 99.0%",
                          "half, onnx: no such kernel"]  # fmt: skip

@@ -68,7 +68,10 @@ def two_classes(logits: np.ndarray) -> np.ndarray:
 def answers(function: Any, x: Any) -> np.ndarray:
     """Returns the logits (examples, classes) of a function, in pieces."""
     pieces = [function(x[n : n + 500]) for n in range(0, len(x), 500)]
-    return two_classes(np.concatenate(pieces))
+    logits = two_classes(np.concatenate(pieces))
+    if not np.isfinite(logits).all():
+        raise ValueError("the network's outputs are not finite")
+    return logits
 
 
 def numbers_of(found: Any, large: Any, splits: Any) -> dict[str, float]:
