@@ -806,8 +806,8 @@ if __name__ == "__main__":
         print(f"{name:10} {compare_export(simulated, splits.test.x, kind)}")
 
 # %% [markdown]
-# With XNNPACK every prediction is the one that was simulated, and what was trained is what will run.
-# A few logits are off by one step, where a sum lay just between two. The reference routines round a
+# With XNNPACK every prediction is the one that was simulated: what was trained is what will run. A
+# few logits are off by one step, where a sum lay just between two. The reference routines round a
 # convolution twice, which nobody has simulated, and there more of them are off. So simulate what
 # your runtime does, and compare the two on the whole test part.
 #
@@ -1161,7 +1161,7 @@ if __name__ == "__main__":
 # ## Can a small network learn what a large one thinks?
 #
 # So why train a large network at all? Take one that is small from the beginning, with a sixteenth
-# of the weights. It has nothing to spare, so it is trained without dropout, and for twice as long.
+# of the weights. It has nothing to spare, so it is trained without dropout.
 
 # %%
 SMALL = {"filters": (4, 8, 16), "units": 16, "dropout": 0}
@@ -1169,7 +1169,7 @@ SMALL = {"filters": (4, 8, 16), "units": 16, "dropout": 0}
 if __name__ == "__main__":
     keras.utils.set_random_seed(0)
     alone = make_network(**SMALL, name="alone")
-    train(alone, splits.train, 20)
+    train(alone, splits.train)
     print(f"{alone.count_params():,} weights, accuracy {accuracy(alone, splits.validation):.3f}")
 
 # %% [markdown]
@@ -1307,11 +1307,11 @@ if __name__ == "__main__":
     for name, soft_loss in {"by hand": distillation_loss, "as it comes": as_it_comes}.items():
         keras.utils.set_random_seed(0)
         students[name] = make_network(**SMALL, name="student")
-        teach(students[name], large, splits.train, soft_loss, epochs=20)
+        teach(students[name], large, splits.train, soft_loss)
         print(f"{name:12} accuracy {accuracy(students[name], splits.validation):.3f}")
 
 # %% [markdown]
-# WORDS-students One run says little: of 1,000 validation pictures an accuracy has a standard error of
+# WORDS-students One run says little: of 1,000 pictures an accuracy has a standard error of
 # about one per cent, and other first weights give another student. So here are five, on the test
 # part, each with a teacher of its own.
 
@@ -1350,12 +1350,13 @@ def calibration_error(logits, y, bins=10) -> float:
 
 # %% tags=["hide-input"]
 def print_scores(grid):
-    """Prints of each method accuracy, with its standard error, calibration and equal answers."""
-    print(f"{'':24}accuracy          calibration  as before")
+    """Prints of each method accuracy, standard error and seeds, calibration, equal answers."""
+    print(f"{'':24}accuracy      seeds  calibration  as before")
     for name, row in grid.items():
-        test, error = row["test"], row["test calibration"]["mean"]
-        print(f"{name:24}{test['mean']:.3f} ± {test['error']:.3f}     {error:.3f}        "
-              f"{row['same answers']['mean']:.1%}")  # fmt: skip
+        values, mean, error = (row["test"][key] for key in ("values", "mean", "error"))
+        spread = f"± {error:.3f}" if len(values) > 1 else ""
+        same, gap = (row[key]["mean"] for key in ("same answers", "test calibration"))
+        print(f"{name:24}{mean:.3f} {spread:7} {len(values):4}      {gap:.3f}       {same:.1%}")
 
 
 # %%
@@ -1369,7 +1370,7 @@ if __name__ == "__main__":
 # %% alt="WORDS-alt"
 if __name__ == "__main__":
     _, axes = plt.subplots(1, 2, figsize=(6.6, 3.2), layout="constrained", sharey=True)
-    for ax, model in zip(axes, (large, two_bits), strict=True):
+    for ax, model in zip(axes, (large, students["by hand"]), strict=True):
         probabilities = tf.nn.softmax(predict(model, splits.test.x)).numpy()
         plotting.plot_calibration(splits.test.y, probabilities, ax=ax)
 
@@ -1484,16 +1485,14 @@ if __name__ == "__main__":
 # %% [markdown]
 # WORDS-pareto
 #
-# And other networks? Here are chapter 4's reader and chapter 6's writer. (Their matrices are all
-# rounded and pruned alike, the reader's two rows of biases among them. The writer was trained on
-# with a quarter of the text, from three seeds.)
+# And other networks? Here is chapter 4's reader. (All its matrices are rounded and pruned alike,
+# the two rows of biases among them; after that it was trained on for one epoch.)
 
 # %%
 if __name__ == "__main__":
-    for name in ("gru", "writer"):
-        found = load_results()["measurements"]["chapter8"][f"grid of the {name}"]
-        print_scores(found)
-        print_bytes(found)
+    reader = load_results()["measurements"]["chapter8"]["grid of the gru"]
+    print_scores(reader)
+    print_bytes(reader)
 
 # %% [markdown]
 # WORDS-others

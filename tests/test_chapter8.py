@@ -424,7 +424,7 @@ def test_the_front_is_what_no_other_beats():
 
 
 def a_row(accuracy, **files):
-    numbers = {"mean": accuracy, "error": 0.001}
+    numbers = {"values": [accuracy] * 5, "mean": accuracy, "error": 0.001}
     names = ("test", "test calibration", "same answers")
     return dict.fromkeys(names, numbers) | {"files": files}
 
@@ -458,6 +458,7 @@ def test_the_grid_of_two_seeds_has_means_and_the_files_of_the_first(grid_tool):
     grid = grid_tool.joined([first, {"8 bits": {"test": 0.8, "weights": 7}}])
     assert grid["8 bits"]["test"]["values"] == [0.9, 0.8]
     assert grid["8 bits"]["test"]["mean"] == pytest.approx(0.85)
+    assert list(grid) == ["8 bits"]
     assert (grid["8 bits"]["weights"], grid["8 bits"]["files"]) == (7, {"keras": {"bytes": 5}})
 
 

@@ -69,7 +69,7 @@ NETWORKS = {
         lambda splits: chapter8.make_network(**chapter8.SMALL, name="small"),
         loss_fn,
         lambda teacher, logits: chapter8.distillation_loss(teacher, logits, 4.0),
-        {"epochs": 20},
+        {},
         {"epochs": 3, "learning_rate": 0.001},
     ),
     "gru": Network(

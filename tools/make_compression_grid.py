@@ -31,6 +31,7 @@ from compression_networks import NETWORKS, InRuntime, Task, as_function, methods
 from make_measurements import keep, spread
 
 END = [float("inf")]  # when a run ends by itself
+FIRST = ("32 bits", "small, alone", "small, taught")  # what is told by small differences
 CHECKED = 300  # examples whose predictions are compared between the formats
 
 # --- the networks, made once ------------------------------------------------------------------
@@ -162,7 +163,7 @@ def measure_seed(folder: Path, name: str, seed: int, only: Sequence[str]) -> dic
     """Returns the rows of a seed, method → row; those in its file are not measured anew."""
     splits, file = NETWORKS[name].splits(), folder / name / f"seed{seed}.json"
     rows = json.loads(file.read_text()) if file.is_file() else {}
-    for method in methods_of(name):
+    for method in sorted(methods_of(name), key=lambda method: method not in FIRST):
         if method in rows and method not in only:
             continue
         if time.monotonic() > END[0]:
@@ -183,13 +184,22 @@ def measure_seed(folder: Path, name: str, seed: int, only: Sequence[str]) -> dic
 
 
 def joined(runs: list[dict[str, Any]]) -> dict[str, Any]:
-    """Returns method → row: over the seeds values, means and errors; the files of the first."""
+    """Returns method → row: over its seeds values, means and errors; the files of the first."""
     grid: dict[str, Any] = {}
-    for method, first in runs[0].items():
-        numbers = [key for key in first if key not in ("files", "weights")]
-        grid[method] = {key: spread([run[method][key] for run in runs]) for key in numbers}
-        grid[method] |= {key: first[key] for key in ("files", "weights") if key in first}
+    for method in methods_of("cnn"):  # which has all of them
+        rows = [run[method] for run in runs if method in run]
+        if rows and rows[0] is runs[0].get(method):
+            numbers = [key for key in rows[0] if key not in ("files", "weights")]
+            grid[method] = {key: spread([row[key] for row in rows]) for key in numbers}
+            rest = ("files", "weights")
+            grid[method] |= {key: rows[0][key] for key in rest if key in rows[0]}
     return grid
+
+
+def measured_by_now(folder: Path, name: str) -> list[dict[str, Any]]:
+    """Returns the rows of all seeds that were measured, or begun."""
+    files = sorted((folder / name).glob("seed?.json"))
+    return [json.loads(file.read_text()) for file in files]
 
 
 def main() -> None:
@@ -200,6 +210,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, help="so many; 5 of the cnn and the gru, 3 of writers")
     parser.add_argument("--seed", type=int, help="measure this one alone, into no results.json")
     parser.add_argument("--only", nargs="*", default=(), help="methods that are measured anew")
+    parser.add_argument("--join", action="store_true", help="only join what was measured by now")
     parser.add_argument("--minutes", type=float, default=float("inf"))
     options = parser.parse_args()
     END[0] = time.monotonic() + 60 * options.minutes
@@ -208,8 +219,10 @@ def main() -> None:
             measure_seed(options.folder, name, options.seed, options.only)
             continue
         seeds = range(options.seeds or NETWORKS[name].seeds)
-        runs = [measure_seed(options.folder, name, seed, options.only) for seed in seeds]
-        keep("chapter8", f"grid of the {name}", joined(runs))
+        if not options.join:
+            for seed in seeds:
+                measure_seed(options.folder, name, seed, options.only)
+        keep("chapter8", f"grid of the {name}", joined(measured_by_now(options.folder, name)))
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ def run(key: str, flags: str = "") -> dict:
 
 def spread(values: list[float]) -> dict:
     """Returns the runs' values, their mean, and its standard error."""
-    error = float(np.std(values, ddof=1) / len(values) ** 0.5)
+    error = float(np.std(values, ddof=1) / len(values) ** 0.5) if len(values) > 1 else 0.0
     return {"values": values, "mean": float(np.mean(values)), "error": error}
 
 
