@@ -1522,16 +1522,16 @@ def print_times(found):
 if __name__ == "__main__":
     times = load_results()["measurements"]["chapter8"]["inference"]
     print(times["processor"], times["cores"], "cores")
-    for name in ("cnn", "gru", "writer"):
+    for name, found in times["networks"].items():
         print(name)
-        print_times(times[name])
+        print_times(found)
 
 # %% [markdown]
 # WORDS-times
 
 # %%
 if __name__ == "__main__":
-    for kind, peak in times["cnn"]["memory"].items():
+    for kind, peak in times["memory"].items():
         print(f"{kind:10} {peak / 1e6:5.0f} million bytes to load the CNN and answer once")
     for name, rows in times["cache"].items():
         each = ", ".join(f"{n} at once {row['median']:.0f}" for n, row in rows.items())

@@ -1,7 +1,8 @@
 """Measures how long chapter 8's three networks take for an answer, and puts it into results.json.
 
-    python tools/measure_inference.py           # about ten minutes, nothing else running
-    python tools/measure_inference.py --quick   # few calls, into no file
+    python tools/measure_inference.py                  # about five minutes, nothing else running
+    python tools/measure_inference.py --networks cnn   # the others stay as they were
+    python tools/measure_inference.py --quick          # few calls, into no file
 
 Needs the extra `convert`. Networks that tools/make_compression_grid.py has left in build/ are
 taken; others are made with random weights, since time does not depend on their values.
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from kerasbook import chapter4, chapter6, chapter6_encoder_decoder, chapter6_translation, chapter8
+from kerasbook.contents import load_results
 from kerasbook.data.inputs import describe
 from kerasbook.inference import conversion, models
 from kerasbook.machine import cores, processor
@@ -176,18 +178,21 @@ def main() -> None:
     parser.add_argument("--networks", nargs="*", default=list(NETWORKS), choices=list(NETWORKS))
     options = parser.parse_args()
     rounds, each = (2, 0.05) if options.quick else (10, 0.3)
-    found: dict[str, Any] = {"processor": processor(), "cores": cores()}
+    found = load_results()["measurements"]["chapter8"].get("inference", {"networks": {}})
+    found |= {"processor": processor(), "cores": cores()}
     for name in options.networks:
         splits = NETWORKS[name].splits()
         model, x = network(name, splits), splits.test.x
         functions = ways(name, model, splits)
-        task = Task(NETWORKS[name], model, splits, 0, lambda method: None)
-        found[name] = {f"batch {n}": seconds_of(functions, x[:n], rounds, each) for n in (1, 64)}
-        found[name]["memory"] = memory_of(model, task, x[:1])
-        print(name, json.dumps(found[name], indent=1), flush=True)
+        times = {f"batch {n}": seconds_of(functions, x[:n], rounds, each) for n in (1, 64)}
+        print(name, json.dumps(times, indent=1), flush=True)
+        found["networks"][name] = times
+        if name == "cnn":
+            task = Task(NETWORKS[name], model, splits, 0, lambda method: None)
+            found["memory"] = memory_of(model, task, x[:1])
     found["cache"] = tokens_per_second(rounds)
-    print(json.dumps(found["cache"], indent=1))
-    if not options.quick and options.networks == list(NETWORKS):
+    print(json.dumps([found["memory"], found["cache"]], indent=1))
+    if not options.quick:
         keep("chapter8", "inference", found)
 
 
