@@ -589,9 +589,10 @@ if __name__ == "__main__":
 #
 # Which of them is right? Each is, somewhere. LiteRT (TensorFlow Lite) is the runtime of many
 # phones, and has three sets of routines for a layer in 8 bits: the *reference*, which is written to
-# be read; the *optimised* one; and *XNNPACK*, which is taken if nothing else is asked for. We let
-# each of them compute a dense layer and a convolution, take the same sums and the same $M$, and
-# count how many of its 320,000 and 480,000 outputs a rule does not give.
+# be read; the *optimised* one; and *XNNPACK*, which is taken if nothing else is asked for.
+# *onnxruntime*, which many servers use, is another runtime. We let each of them compute a dense
+# layer and a convolution, take the same sums and the same $M$, and count how many of its 320,000
+# and 480,000 outputs a rule does not give.
 
 # %%
 if __name__ == "__main__":
@@ -600,11 +601,12 @@ if __name__ == "__main__":
 
 # %% [markdown]
 # The reference rounds once in a dense layer and twice in a convolution: two routines of one
-# runtime. XNNPACK rounds once, in both. The optimised routines do something else again, and none of
-# our rules gives it. So if your NumPy and a runtime differ by one, it need not be your mistake:
-# look up which rounding the routine has. (This was measured on an Intel Xeon. XNNPACK and the
-# optimised routines may choose other instructions on another processor; the reference may not, and
-# `kerasbook verify 8` compares with outputs of it that were written down.)
+# runtime. XNNPACK rounds once, in both, and so does onnxruntime. (No sum lay at a half, so nobody
+# can tell here which way a half would go.) The optimised routines do something else again, and none
+# of our rules gives it. So if your NumPy and a runtime differ by one, it need not be your mistake:
+# look up which rounding the routine has. All this was measured on an Intel Xeon. onnxruntime,
+# XNNPACK and the optimised routines may choose other instructions on another processor; the
+# reference may not. `kerasbook verify 8` compares with outputs that were written down.
 #
 # *Exercises: `requantise`, a sum's way back to 8 bits; `dense_in_whole_numbers`, with zero points.*
 
@@ -1365,7 +1367,11 @@ if __name__ == "__main__":
 
 # %% [markdown]
 # The last column is the share of test pictures to which the large network of the same seed gives
-# the same answer. WORDS-scores
+# the same answer. Rounding to 8 bits changes next to nothing, whoever does it. Rounding to 4 bits
+# changes one or two answers in a hundred, and not for the worse. With 2 bits the network is broken,
+# and training brings most of it back. Nine in ten weights can go if the others are trained on; if
+# they are not, the network loses accuracy and, what one does not see in the accuracy, no longer knows
+# how sure it may be.
 
 # %% alt="WORDS-alt"
 if __name__ == "__main__":
@@ -1375,7 +1381,9 @@ if __name__ == "__main__":
         plotting.plot_calibration(splits.test.y, probabilities, ax=ax)
 
 # %% [markdown]
-# WORDS-reliability
+# Left the large network, right the student. Compression that keeps the accuracy keeps the
+# calibration, more or less; but it is another number, and it can go wrong by itself. Whoever
+# compresses a network whose confidence is used should measure it again.
 #
 # ## The files
 #
@@ -1426,7 +1434,18 @@ if __name__ == "__main__":
     print_exceptions(grid)
 
 # %% [markdown]
-# WORDS-files
+# SavedModel is twice as large as it need be, because Keras writes the weights into it twice, in two
+# lists. Where weights are only rounded, or zero, no format has become smaller, and gzip alone finds
+# that the numbers repeat. Our layers in whole numbers go into an .onnx file and answer there as they
+# do here. LiteRT's converter refuses them, and Keras' as well: it wants a scale and a zero point
+# with every array, and a plain array of whole numbers has none. It will make whole numbers of a
+# network in 32 bits by itself, though (`8 bits by LiteRT`), in a quarter of the bytes.
+#
+# Mind Keras' int4. It is small as a `.keras` file. In .onnx it has the size of 32 bits, because the
+# weights are unpacked on the way; in .tflite it is larger than the network that it was made from.
+# Four bits are to be had in a file of one's own, the last column. And the network that was trained
+# for 8 bits answers differently in .onnx, where its rounding is written in another way; LiteRT
+# computes what was simulated.
 #
 # A method is worth a look if none is better in both, smaller and more accurate. Such methods lie on
 # the *Pareto front*. We take for each method its smallest file.
@@ -1483,7 +1502,10 @@ if __name__ == "__main__":
     plot_pareto({name: row for name, row in places.items() if row["accuracy"] > 0.75})
 
 # %% [markdown]
-# WORDS-pareto
+# To take away and to round go well together: the pruned network in 8 bits is the smallest of the
+# accurate ones, and a large network that was made small beats one that was always small. The files
+# on the left are zipped, though. They have to be unzipped before anything is computed, and then they
+# need the memory of the whole network.
 #
 # And other networks? Here is chapter 4's reader. (All its matrices are rounded and pruned alike,
 # the two rows of biases among them; after that it was trained on for one epoch.)
@@ -1495,7 +1517,9 @@ if __name__ == "__main__":
     print_bytes(reader)
 
 # %% [markdown]
-# WORDS-others
+# The same again: 8 bits cost nothing, 4 bits next to nothing, and gzip sees the zeros. (LiteRT's
+# file with int4 is small here, as nine tenths of the weights are a table of words, which it can
+# keep in whole numbers.)
 #
 # ## How soon?
 #

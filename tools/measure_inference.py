@@ -191,7 +191,7 @@ def main() -> None:
             task = Task(NETWORKS[name], model, splits, 0, lambda method: None)
             found["memory"] = memory_of(model, task, x[:1])
     found["cache"] = tokens_per_second(rounds)
-    print(json.dumps([found["memory"], found["cache"]], indent=1))
+    print(json.dumps([found.get("memory"), found["cache"]], indent=1))
     if not options.quick:
         keep("chapter8", "inference", found)
 
