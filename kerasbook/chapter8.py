@@ -1370,8 +1370,8 @@ if __name__ == "__main__":
 # the same answer. Rounding to 8 bits changes next to nothing, whoever does it. Rounding to 4 bits
 # changes one or two answers in a hundred, and not for the worse. With 2 bits the network is broken,
 # and training brings most of it back. Nine in ten weights can go if the others are trained on; if
-# they are not, the network loses accuracy and, what one does not see in the accuracy, no longer knows
-# how sure it may be.
+# they are not, the network loses accuracy and, what one does not see in the accuracy, no longer
+# knows how sure it may be.
 
 # %% alt="WORDS-alt"
 if __name__ == "__main__":
@@ -1436,10 +1436,10 @@ if __name__ == "__main__":
 # %% [markdown]
 # SavedModel is twice as large as it need be, because Keras writes the weights into it twice, in two
 # lists. Where weights are only rounded, or zero, no format has become smaller, and gzip alone finds
-# that the numbers repeat. Our layers in whole numbers go into an .onnx file and answer there as they
-# do here. LiteRT's converter refuses them, and Keras' as well: it wants a scale and a zero point
-# with every array, and a plain array of whole numbers has none. It will make whole numbers of a
-# network in 32 bits by itself, though (`8 bits by LiteRT`), in a quarter of the bytes.
+# that the numbers repeat. Our layers in whole numbers go into an .onnx file and answer there as
+# they do here. LiteRT's converter refuses them, and Keras' as well: it wants a scale and a zero
+# point with every array, and a plain array of whole numbers has none. It will make whole numbers of
+# a network in 32 bits by itself, though (`8 bits by LiteRT`), in a quarter of the bytes.
 #
 # Mind Keras' int4. It is small as a `.keras` file. In .onnx it has the size of 32 bits, because the
 # weights are unpacked on the way; in .tflite it is larger than the network that it was made from.
@@ -1504,8 +1504,8 @@ if __name__ == "__main__":
 # %% [markdown]
 # To take away and to round go well together: the pruned network in 8 bits is the smallest of the
 # accurate ones, and a large network that was made small beats one that was always small. The files
-# on the left are zipped, though. They have to be unzipped before anything is computed, and then they
-# need the memory of the whole network.
+# on the left are zipped, though. They have to be unzipped before anything is computed, and then
+# they need the memory of the whole network.
 #
 # And other networks? Here is chapter 4's reader. (All its matrices are rounded and pruned alike,
 # the two rows of biases among them; after that it was trained on for one epoch.)
