@@ -447,6 +447,56 @@ def test_the_grid_is_printed_with_its_exceptions(capsys):
     assert chapter8.smallest_files(grid)["whole"] == {"accuracy": 0.9, "bytes": 2000}
 
 
+MEASURED = load_results()["measurements"]["chapter8"]
+
+
+def test_the_page_says_what_the_files_show():
+    grid = MEASURED["grid of the cnn"]
+    files = {name: {kind: each.get("bytes", 0) for kind, each in row["files"].items()}
+             for name, row in grid.items()}  # fmt: skip
+    for name in ("32 bits", "90 % zero", "4 bits, trained"):
+        assert files[name]["savedmodel"] == pytest.approx(2 * files[name]["onnx"], rel=0.05)
+        assert files[name]["litert"] == pytest.approx(files["32 bits"]["litert"], rel=0.01)
+    assert files["90 % zero"]["gzip"] < 0.2 * files["32 bits"]["gzip"]
+    assert "why" in grid["8 bits"]["files"]["litert"]
+    assert "why" in grid["8 bits by Keras"]["files"]["litert"]
+    assert grid["8 bits"]["files"]["onnx"]["same"] == 1
+    assert files["8 bits by LiteRT"]["litert"] < 0.27 * files["32 bits"]["litert"]
+    int4 = files["4 bits by Keras"]
+    assert int4["keras"] < 0.3 * files["32 bits"]["keras"]
+    assert int4["onnx"] == pytest.approx(files["32 bits"]["onnx"], rel=0.01)
+    assert int4["litert"] > 1.3 * files["32 bits"]["litert"]
+    assert files["4 bits in blocks"]["npz"] < 0.15 * files["32 bits"]["keras"]
+    trained = grid["8 bits, trained"]["files"]
+    assert trained["litert"]["same"] == 1 > trained["onnx"]["same"]
+    reader = {name: row["files"] for name, row in MEASURED["grid of the gru"].items()}
+    ratio = reader["4 bits by Keras"]["litert"]["bytes"] / reader["32 bits"]["litert"]["bytes"]
+    assert 0.25 < ratio < 0.4
+
+
+def test_the_page_says_what_the_scores_show():
+    grid = MEASURED["grid of the cnn"]
+    mean = {name: row["test"]["mean"] for name, row in grid.items()}
+    same = {name: row["same answers"]["mean"] for name, row in grid.items()}
+    for how in ("", " by Keras", " by LiteRT", " by onnxruntime"):
+        assert same["8 bits" + how] > 0.99
+        assert abs(mean["8 bits" + how] - mean["32 bits"]) < 0.002
+    for name in ("4 bits in blocks", "4 bits by Keras"):
+        assert 0.98 <= round(same[name], 2) < 0.995
+        assert abs(mean[name] - mean["32 bits"]) < 0.004
+    assert mean["2 bits"] < 0.6 < 0.87 < mean["2 bits, trained"]
+    assert mean["90 % zero"] > mean["32 bits"] - 0.01
+    assert mean["90 % zero, not trained"] < mean["32 bits"] - 0.02
+    gap = {name: row["test calibration"]["mean"] for name, row in grid.items()}
+    assert gap["90 % zero, not trained"] > 0.15 > 3 * gap["90 % zero"]
+    front = chapter8.front_of(chapter8.smallest_files(grid))
+    assert "90 % zero, 8 bits" in front
+    small = chapter8.smallest_files(grid)
+    assert small["90 % zero, 8 bits"]["bytes"] == min(
+        row["bytes"] for row in small.values() if row["accuracy"] > 0.88
+    )
+
+
 @pytest.fixture
 def grid_tool(monkeypatch):
     monkeypatch.syspath_prepend(str(Path(__file__).resolve().parent.parent / "tools"))

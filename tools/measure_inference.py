@@ -185,15 +185,13 @@ def main() -> None:
         model, x = network(name, splits), splits.test.x
         functions = ways(name, model, splits)
         times = {f"batch {n}": seconds_of(functions, x[:n], rounds, each) for n in (1, 64)}
-        print(name, json.dumps(times, indent=1), flush=True)
         found["networks"][name] = times
         if name == "cnn":
             task = Task(NETWORKS[name], model, splits, 0, lambda method: None)
-            found["memory"] = memory_of(model, task, x[:1])
-    found["cache"] = tokens_per_second(rounds)
-    print(json.dumps([found.get("memory"), found["cache"]], indent=1))
-    if not options.quick:
-        keep("chapter8", "inference", found)
+            found |= {"memory": memory_of(model, task, x[:1]), "cache": tokens_per_second(rounds)}
+        print(name, json.dumps(found, indent=1), flush=True)
+        if not options.quick:
+            keep("chapter8", "inference", found)
 
 
 if __name__ == "__main__":
