@@ -134,6 +134,7 @@ def trained_in_8_bits(task: Task) -> Any:
     """Returns chapter 3's network, trained on for an epoch with outputs of 8 bits, too."""
     small = chapter8.with_ranges(task.large, task.splits.train.x[:500])
     chapter8.train_rounded(small, task.splits.train, 8, epochs=1, seed=task.seed)
+    chapter8.round_biases(small)
     return small
 
 
