@@ -12,6 +12,7 @@ import argparse
 import functools
 import gzip
 import json
+import re
 import sys
 import tempfile
 import time
@@ -151,9 +152,10 @@ def compared(model: Any, function: Any, splits: Any) -> dict[str, float]:
 
 
 def why(error: Exception) -> str:
-    """Returns the first line of an error, shortened."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines or [type(error).__name__])[0][:200]
+    """Returns the first line of an error, shortened; of a conversion, what the library said."""
+    told = re.search(r"as \w+ \((.+)\): try", str(error))
+    lines = (told[1] if told else str(error) or type(error).__name__).strip().splitlines()
+    return lines[0][:160]
 
 
 # --- one seed, and all ------------------------------------------------------------------------
