@@ -14,8 +14,10 @@ After this chapter you can
 - compute a layer in whole numbers of 8 bits, and get the very bits that Keras gets;
 - find out what a library has left in 32 bits;
 - say why two runtimes differ by one, and which rounding each of them takes;
+- train for 8 bits, export, and show that what runs is what was trained;
 - take weights away, keep them away, and say what that saves: bytes, time, or neither;
-- teach a small network what a large one thinks, and catch a loss that is not what its name says.
+- teach a small network what a large one thinks, and catch a loss that is not what its name says;
+- weigh the files that a network can be written into, and time the programs that read them.
 """
 
 # %% tags=["script"]
@@ -1363,8 +1365,8 @@ if __name__ == "__main__":
 # ## Everything beside everything
 #
 # Which way is the best one? That takes more than one run and more than one file, so it was measured
-# once, by `tools/make_compression_grid.py`: each method with five seeds, each network written in
-# each format. First the mistakes. Besides the accuracy there is one number more. Is a smaller
+# once, by `tools/make_compression_grid.py`: the methods with up to five seeds, each network written
+# in each format. First the mistakes. Besides the accuracy there is one number more. Is a smaller
 # network as sure of itself as the large one, and with the same right? Chapter 2 drew the
 # *reliability diagram*, which sorts the answers by their confidence into bars. The mean gap between
 # a bar and the diagonal, over all answers, is the *expected calibration error*.
