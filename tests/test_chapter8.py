@@ -358,6 +358,7 @@ def test_normalisation_is_folded_up_to_rounding():
     assert 0 < chapter8.compare_folded() < 1e-5
 
 
+@pytest.mark.filterwarnings("ignore:.*tf.lite.Interpreter is deprecated")
 def test_the_converter_folds_by_itself():
     parts = [keras.Input((8, 8, 3)), keras.layers.Conv2D(4, 3), keras.layers.BatchNormalization()]
     run = chapter8.tf.lite.Interpreter(model_content=chapter8.for_litert(keras.Sequential(parts)))
