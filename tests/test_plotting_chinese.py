@@ -73,6 +73,16 @@ def test_a_figure_has_chinese_labels_for_a_while(figure):
     assert [text.get_fontfamily() for text in figure.findobj(Text)] == fonts
 
 
+def test_a_bold_label_is_drawn_without_a_word_on_standard_error(figure, caplog):
+    (ax,) = figure.axes
+    ax.set_title("loss", fontweight="bold")
+    with chinese.in_chinese(figure):
+        figure.canvas.draw()
+    assert ax.get_title() == "loss"
+    assert ax.title.get_fontweight() == "bold"
+    assert caplog.text == ""
+
+
 # --- the font -----------------------------------------------------------------------------
 
 

@@ -78,6 +78,7 @@ def exchange(text: Text, missing: list[str], before: contextlib.ExitStack) -> No
     if chinese != " ".join(words.split()):
         text.set_text(chinese)
         text.set_fontfamily([FAMILY, "DejaVu Sans"])
+        text.set_fontweight("normal")  # the only one that the font has
 
 
 def exchange_ticks(formatter: Formatter, missing: list[str], before: contextlib.ExitStack) -> None:
