@@ -25,6 +25,7 @@ from kerasbook.web import (
     glossary,
     languages,
     links,
+    pictures,
     playgrounds,
     site,
     sources,
@@ -32,6 +33,8 @@ from kerasbook.web import (
 
 from docutils import nodes
 from docutils.core import publish_doctree
+from pygments import highlight
+from pygments.lexers import PythonLexer
 from sphinx.errors import SphinxError
 
 CHECKOUT = Path(__file__).parent.parent
@@ -132,7 +135,7 @@ def test_a_smaller_picture_looks_the_same():
     picture.paste((0, 114, 178, 255), (10, 10, 30, 30))
     content = io.BytesIO()
     picture.save(content, "PNG")
-    small = Image.open(io.BytesIO(sources.smaller(content.getvalue()))).convert("RGB")
+    small = Image.open(io.BytesIO(pictures.smaller(content.getvalue()))).convert("RGB")
     assert not ImageChops.difference(small, picture.convert("RGB")).getbbox()
 
 
@@ -253,6 +256,12 @@ def test_a_function_has_an_anchor_where_it_is_defined_first():
 
 
 # --- playgrounds --------------------------------------------------------------------------
+
+
+def test_names_and_signs_need_no_span():
+    content = highlight("total = function(1)", PythonLexer(), code.FewerSpans())
+    assert "total = function(" in content
+    assert '<span class="mi">1</span>' in content
 
 
 def test_a_playground_is_linked_from_the_front_and_from_its_chapters(tmp_path):

@@ -12,6 +12,7 @@ from kerasbook.contents import Page
 from kerasbook.notebooks.index import cover_of, score_of
 from kerasbook.program import many
 from kerasbook.web import playgrounds
+from kerasbook.web.pictures import smaller
 
 from markdown_it import MarkdownIt
 
@@ -127,7 +128,7 @@ def picture(page: Page, notebook: Path, folder: Path) -> str:
     """Returns the chapter's picture in HTML, after writing its file."""
     if (cover := cover_of(notebook)) is None:
         return ""
-    (folder / "extra" / "pictures" / f"{page.key}.png").write_bytes(cover.png)
+    (folder / "extra" / "pictures" / f"{page.key}.png").write_bytes(smaller(cover.png))
     alt = html.escape(cover.alt)
     return f'<img src="pictures/{page.key}.png" alt="{alt}" loading="lazy">'
 
