@@ -341,6 +341,7 @@ def test_the_chinese_sources_are_the_chinese_pages(chinese_checkout, tmp_path):
     assert first.startswith("# 第 1 章 线性回归\n\n<p class=")
     assert '<a href="../../chapters/chapter1.html" class="language" lang="en"' in first
     assert "chapter1_exercises.html" in first
+    assert '<a href="../../playgrounds/descent.html">演练场（英文）：' in first
     download = json.loads((tmp_path / "zh/extra/notebooks/chapter1.ipynb").read_text())
     assert not any(cell.get("outputs") for cell in download["cells"])
     index = (tmp_path / "zh/index.md").read_text()
@@ -349,6 +350,7 @@ def test_the_chinese_sources_are_the_chinese_pages(chinese_checkout, tmp_path):
     assert "<p>一加仑汽油能让一辆车跑多远？" in index
     assert "分钟；测试集平均绝对误差 2." in index
     assert '- <a href="../chapters/chapter4.html" lang="en"' in index
+    assert '<a href="../playgrounds/index.html">演练场</a>' in index
 
 
 def test_without_translations_there_is_no_chinese_site(checkout):
