@@ -18,6 +18,7 @@ from kerasbook.notebooks import conversion
 from kerasbook.notebooks.index import score_of
 from kerasbook.web import front, sources
 from kerasbook.web.glossary import TERMS, chinese_glossary
+from kerasbook.web.playgrounds import playgrounds
 
 from markdown_it import MarkdownIt
 
@@ -40,6 +41,12 @@ FRONT = """{introduction}
 还没有译成中文的各章，请读英文版：
 
 {english}
+
+## 演练场
+
+各章自己的模型，就在网页里运行：输入、画图、点任意一个数。页面目前只有英文。
+
+{playgrounds}
 
 ## 正文之外
 
@@ -153,6 +160,10 @@ def front_page(checkout: Path, folder: Path, found: list[Page]) -> str:
         others="\n".join(
             [f"- [{title_of(one, checkout)}](chapters/{one.key}.ipynb)" for one in others]
             + ["- [术语表](glossary.md)"]
+        ),
+        playgrounds="\n".join(
+            f'- <a href="../playgrounds/{one.name}.html?zh">{one.title}</a>：{one.chinese}'
+            for one in playgrounds()
         ),
         practise=front.section(readme, "练习"),
     )

@@ -1,6 +1,7 @@
 """What Sphinx is told: the site's configuration."""
 
 import re
+from pathlib import Path
 
 from kerasbook import __version__
 
@@ -51,6 +52,7 @@ html_static_path = ["static"]
 html_extra_path: list[str] = []  # sources.py's folder `extra`, set by the command
 html_css_files = ["book.css", "playgrounds/playground.css"]
 html_js_files = ["book.js"]
+html_search_scorer = str(Path(__file__).with_name("scorer.js"))
 html_math_renderer = "katex"
 html_copy_source = False
 html_show_sourcelink = False
