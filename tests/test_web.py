@@ -389,6 +389,7 @@ def test_the_chinese_sources_are_the_chinese_pages(chinese_checkout, tmp_path):
     assert "<p>一加仑汽油能让一辆车跑多远？" in index
     assert "分钟；测试集平均绝对误差 2." in index
     assert '- <a href="../chapters/chapter4.html" lang="en"' in index
+    assert '- <a href="../playgrounds/garments.html?zh">Garments</a>：' in index
 
 
 def test_without_translations_there_is_no_chinese_site(checkout):

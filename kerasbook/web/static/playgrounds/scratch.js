@@ -398,7 +398,7 @@
 
   // Puts the cross somewhere, and says what the network thinks of this place.
   function lookAt(place) {
-    [cursor, isLooking] = [place, true];
+    [cursor, isLooking] = [place.map((v) => Math.min(3, Math.max(-3, v))), true];
     show();
   }
 
@@ -410,7 +410,7 @@
   }
   byId("surface").addEventListener("keydown", (event) => {
     const way = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key];
-    if (way) lookAt(cursor.map((v, i) => Math.min(3, Math.max(-3, v + 0.2 * way[i]))));
+    if (way) lookAt(cursor.map((v, i) => v + 0.2 * way[i]));
     else if ((event.key === "Enter" || event.key === " ") && pen !== "look") touch(cursor);
     else return;
     event.preventDefault();
@@ -466,7 +466,7 @@
   for (const name of ["data", "noise", "activation", "optimiser", "rate", "batch", "nobias", "zero", "twice", "wrongsign"]) {
     kerasbook.bind(state, name, byId(name), changed);
   }
-  kerasbook.onAddress();
+  kerasbook.onAddress(state);
   byId("export-box").addEventListener("toggle", writeExport);
   byId("table-box").addEventListener("toggle", writeTable);
   byId("download").addEventListener("click", () => {

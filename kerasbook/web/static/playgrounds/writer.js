@@ -141,7 +141,7 @@
   });
   kerasbook.bind(state, "text", byId("text"), read);
   for (const name of ["temperature", "topk", "topp", "shade"]) kerasbook.bind(state, name, byId(name), show);
-  kerasbook.onAddress();
+  kerasbook.onAddress(state);
   read();
   kerasbook.beginAlone(next, 90, 25);
 }
