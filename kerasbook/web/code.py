@@ -42,8 +42,7 @@ def link_playgrounds(block: nodes.Element, found: list[Playground], chinese: boo
     if chinese:
         up, query, words = ("../../", "?zh", "演练场（英文）：")
     links = [
-        f'<a href="{up}playgrounds/{one.name}.html{query}">{words}{one.title}</a>'
-        for one in found
+        f'<a href="{up}playgrounds/{one.name}.html{query}">{words}{one.title}</a>' for one in found
     ]
     cell = block
     while cell.parent is not None and "cell" not in cell.get("classes", []):
