@@ -394,7 +394,15 @@ if __name__ == "__main__":
 #
 # $$\frac{\partial L}{\partial A} = \frac{\alpha}{r}\, G\, B^\top , \qquad
 #   \frac{\partial L}{\partial B} = \frac{\alpha}{r}\, A^\top G .$$
-#
+
+
+# %%
+def adapter_gradients(a, b, scale, for_kernel):
+    """Returns the gradients for A and B out of that for the whole kernel, (inputs, units)."""
+    return scale * for_kernel @ tf.transpose(b), scale * tf.transpose(a) @ for_kernel
+
+
+# %% [markdown]
 # Each one's gradient has the other as a factor. So if $B$ is zero, $A$ stands still in the first
 # step, and $B$ moves. And if both are zero? Or if neither is? Three starts, for three epochs each.
 

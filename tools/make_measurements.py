@@ -465,6 +465,42 @@ def private_audit() -> dict:
     return found
 
 
+LORA = {  # what is trained, and with which learning rates
+    "full": (0.0005, 0.001, 0.002, 0.004),
+    "rank 1": (0.005, 0.01, 0.02, 0.04),
+    "rank 4": (0.0025, 0.005, 0.01, 0.02),
+    "rank 16": (0.0025, 0.005, 0.01, 0.02),
+    "rank 64": (0.001, 0.0025, 0.005, 0.01),
+    "random start": (0.002, 0.004, 0.008, 0.016),
+}
+
+
+def fine_tuned(way: str, seeds: int = 5) -> dict:
+    """Fine-tuning: losses on films and plays after 400 sentences, by learning rate."""
+    found = {}
+    for rate in LORA[way]:
+        runs = [fine_tuning_run(way, rate, seed) for seed in range(seeds)]
+        found[f"{rate:g}"] = {name: spread([run[name] for run in runs]) for name in runs[0]}
+        print(way, rate, {name: each["mean"] for name, each in found[f"{rate:g}"].items()})
+    return found
+
+
+def fine_tuning_run(way: str, learning_rate: float, seed: int) -> dict[str, float]:
+    """Returns the losses of one fine-tuned writer."""
+    from kerasbook import chapter7_lora as page
+
+    import keras
+
+    keras.backend.clear_session()
+    keras.utils.set_random_seed(seed)
+    films, kind, _, rank = page.film_splits(), *way.partition(" ")
+    model = page.make_writer(77) if way == "random start" else page.load_writer()
+    model = page.adapted(model, int(rank)) if kind == "rank" else model
+    page.train(model, films.train, learning_rate, seed=seed)
+    parts = {"films": films.validation, "films, test": films.test, "plays": page.plays.validation}
+    return {name: page.loss_of(model, part) for name, part in parts.items()}
+
+
 CHAPTERS = {
     "chapter3": {"shuffled pixels": shuffled_pixels},
     "chapter3_residual": {
@@ -476,6 +512,7 @@ CHAPTERS = {
     "chapter5_forecasting": {"ladder": ladder_of_forecasts},
     "chapter6": {"small writers": small_writers},
     "chapter6_encoder_decoder": {"lengths": lengths_of_words, "shortly": short_training},
+    "chapter7_lora": {way: functools.partial(fine_tuned, way) for way in LORA},
     "chapter8": {"rounding": rounding},
     "chapter9": {"batches of 64": small_batches},
     "chapter10_fairness": {"ways": fair_ways},
