@@ -312,8 +312,10 @@ def add_adapters(stack, rank, alpha=None):
         for part in ("query", "key", "value", "projection"):
             dense = getattr(block.attention, part)
             setattr(block.attention, part, LowRankDense(dense, rank, alpha, name=f"low_{part}"))
-        wrapped = [LowRankDense(dense, rank, alpha) for dense in block.feed_forward.layers]
-        block.feed_forward = keras.Sequential(wrapped, name="feed_forward")
+        two = block.feed_forward
+        two.build((None, None, stack.embedding.width))  # Keras asks this of layers put aside, too
+        low = [LowRankDense(dense, rank, alpha) for dense in two.layers]
+        block.feed_forward = keras.Sequential(low, name="feed_forward")
 
 
 # %% [markdown]
