@@ -460,7 +460,11 @@ if __name__ == "__main__":
 # %% tags=["hide-input"]
 def measured() -> dict:
     """Returns what tools/make_measurements.py has measured: way → learning rate → scores."""
-    return load_results()["measurements"].get("chapter7_lora", {})
+    found: dict = {}
+    for name, scores in load_results()["measurements"].get("chapter7_lora", {}).items():
+        way, _, rate = name.rpartition(", ")
+        found.setdefault(way, {})[float(rate)] = scores
+    return {way: dict(sorted(rates.items())) for way, rates in sorted(found.items())}
 
 
 def plot_trade(rows):
@@ -486,7 +490,7 @@ if __name__ == "__main__":
 
 
 # %%
-def best_rate(rates) -> str:
+def best_rate(rates) -> float:
     """Returns the learning rate with the smallest loss on the validation sentences."""
     return min(rates, key=lambda rate: rates[rate]["films"]["mean"])
 
@@ -497,7 +501,7 @@ if __name__ == "__main__":
         scores = rates[rate := best_rate(rates)]
         columns = [f"{part} {scores[part]['mean']:.3f} ({scores[part]['error']:.3f})"
                    for part in ("films", "films, test", "plays")]  # fmt: skip
-        print(f"{way:12} {rate:>6}  ", "  ".join(columns))
+        print(f"{way:12} {rate:<6}  ", "  ".join(columns))
 
 # %% [markdown]
 # ## Merged
