@@ -61,14 +61,12 @@ if __name__ == "__main__":
 # We need not train it again. The playground *Writer* carries the weights of chapter 6's model with
 # seed 0, rounded to 16 bits, and the book's package has that file.
 
+
 # %%
-plays = load_shakespeare()
-CHARACTERS = plays.classes  # 77: the first stands for all that the plays do not have
-
-
 def load_writer() -> keras.Model:
     """Returns chapter 6's writer, trained on six plays."""
-    model, (weights, _) = make_writer(len(CHARACTERS)), read_weights("writer")
+    weights, about = read_weights("writer")
+    model = make_writer(1 + len(about["characters"]))  # the first stands for all others
     model.set_weights(list(weights.values()))
     return model
 
@@ -78,8 +76,8 @@ def load_writer() -> keras.Model:
 
 # %%
 if __name__ == "__main__":
-    writer = load_writer()
-    print(generate(writer, "The film ", CHARACTERS, temperature=0.8))
+    plays, writer = load_shakespeare(), load_writer()
+    print(generate(writer, "The film ", plays.classes, temperature=0.8))
 
 # %% [markdown]
 # It goes on, and soon somebody enters. Now the sentences. They are those of chapter 4, one to a
@@ -87,21 +85,22 @@ if __name__ == "__main__":
 
 
 # %%
-def film_splits(sentences=400) -> Splits:
-    """Returns windows of film sentences, x and y (n, 64) as load_shakespeare has them.
+def film_splits(characters, sentences=400) -> Splits:
+    """Returns windows of film sentences, x and y (n, 64), as load_shakespeare has them of plays.
 
+    characters: those of the plays, whose numbers the writer knows.
     sentences: how many of the training part; the other two parts are whole.
     """
     train, *others = (part.texts for part in read_film_sentences())
     texts = ["\n".join(part) for part in (train[:sentences], *others)]
-    parts = [windows(encode_text(text, CHARACTERS), 64) for text in texts]
+    parts = [windows(encode_text(text, characters), 64) for text in texts]
     about = ("film_sentences", "Film sentences by character", "next character", "embedded")
-    return Splits(*parts, *about, CHARACTERS)
+    return Splits(*parts, *about, characters)
 
 
 # %%
 if __name__ == "__main__":
-    films = film_splits()
+    films = film_splits(plays.classes)
     print(films)
     print("\n".join(read_film_sentences()[0].texts[:2]))
 
@@ -168,7 +167,7 @@ if __name__ == "__main__":
 
 # %%
 if __name__ == "__main__":
-    print(generate(writer, "The film ", CHARACTERS, temperature=0.8))
+    print(generate(writer, "The film ", plays.classes, temperature=0.8))
 
 # %% [markdown]
 # It writes about films now, in words of which some exist, and nobody enters any more. The price is
@@ -181,7 +180,7 @@ if __name__ == "__main__":
 # %%
 if __name__ == "__main__":
     keras.utils.set_random_seed(0)
-    fresh = make_writer(len(CHARACTERS))
+    fresh = make_writer(len(plays.classes))
     train(fresh, films.train, learning_rate=0.004)
     after = {"pretrained": losses[-1][0], "random start": loss_of(fresh, films.validation)}
     print({name: round(loss, 3) for name, loss in after.items()})
@@ -448,7 +447,7 @@ if __name__ == "__main__":
     train(model, films.train, learning_rate=0.01)
     print({"films": round(loss_of(model, films.validation), 3),
            "plays": round(loss_of(model, plays.validation), 3)})  # fmt: skip
-    print(generate(model, "The film ", CHARACTERS, temperature=0.8))
+    print(generate(model, "The film ", plays.classes, temperature=0.8))
 
 # %% [markdown]
 # One run says little, and the comparison is unfair as long as the learning rates are guessed. So we
@@ -464,7 +463,8 @@ def measured() -> dict:
     for name, scores in load_results()["measurements"].get("chapter7_lora", {}).items():
         way, _, rate = name.rpartition(", ")
         found.setdefault(way, {})[float(rate)] = scores
-    return {way: dict(sorted(rates.items())) for way, rates in sorted(found.items())}
+    ways = sorted(found, key=lambda way: (len(way), way))  # rank 4 before rank 16
+    return {way: dict(sorted(found[way].items())) for way in ways}
 
 
 def plot_trade(rows):
@@ -556,7 +556,7 @@ if __name__ == "__main__":
     verses = "\n".join(verse.english for verse in read_verses()[0][:400])
     keras.utils.set_random_seed(0)
     other = adapted(load_writer(), rank=4)
-    train(other, windows(encode_text(verses, CHARACTERS), 64), learning_rate=0.01)
+    train(other, windows(encode_text(verses, plays.classes), 64), learning_rate=0.01)
     for_verses = [weight.numpy() for weight in adapters(other)]
 
 
@@ -573,7 +573,7 @@ if __name__ == "__main__":
     pens = {"plays": nothing, "films": for_films, "verses": for_verses}
     for name, arrays in pens.items():
         put(model, arrays)
-        print(f"--- {name}:", generate(model, "The ", CHARACTERS, count=130, temperature=0.6))
+        print(f"--- {name}:", generate(model, "The ", plays.classes, count=130, temperature=0.6))
 
 # %% [markdown]
 # One writer, three pens. With the adapter away it has forgotten nothing at all: the loss on plays
@@ -762,9 +762,10 @@ def main(
     """
     one_thread_per_operation()  # faster on two cores
     keras.utils.set_random_seed(seed)
-    splits, old = film_splits(sentences).take(examples), plays.take(examples).validation
+    plays = load_shakespeare().take(examples)
+    splits = film_splits(plays.classes, sentences).take(examples)
     print(splits)
-    writer = make_writer(len(CHARACTERS)) if way == "scratch" else load_writer()
+    writer = make_writer(len(plays.classes)) if way == "scratch" else load_writer()
     model = adapted(writer, rank, alpha) if way == "adapters" else writer
     print(f"trained: {size_of(model.trainable_weights):,} of {size_of(model.weights):,} weights")
     history = train(
@@ -778,9 +779,9 @@ def main(
         **fit_options,
     )
     model = merged(model) if way == "adapters" else model
-    parts = {"validation": splits.validation, "test": splits.test, "plays": old}
+    parts = {"validation": splits.validation, "test": splits.test, "plays": plays.validation}
     scores = {name: {"loss": loss_of(model, part)} for name, part in parts.items()}
-    print(generate(model, "The film ", CHARACTERS, temperature=0.8))
+    print(generate(model, "The film ", plays.classes, temperature=0.8))
     figures = {"history": plotting.plot_history(history)}
     return Result(splits, model, history, scores, figures)
 

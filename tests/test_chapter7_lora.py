@@ -2,6 +2,7 @@
 
 from kerasbook import chapter7_lora as chapter
 from kerasbook.chapter6 import make_writer
+from kerasbook.data import load_shakespeare
 from kerasbook.data.film import read_film_sentences
 from kerasbook.data.shakespeare import decode_text
 
@@ -46,8 +47,9 @@ def with_random_adapters(writer, rank=2, alpha=5.0):
 
 
 def test_films_are_windows_of_the_first_sentences_in_the_characters_of_the_plays():
-    splits, (train, validation, _) = chapter.film_splits(50), read_film_sentences()
-    assert splits.classes == chapter.plays.classes
+    characters, (train, validation, _) = load_shakespeare().classes, read_film_sentences()
+    splits = chapter.film_splits(characters, 50)
+    assert splits.classes == characters
     lines = "\n".join(train.texts[:50])
     assert len(splits.train.x) == (len(lines) - 1) // 64
     np.testing.assert_array_equal(splits.train.x[:, 1:], splits.train.y[:, :-1])
@@ -58,10 +60,10 @@ def test_films_are_windows_of_the_first_sentences_in_the_characters_of_the_plays
 
 
 def test_the_writer_is_chapter_6s_trained():
-    model, part = chapter.load_writer(), chapter.plays.take(40).validation
+    model, part = chapter.load_writer(), load_shakespeare().take(40).validation
     assert model.count_params() == 416_589
     assert chapter.loss_of(model, part) < 2.0
-    assert chapter.loss_of(make_writer(len(chapter.CHARACTERS)), part) > 4.0
+    assert chapter.loss_of(make_writer(77), part) > 4.0
 
 
 # --- the change of full fine-tuning ---------------------------------------------------------

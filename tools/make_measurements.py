@@ -484,16 +484,18 @@ def fine_tuned(way: str, learning_rate: float, seeds: int = 5) -> dict:
 def fine_tuning_run(way: str, learning_rate: float, seed: int) -> dict[str, float]:
     """Returns the losses of one fine-tuned writer."""
     from kerasbook import chapter7_lora as page
+    from kerasbook.data import load_shakespeare
 
     import keras
 
     keras.backend.clear_session()
     keras.utils.set_random_seed(seed)
-    films, kind, _, rank = page.film_splits(), *way.partition(" ")
+    plays, (kind, _, rank) = load_shakespeare(), way.partition(" ")
+    films = page.film_splits(plays.classes)
     model = page.make_writer(77) if way == "random start" else page.load_writer()
     model = page.adapted(model, int(rank)) if kind == "rank" else model
     page.train(model, films.train, learning_rate, seed=seed)
-    parts = {"films": films.validation, "films, test": films.test, "plays": page.plays.validation}
+    parts = {"films": films.validation, "films, test": films.test, "plays": plays.validation}
     return {name: page.loss_of(model, part) for name, part in parts.items()}
 
 
