@@ -410,7 +410,7 @@ def adapter_gradients(a, b, scale, for_kernel):
 
 # %%
 def start(model, a, b):
-    """Multiplies every A by the number a; makes every B random, times the number b."""
+    """Gives every A the factor a, and every B random numbers times b."""
     random = np.random.default_rng(0)
     for weight in adapters(model):
         if weight.name == "a":
@@ -745,7 +745,7 @@ def main(
     examples: int | None = None,
     **fit_options,
 ) -> Result:
-    """Fine-tunes chapter 6's writer to sentences about films.
+    """Trains chapter 6's writer further, on sentences about films.
 
     Args:
         way: what is trained; adapters beside the weights, all weights, or all from a random start
