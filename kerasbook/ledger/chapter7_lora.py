@@ -114,7 +114,7 @@ def _(draw):
 )
 def _(draw):
     rows, columns = draw.size(3, 7), draw.size(3, 7)
-    rank = draw.size(1, min(rows, columns))
+    rank = draw.size(1, min(rows, columns) - 1)
     before, after = draw.random.normal(size=(2, rows, columns))
     _, vectors = np.linalg.eigh((after - before).T @ (after - before))
     kept = vectors[:, ::-1][:, :rank]
