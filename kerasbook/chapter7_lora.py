@@ -94,7 +94,7 @@ def film_splits(characters, sentences=400) -> Splits:
     train, *others = (part.texts for part in read_film_sentences())
     texts = ["\n".join(part) for part in (train[:sentences], *others)]
     parts = [windows(encode_text(text, characters), 64) for text in texts]
-    about = ("film_sentences", "Film sentences by character", "next character", "embedded")
+    about = ("film_text", "Film sentences by character", "next character", "embedded")
     return Splits(*parts, *about, characters)
 
 
@@ -487,18 +487,14 @@ if __name__ == "__main__":
 
 
 # %%
-def best_rate(rates) -> float:
-    """Returns the learning rate with the smallest loss on the validation sentences."""
-    return min(rates, key=lambda rate: rates[rate]["films"]["mean"])
-
-
-# %%
 if __name__ == "__main__":
     for way, rates in measured().items():
-        scores = rates[rate := best_rate(rates)]
-        columns = [f"{part} {scores[part]['mean']:.3f} ({scores[part]['error']:.3f})"
-                   for part in ("films", "plays")]  # fmt: skip
-        print(f"{way:12} {rate:<6}  ", "  ".join(columns))
+        for rate, scores in rates.items():
+            row = [
+                f"{part} {scores[part]['mean']:.3f} ({scores[part]['error']:.3f})"
+                for part in judged
+            ]
+            print(f"{way:12} {rate:<7}", *row)
 
 # %% [markdown]
 # ## Merged
@@ -718,7 +714,7 @@ if __name__ == "__main__":
 
 # %% tags=["hide-input"]
 ABOUT = {
-    "datasets": ["film_sentences"],
+    "datasets": ["film_text"],
     "headline": ["test", "loss"],
     "unit": "nats per character",
     "bounds": {"rank": [1, 128], "alpha": [0, None], "sentences": [20, None]},
@@ -736,7 +732,7 @@ def main(
     batch_size: int = 24,
     learning_rate: float | None = None,
     seed: int = 0,
-    dataset: Literal["film_sentences"] = "film_sentences",
+    dataset: Literal["film_text"] = "film_text",
     examples: int | None = None,
     **fit_options,
 ) -> Result:
@@ -751,7 +747,7 @@ def main(
         batch_size: windows of text per step
         learning_rate: of Adam after the warm-up; each way has its own if it is not given
         seed: of the first weights and the shuffling
-        dataset: film_sentences
+        dataset: film_text
         examples: use the first so many windows of each part
         fit_options: handed on to kerasbook.training.fit
     """
