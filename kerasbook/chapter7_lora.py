@@ -106,7 +106,7 @@ if __name__ == "__main__":
 
 # %% [markdown]
 # How well does it guess the next character of a review, and of the play that it was validated on?
-# To be quick, this page asks 600 windows of each. Before you run the cell: in chapter 6 a table of
+# To be quick, this page asks 300 windows of each. Before you run the cell: in chapter 6 a table of
 # pairs reached 2.48 nats on plays.
 
 
@@ -121,8 +121,8 @@ def loss_of(model, part) -> float:
 
 # %%
 if __name__ == "__main__":
-    judged = {"films": films.take(600).validation, "plays": plays.take(600).validation}
-    before = {name: loss_of(writer, part) for name, part in judged.items()}
+    some = {"films": films.take(300).validation, "plays": plays.take(300).validation}
+    before = {name: loss_of(writer, part) for name, part in some.items()}
     print({name: round(loss, 3) for name, loss in before.items()})
 
 # %% [markdown]
@@ -153,13 +153,13 @@ def train(model, part, learning_rate, epochs=6, batch_size=24, seed=0, **options
 if __name__ == "__main__":
     losses = [list(before.values())]
     watch = keras.callbacks.LambdaCallback(
-        on_epoch_end=lambda *_: losses.append([loss_of(writer, part) for part in judged.values()])
+        on_epoch_end=lambda *_: losses.append([loss_of(writer, part) for part in some.values()])
     )
     train(writer, films.train, learning_rate=0.002, callbacks=[watch])
 
 # %% tags=["cover"] alt="Two losses over six epochs: that on films falls steeply at first, that on plays rises, and the two lines cross."
 if __name__ == "__main__":
-    curves = dict(zip(judged, np.transpose(losses), strict=True))
+    curves = dict(zip(some, np.transpose(losses), strict=True))
     labels = {"x_label": "epochs of fine-tuning", "y_label": "nats per character"}
     plotting.plot_lines(curves, x=range(len(losses)), **labels)
 
@@ -180,7 +180,7 @@ if __name__ == "__main__":
     keras.utils.set_random_seed(0)
     fresh = make_writer(len(plays.classes))
     train(fresh, films.train, learning_rate=0.004)
-    after = {"pretrained": losses[-1][0], "random start": loss_of(fresh, judged["films"])}
+    after = {"pretrained": losses[-1][0], "random start": loss_of(fresh, some["films"])}
     print({name: round(loss, 3) for name, loss in after.items()})
 
 # %% [markdown]
@@ -223,15 +223,11 @@ def with_changes_of_rank(before, after, rank):
 
 # %%
 if __name__ == "__main__":
-    old, new, ranks = (
-        load_writer().get_weights(),
-        writer.get_weights(),
-        [0, 1, 2, 4, 8, 16, 32, 128],
-    )
-    by_rank = []
+    old, new = load_writer().get_weights(), writer.get_weights()
+    ranks, by_rank = [0, 1, 2, 4, 8, 16, 128], []
     for rank in ranks:
         writer.set_weights(with_changes_of_rank(old, new, rank))
-        by_rank.append(loss_of(writer, judged["films"]))
+        by_rank.append(loss_of(writer, some["films"]))
     print(dict(zip(ranks, np.round(by_rank, 3).tolist(), strict=True)))
 
 # %% alt="Loss on films against the rank that is kept of each change, on a doubling axis: it falls quickly from rank 0 to rank 16 and is level from there on."
@@ -403,7 +399,7 @@ def adapter_gradients(a, b, scale, for_kernel):
 
 # %% [markdown]
 # Each one's gradient has the other as a factor. So if $B$ is zero, $A$ stands still in the first
-# step, and $B$ moves. And if both are zero? Or if neither is? Three starts, for three epochs each.
+# step, and $B$ moves. And if both are zero? Or if neither is? Three starts, for one epoch each.
 
 
 # %%
@@ -422,13 +418,13 @@ if __name__ == "__main__":
     for name, factors in {"B zero": (1, 0), "both zero": (0, 0), "both random": (1, 1)}.items():
         keras.utils.set_random_seed(0)
         start(model := adapted(load_writer()), *factors)
-        first = loss_of(model, judged["films"])
-        train(model, films.train, learning_rate=0.01, epochs=3)
-        print(f"{name:12} at first {first:.3f}, then {loss_of(model, judged['films']):.3f}")
+        first = loss_of(model, some["films"])
+        train(model, films.train, learning_rate=0.01, epochs=1)
+        print(f"{name:12} at first {first:.3f}, then {loss_of(model, some['films']):.3f}")
 
 # %% [markdown]
 # With both zero nothing is ever learned: every gradient is zero, in every step. With both random
-# the writer is destroyed before it has learned anything, and three epochs do not mend it. One zero
+# the writer is destroyed before it has learned anything, and an epoch does not mend it. One zero
 # is right, and which of the two does not matter for the first output.
 #
 # *Exercise: `train_adapter`, the descent by hand.*
@@ -443,7 +439,7 @@ if __name__ == "__main__":
     keras.utils.set_random_seed(0)
     model = adapted(load_writer(), rank=4)
     train(model, films.train, learning_rate=0.01)
-    print({name: round(loss_of(model, part), 3) for name, part in judged.items()})
+    print({name: round(loss_of(model, part), 3) for name, part in some.items()})
     print(generate(model, "The film ", plays.classes, temperature=0.8))
 
 # %% [markdown]
@@ -491,8 +487,7 @@ if __name__ == "__main__":
     for way, rates in measured().items():
         for rate, scores in rates.items():
             row = [
-                f"{part} {scores[part]['mean']:.3f} ({scores[part]['error']:.3f})"
-                for part in judged
+                f"{part} {scores[part]['mean']:.3f} ({scores[part]['error']:.3f})" for part in some
             ]
             print(f"{way:12} {rate:<7}", *row)
 
@@ -576,7 +571,7 @@ if __name__ == "__main__":
 # %%
 if __name__ == "__main__":
     put(model, nothing)
-    print(f"plays: {loss_of(model, judged['plays']):.3f} without, {before['plays']:.3f} at first")
+    print(f"plays: {loss_of(model, some['plays']):.3f} without, {before['plays']:.3f} at first")
     kept = sum(array.nbytes for array in for_films)
     print(f"{kept:,} bytes for each text, {4 * writer.count_params():,} for the writer")
 
