@@ -128,12 +128,12 @@ def _(draw):
 LAYER, RULE, SUM = {"by": "Dense with LoRA"}, {"by": "chain rule"}, {"by": "sums as kernels"}
 mutant(KEY, page.LowRankDense, "self.scale * (", "(", "the scale forgotten", **LAYER)
 mutant(KEY, page.LowRankDense, "alpha) / rank", "alpha) * rank", "α times r", **LAYER)
-mutant(KEY, page.LowRankDense, "+ self.dense.bias + change)", "+ change)", "no bias", **LAYER)
+mutant(KEY, page.LowRankDense, ") + self.dense.bias", ")", "no bias", **LAYER)
 mutant(
     KEY,
     page.LowRankDense,
-    "self.dense.activation(x @ self.dense.kernel + self.dense.bias + change)",
-    "self.dense.activation(x @ self.dense.kernel + self.dense.bias) + change",
+    "activation(s + self.scale * ((x @ self.a) @ self.b))",
+    "activation(s) + self.scale * ((x @ self.a) @ self.b)",
     "the change after the activation",
     **LAYER,
 )
