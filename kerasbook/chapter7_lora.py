@@ -37,9 +37,9 @@ from kerasbook import plotting
 from kerasbook.chapter6 import Stack, generate, logits_layer, make_schedule, make_writer
 from kerasbook.chapter6 import whole_batches as without_a_short_batch
 from kerasbook.contents import load_results
-from kerasbook.data import Splits, load_shakespeare
+from kerasbook.data import Part, Splits, load, load_shakespeare
 from kerasbook.data.film import read_film_sentences
-from kerasbook.data.shakespeare import encode_text, windows
+from kerasbook.data.shakespeare import decode_text, encode_text, windows
 from kerasbook.data.verses import read_verses
 from kerasbook.runner import Result
 from kerasbook.training import evaluate, fit
@@ -708,7 +708,20 @@ if __name__ == "__main__":
 # ## As a program
 #
 # `main` loads the writer, puts adapters to it, trains them and merges them. `--way full` moves all
-# weights, `--way scratch` begins with random ones.
+# weights, `--way scratch` begins with random ones. `--data letters.txt` takes a text of yours in
+# place of the films. Its characters must have the numbers that the writer knows.
+
+
+# %% tags=["hide-input"]
+def in_these(characters, splits) -> Splits:
+    """Returns the windows of a text with the numbers of these characters; 0 for others."""
+    text = decode_text(range(len(splits.classes)), splits.classes)  # each of its own once
+    number = encode_text(text, characters)
+    whole = (splits.train, splits.validation, splits.test)
+    parts = [Part(number[x], number[y]) for x, y in whole]
+    about = (splits.name, splits.title, splits.target, splits.source)
+    return Splits(*parts, *about, characters)
+
 
 # %% tags=["hide-input"]
 ABOUT = {
@@ -752,7 +765,10 @@ def main(
     one_thread_per_operation()  # faster on two cores
     keras.utils.set_random_seed(seed)
     plays = load_shakespeare().take(examples)
-    splits = film_splits(plays.classes, sentences).take(examples)
+    if dataset == "film_text":
+        splits = film_splits(plays.classes, sentences).take(examples)
+    else:  # --data
+        splits = in_these(plays.classes, load(dataset)).take(examples)
     print(splits)
     writer = make_writer(len(plays.classes)) if way == "scratch" else load_writer()
     model = adapted(writer, rank, alpha) if way == "adapters" else writer

@@ -2,7 +2,7 @@
 
 from kerasbook import chapter7_lora as chapter
 from kerasbook.chapter6 import make_writer
-from kerasbook.data import load_shakespeare
+from kerasbook.data import load, load_shakespeare
 from kerasbook.data.film import read_film_sentences
 from kerasbook.data.shakespeare import decode_text
 
@@ -245,6 +245,19 @@ def test_main(way, capsys, tmp_path):
     result.model.save(tmp_path / "model.keras")
     again, x = keras.models.load_model(tmp_path / "model.keras"), result.splits.train.x[:2]
     np.testing.assert_allclose(again(x), result.model(x), atol=1e-5)
+
+
+def test_a_text_of_ones_own_gets_the_numbers_of_the_plays(tmp_path):
+    path = tmp_path / "letters.txt"
+    path.write_text("Dear Sir, I thank you for 1,000 letters (all). " * 200)
+    own, characters = load(f"text:{path}"), load_shakespeare().classes
+    splits = chapter.in_these(characters, own)
+    assert splits.classes == characters
+    expected = decode_text(own.test.y[0], own.classes).replace("(", "�").replace(")", "�")
+    assert decode_text(splits.test.y[0], characters) == expected
+    options = {"sentences": 20, "epochs": 1, "batch_size": 8, "examples": 8, "progress": "none"}
+    result = chapter.main(dataset=f"text:{path}", **options)
+    assert result.splits.title == "letters.txt"
 
 
 # --- what the page says ---------------------------------------------------------------------
