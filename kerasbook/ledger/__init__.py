@@ -51,6 +51,7 @@ SOURCES = {
     "T": "TensorFlow",
     "K": "Keras",
     "L": "LiteRT",
+    "O": "onnxruntime",
     "Δ": "finite differences",
 }
 PLANTED = "KERASBOOK_PLANTED"
