@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import argparse
 import csv
+import hashlib
 import time
 from pathlib import Path
 
 from kerasbook import chapter7
 from kerasbook.data import corpus, wordpieces
+from kerasbook.data.embedded import FILES
 from kerasbook.files import atomic_path
 
 import keras
@@ -56,12 +58,7 @@ def pretrain(out: Path, steps: int, learning_rate: float) -> None:
     """Train up to `steps`, going on from the checkpoint in `out`, if there is one."""
     pieces, rows = make_rows(out)
     print(f"{len(pieces):,} pieces; rows {[len(part) for part in rows]}", flush=True)
-    keras.utils.set_random_seed(0)
-    model = chapter7.MaskedBert(len(pieces), dropout=0.0)
-    model(rows[0][:2])
-    schedule = UpLevelDown(learning_rate, steps)
-    optimizer = keras.optimizers.AdamW(schedule, weight_decay=0.01, beta_2=0.98, global_clipnorm=1)
-    optimizer.build(model.trainable_variables)
+    model, optimizer = make_model(pieces, UpLevelDown(learning_rate, steps))
     step = chapter7.make_covered_step(model, optimizer)
     state = [*model.variables, *optimizer.variables]
     done, seconds = restore(out, state)
@@ -80,6 +77,29 @@ def pretrain(out: Path, steps: int, learning_rate: float) -> None:
                 losses = []
             if done == steps:
                 break
+
+
+def make_model(pieces: tuple[str, ...], schedule: object) -> tuple:
+    """Return the model with its first weights, and its optimiser."""
+    keras.utils.set_random_seed(0)
+    model = chapter7.MaskedBert(len(pieces), dropout=0.0)
+    model(np.zeros((1, 2), "int32"))
+    options = {"weight_decay": 0.01, "beta_2": 0.98, "global_clipnorm": 1}
+    optimizer = keras.optimizers.AdamW(schedule, **options)
+    optimizer.build(model.trainable_variables)
+    return model, optimizer
+
+
+def pack(out: Path) -> None:
+    """Write the weights of the checkpoint into the package, and into `out` as a folder of BERT."""
+    pieces = wordpieces.read_pieces((out / "vocab.txt").read_text(encoding="utf-8"))
+    model, _ = make_model(pieces, 0.0)
+    done, seconds = restore(out, model.variables)
+    chapter7.write_bert(out / "bert", model, pieces)
+    path = FILES / "small_bert.safetensors"
+    chapter7.write_small_bert(path, model, pieces)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    print(f"{done} steps, {seconds:.0f} s: {path.stat().st_size:,} bytes\n{digest}  {path.name}")
 
 
 class UpLevelDown(keras.optimizers.schedules.LearningRateSchedule):
@@ -137,9 +157,13 @@ def main() -> None:
     parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="what is kept where")
     parser.add_argument("--steps", type=int, default=14_000, help="in all (%(default)s)")
     parser.add_argument("--learning-rate", type=float, default=1e-3, help="at most (%(default)s)")
+    parser.add_argument("--pack", action="store_true", help="write the package's file; no training")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    pretrain(options.out, options.steps, options.learning_rate)
+    if options.pack:
+        pack(options.out)
+    else:
+        pretrain(options.out, options.steps, options.learning_rate)
 
 
 if __name__ == "__main__":

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import lzma
 import re
+from typing import Any
 
+from kerasbook.data import safetensors
 from kerasbook.data.embedded import read_file
 from kerasbook.data.film import read_film_sentences
 from kerasbook.data.wordpieces import read_pieces
+
+import numpy as np
 
 SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[\"A-Z])")
 
@@ -28,3 +33,18 @@ def read_texts() -> dict[str, list[str]]:
 def read_bert_pieces() -> tuple[str, ...]:
     """Returns the 30,522 pieces of Google's bert-base-uncased. Source: files/bert_vocab.md."""
     return read_pieces(read_file("bert_vocab.txt").decode())
+
+
+def read_small_bert() -> tuple[dict[str, np.ndarray], dict[str, Any], tuple[str, ...]]:
+    """Returns the book's own BERT: arrays in 8 bits with their scales, config.json, word pieces.
+
+    How it was made: files/small_bert.md.
+    """
+    arrays, metadata = safetensors.parse(read_file("small_bert.safetensors"), "the book's BERT")
+    return arrays, json.loads(metadata["config"]), read_pieces(metadata["pieces"])
+
+
+def read_kinds() -> dict[str, bool]:
+    """Returns 1,140 nouns: True for somebody alive, False for a thing. Source: wordnet_kinds.md."""
+    lines = read_file("wordnet_kinds.tsv").decode().splitlines()
+    return {word: kind == "animate" for word, kind in (line.split("\t") for line in lines)}
