@@ -1167,8 +1167,8 @@ def fine_tune(
 # number of steps, too: what the random start lacks is nothing but the pretraining. *Frozen* is a
 # logistic regression on the mean vectors. Beside them stand three that know nothing of it: chapter
 # 4's GRU and its bag of words, and logistic regression on the words and pairs of words of a
-# sentence, weighted by how rare they are (tf-idf). A guess, before you look: who leads at 100 labels, who at
-# all of them, and by how much?
+# sentence, weighted by how rare they are (tf-idf). A guess, before you look: who leads at 100
+# labels, who at all of them, and by how much?
 
 
 # %% tags=["hide-input"]

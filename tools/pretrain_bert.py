@@ -25,7 +25,7 @@ import numpy as np
 
 WORDS, LENGTHS, TOKENS = 5_000, (16, 24, 32, 48, 64), 2_048
 FILM_TIMES = 3  # in an epoch; the others once
-UP, DOWN = 500, 2_000  # steps of the learning rate
+UP, DOWN = 500, 1_200  # steps of the learning rate
 
 
 def make_rows(out: Path) -> tuple[tuple[str, ...], list[np.ndarray]]:
@@ -103,7 +103,7 @@ def pack(out: Path) -> None:
 
 
 class UpLevelDown(keras.optimizers.schedules.LearningRateSchedule):
-    """A rate that climbs for 500 steps, stays, and falls to zero in the last 2,000.
+    """A rate that climbs for 500 steps, stays, and falls to zero in the last 1,200.
 
     So `--steps` can be changed while it stays, and what was done is a part of the other run, too.
     """
@@ -155,7 +155,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="what is kept where")
-    parser.add_argument("--steps", type=int, default=14_000, help="in all (%(default)s)")
+    parser.add_argument("--steps", type=int, default=5_600, help="in all (%(default)s)")
     parser.add_argument("--learning-rate", type=float, default=1e-3, help="at most (%(default)s)")
     parser.add_argument("--pack", action="store_true", help="write the package's file; no training")
     options = parser.parse_args()
