@@ -73,6 +73,31 @@ def test_a_figure_has_chinese_labels_for_a_while(figure):
     assert [text.get_fontfamily() for text in figure.findobj(Text)] == fonts
 
 
+def test_a_bold_label_is_drawn_without_a_word_on_standard_error(figure, caplog):
+    (ax,) = figure.axes
+    ax.set_title("loss", fontweight="bold")
+    with chinese.in_chinese(figure):
+        figure.canvas.draw()
+    assert ax.get_title() == "loss"
+    assert ax.title.get_fontweight() == "bold"
+    assert caplog.text == ""
+
+
+def test_words_that_are_data_stay(figure):
+    words_of_a_sentence = ["test", "wombats", "training"]
+    ax = plotting.plot_state_changes([1, -1, 0], words_of_a_sentence)
+    plane = plotting.plot_words([[0, 0], [1, 1]], ["start", "end"], [0, 1], label="probability")
+    for one in (ax, plane):
+        with chinese.in_chinese(one.figure) as missing:
+            one.figure.canvas.draw()
+            shown = words(one.figure)
+        assert missing == []
+        assert "词" in shown or "概率" in shown
+        plt.close(one.figure)
+    assert {"start", "end"} <= set(shown)
+    assert [text.get_text() for text in ax.get_xticklabels()] == words_of_a_sentence
+
+
 # --- the font -----------------------------------------------------------------------------
 
 

@@ -25,6 +25,7 @@ from kerasbook.web import (
     glossary,
     languages,
     links,
+    pictures,
     playgrounds,
     site,
     sources,
@@ -32,6 +33,8 @@ from kerasbook.web import (
 
 from docutils import nodes
 from docutils.core import publish_doctree
+from pygments import highlight
+from pygments.lexers import PythonLexer
 from sphinx.errors import SphinxError
 
 CHECKOUT = Path(__file__).parent.parent
@@ -132,7 +135,7 @@ def test_a_smaller_picture_looks_the_same():
     picture.paste((0, 114, 178, 255), (10, 10, 30, 30))
     content = io.BytesIO()
     picture.save(content, "PNG")
-    small = Image.open(io.BytesIO(sources.smaller(content.getvalue()))).convert("RGB")
+    small = Image.open(io.BytesIO(pictures.smaller(content.getvalue()))).convert("RGB")
     assert not ImageChops.difference(small, picture.convert("RGB")).getbbox()
 
 
@@ -255,6 +258,12 @@ def test_a_function_has_an_anchor_where_it_is_defined_first():
 # --- playgrounds --------------------------------------------------------------------------
 
 
+def test_names_and_signs_need_no_span():
+    content = highlight("total = function(1)", PythonLexer(), code.FewerSpans())
+    assert "total = function(" in content
+    assert '<span class="mi">1</span>' in content
+
+
 def test_a_playground_is_linked_from_the_front_and_from_its_chapters(tmp_path):
     assert "../playgrounds/descent.html" in sources.page_links("chapter1")
     assert "playgrounds" not in sources.page_links("chapter9")
@@ -332,6 +341,7 @@ def test_the_chinese_sources_are_the_chinese_pages(chinese_checkout, tmp_path):
     assert first.startswith("# 第 1 章 线性回归\n\n<p class=")
     assert '<a href="../../chapters/chapter1.html" class="language" lang="en"' in first
     assert "chapter1_exercises.html" in first
+    assert '<a href="../../playgrounds/descent.html">演练场（英文）：' in first
     download = json.loads((tmp_path / "zh/extra/notebooks/chapter1.ipynb").read_text())
     assert not any(cell.get("outputs") for cell in download["cells"])
     index = (tmp_path / "zh/index.md").read_text()
@@ -340,6 +350,7 @@ def test_the_chinese_sources_are_the_chinese_pages(chinese_checkout, tmp_path):
     assert "<p>一加仑汽油能让一辆车跑多远？" in index
     assert "分钟；测试集平均绝对误差 2." in index
     assert '- <a href="../chapters/chapter4.html" lang="en"' in index
+    assert '<a href="../playgrounds/index.html">演练场</a>' in index
 
 
 def test_without_translations_there_is_no_chinese_site(checkout):

@@ -5,7 +5,6 @@ Pages are found as everywhere, by kerasbook/contents.py, where their notebooks a
 
 from __future__ import annotations
 
-import io
 import json
 import re
 import shutil
@@ -19,9 +18,8 @@ from kerasbook.exercises.cards import Card, cards
 from kerasbook.notebooks import conversion
 from kerasbook.web.front import front_page
 from kerasbook.web.glossary import glossary_page
+from kerasbook.web.pictures import smaller
 from kerasbook.web.playgrounds import playgrounds_of, write_playgrounds
-
-from PIL import Image
 
 HERE = Path(__file__).parent
 TOP = ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")
@@ -102,14 +100,6 @@ def prepare(notebook: dict, links: str, child: str, lead: Callable[[str], str]) 
                 output["data"]["image/png"] = b64encode(smaller(b64decode(png))).decode()
 
 
-def smaller(png: bytes) -> bytes:
-    """Returns a picture with at most 256 colours, which our drawings look the same in."""
-    content = io.BytesIO()
-    picture = Image.open(io.BytesIO(png)).convert("RGB")
-    picture.quantize(256, dither=Image.Dither.NONE).save(content, "PNG", optimize=True)
-    return content.getvalue()
-
-
 def write_download(key: str, checkout: Path, folder: Path) -> None:
     """Writes the notebook that a reader can download: without outputs, which running it makes."""
     notebook = notebook_of(key, checkout)
@@ -127,7 +117,7 @@ def without_outputs(notebook: dict) -> dict:
 
 def write_json(path: Path, notebook: dict) -> None:
     """Writes a notebook."""
-    path.write_text(json.dumps(notebook, ensure_ascii=False, indent=1), encoding="utf-8")
+    path.write_text(json.dumps(notebook, ensure_ascii=False), encoding="utf-8")
 
 
 def page_links(key: str, download: str = "Download this notebook", folder: str = "") -> str:

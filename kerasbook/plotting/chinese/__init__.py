@@ -14,6 +14,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from kerasbook.plotting.page import DATA
+
 from matplotlib import font_manager
 from matplotlib.figure import Figure
 from matplotlib.text import Text
@@ -54,18 +56,22 @@ def translated(words: str, missing: list[str]) -> str:
 def in_chinese(figure: Figure) -> Iterator[list[str]]:
     """Gives a figure Chinese labels for a while; yields those that the table lacks.
 
-    Formulas stay what they are: Matplotlib draws a label with `$…$` in its first family alone, so
-    that the font has ASCII too.
+    Words that are data stay what they are, and so do formulas: Matplotlib draws a label with `$…$`
+    in its first family alone, so that the font has ASCII too.
     """
     if FAMILY not in font_manager.get_font_names():
         font_manager.fontManager.addfont(FONT)
     missing: list[str] = []
     with contextlib.ExitStack() as before:
-        for axes in figure.axes:
-            for axis in (axes.xaxis, axes.yaxis):
+        data = {text for text in figure.findobj(Text) if text.get_gid() == DATA}
+        for axis in (axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)):
+            if axis.get_gid() == DATA:
+                data.update(set(axis.findobj(Text)) - {axis.label})
+            else:
                 exchange_ticks(axis.get_major_formatter(), missing, before)
         for text in figure.findobj(Text):
-            exchange(text, missing, before)
+            if text not in data:
+                exchange(text, missing, before)
         yield missing
 
 
@@ -78,6 +84,7 @@ def exchange(text: Text, missing: list[str], before: contextlib.ExitStack) -> No
     if chinese != " ".join(words.split()):
         text.set_text(chinese)
         text.set_fontfamily([FAMILY, "DejaVu Sans"])
+        text.set_fontweight("normal")  # the only one that the font has
 
 
 def exchange_ticks(formatter: Formatter, missing: list[str], before: contextlib.ExitStack) -> None:
