@@ -120,8 +120,8 @@ if __name__ == "__main__":
     print({name: f"{tries[name] / (tries['known'] + tries['new']):.0%}" for name in tries})
 
 # %% [markdown]
-# Of new sentences nearly half of the pairs of neighbours have never been seen, and of all covered
-# words about one in six is found. To do better one has to look at the whole sentence, on both
+# Of the pairs of neighbours in new sentences four in ten have never been seen, and of all covered
+# words one in seven is found. To do better one has to look at the whole sentence, on both
 # sides, and to know that *dull* and *boring* are alike. That is work for attention. But first the
 # text has to become numbers.
 #
@@ -265,10 +265,10 @@ if __name__ == "__main__":
     print("pieces:", *(sum(map(len, way)) for way in zip(*other, strict=True)))
 
 # %% [markdown]
-# With the same 5,000 pieces, which the book has trained on its own texts, one word in so many is
-# cut otherwise. (The first number of pieces is of the longest first, the second of the replay.) So
-# a list of pieces is only half of a tokenizer: a model reads nonsense if its list is used with the
-# other rule.
+# With the same 5,000 pieces, which the book has trained on its own texts, three words in ten are
+# cut otherwise. The longest first, whose number comes first, needs a few pieces less. So a list of
+# pieces is only half of a tokenizer: with the other rule a model is given pieces that it has hardly
+# ever seen in such words.
 
 # %% [markdown]
 # ## What BERT reads
