@@ -759,15 +759,20 @@ def fill(model, pieces, text, count=4) -> list[str]:
 if __name__ == "__main__":
     options, arrays, pieces = small_bert()
     model = masked_bert(options, arrays)
-    for text in ("a person who [MASK] music .", "the film is [MASK] and boring .",
-                 "we must work for [MASK] and freedom .", "a large [MASK] with four legs",
-                 "[MASK] is a capital city in europe"):  # fmt: skip
-        print(f"{text:38}", *fill(model, pieces, text), sep="  ")
+    for text in (
+        "it isn ' [MASK] funny .",
+        "we must work for [MASK] and freedom .",
+        "a movie that is both funny and [MASK] .",
+        "any of various [MASK] of the genus",
+        "a large [MASK] with four legs",
+    ):
+        print(f"{text:40}", *fill(model, pieces, text), sep="  ")
 
 # %% [markdown]
-# Judge for yourself. It knows which kind of word belongs there, more often than which word. It has
-# read as much as a person reads in a few weeks, with a network that is a hundred times smaller than
-# the one that Google trained.
+# It has the turns of its three sources: what comes behind *isn'*, what stands beside *freedom* in a
+# speech, what there are various of in a dictionary. Beside *funny* it puts another word of praise.
+# But what has four legs it does not know. It has found out which kind of word belongs where, and
+# seldom the word itself. BERT-base has a hundred times as many weights and has read far more.
 #
 # ## What do the mistakes cost?
 #
@@ -957,7 +962,7 @@ if __name__ == "__main__":
 # validation and test parts, with labels or without. Here is its log.
 
 
-# %% alt="Loss of the covered pieces in nats against thousands of steps. It falls steeply to about 6.8, stays level for some hundred steps, falls again from step 600 on, ever more slowly, and bends down once more in the last 2,000 steps, in which the learning rate goes to zero."
+# %% alt="Loss of the covered pieces in nats against thousands of steps. It falls to 6.8 in the first 400 steps, is nearly level until step 800, falls more quickly until step 1,600 and then ever more slowly; in the last 800 steps it bends down once more, to just below 4."
 if __name__ == "__main__":
     log = load_results()["measurements"]["chapter7"]["pretraining"]
     thousands = np.array(log["steps"]) / 1000
