@@ -191,3 +191,6 @@ exercise.mistake(
     old="        else:\n            return [unknown]",
     new="        else:\n            return [0]",
 )
+exercise.mistake(
+    "places_from_one", old="found.append(number[piece])", new="found.append(1 + number[piece])"
+)

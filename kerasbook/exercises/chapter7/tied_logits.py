@@ -119,3 +119,9 @@ exercise.mistake(
 )
 exercise.mistake("scaled", old="chosen @ table.T", new="chosen @ table.T / x.shape[-1] ** 0.5")
 exercise.mistake("bias_of_the_width", old="+ bias", new="+ bias[::-1]")
+exercise.mistake(
+    "softmax_taken", old="chosen @ table.T + bias", new="tf.nn.softmax(chosen @ table.T + bias)"
+)
+exercise.mistake(
+    "bias_before", old="chosen @ table.T + bias", new="(chosen + bias.mean()) @ table.T"
+)
