@@ -341,7 +341,7 @@ def gelu_tanh(x):
     return x * (1 + tf.tanh((2 / np.pi) ** 0.5 * (x + 0.044715 * x**3))) / 2
 
 
-# %% alt="Three curves over x from -3 to 3. ReLU has a corner at zero; gelu runs smoothly below it, dips to -0.17 near -0.75 and joins it on both sides. The difference of the two gelus, a thousand times enlarged, is a wave of at most 0.47 on each side."
+# %% alt="Three curves over x from -3 to 3. ReLU has a corner at zero; gelu runs smoothly below it, dips to -0.17 near -0.75 and joins it on both sides. The difference of the two gelus, a thousand times enlarged, is a wave between -0.23 and 0.47."
 if __name__ == "__main__":
     x = np.linspace(-3, 3, 121)
     curves = {"ReLU": np.maximum(x, 0), "gelu": gelu(x)}
@@ -776,10 +776,10 @@ if __name__ == "__main__":
 #
 # ## What do the mistakes cost?
 #
-# Five mistakes are made again and again when BERT is written anew or loaded. Each of them leaves
-# the shapes right and raises no error. We make them with the weights above and look at all places
-# of 200 film sentences: how far are the logits off, and at how many places is another piece the
-# likeliest? Guess which is the worst, and which does nothing.
+# Six things are done otherwise again and again when BERT is written anew or loaded. Each of them
+# leaves the shapes right and raises no error. We make them with the weights above and look at all
+# places of 200 film sentences: how far are the logits off, and at how many places is another piece
+# the likeliest? Guess which is the worst, and which does nothing.
 
 
 # %% tags=["hide-input"]
@@ -847,6 +847,14 @@ if __name__ == "__main__":
               f"another piece at {changed:6.1%} of places")  # fmt: skip
 
 # %% [markdown]
+# The gelu by a tanh moves the logits a little and changes no answer here. Keras' $\varepsilon$
+# changes one answer in a hundred or so: few enough for nobody to notice, and too many for two
+# programs that should be one. The norms in the wrong place change one in seven, and so does the
+# missing row of the segment, which "changes nothing": it was there all through training. Padding
+# that is looked at depends on how much of it there is. And the 10,000 is no mistake: in 32 bits
+# $e^{-10000}$ is 0, and so is the exponential of the lowest number. So a program whose answers look
+# sensible can have most of these in it. What finds them is the comparison of logits.
+#
 # *Exercise: `bert_block`, one block with its mask, gelu and ε.*
 #
 # ## Cover words, and do it right
@@ -977,10 +985,10 @@ if __name__ == "__main__":
 # Nobody told it what anything means. Has it found out nevertheless? Three ways to ask, from the
 # weakest to the strongest.
 #
-# **One word in two sentences.** In an embedding a word has one vector. After the blocks it has one
-# for each sentence. So *bank* at a river and *bank* with money should no longer be the same. We
-# compare vectors by the cosine of their angle, layer by layer, in three sentences: which two are to
-# be near?
+# **One word in several sentences.** In an embedding a word has one vector. After the blocks it has
+# one for each sentence. A *state* that pays and a state of confusion should no longer be the same.
+# We compare vectors by the cosine of their angle, layer by layer, in three sentences. In two of
+# them the state is a country: will these be the nearer ones?
 
 
 # %%
@@ -1005,8 +1013,9 @@ if __name__ == "__main__":
               f"second and third {cosine(layer[1], layer[2]):.2f}")  # fmt: skip
 
 # %% [markdown]
-# The vectors move apart from layer to layer. That a network makes *something* of the context is
-# sure. Whether it is the meaning, a single example cannot say.
+# At first they are the same, since the word stands at the same place. After the blocks they are
+# not; but the near ones are those in which *of* follows. It went by the form of the phrase, not by
+# its sense. (And one example, chosen by hand, proves neither.)
 #
 # **A probe.** So ask many words one question, and ask it by a classifier: WordNet says of 1,140
 # nouns whether they name somebody alive or a thing. Take each noun's vector in "it is a … .", and
@@ -1055,14 +1064,16 @@ if __name__ == "__main__":
     alive = np.array(list(kinds.values()))
     print(f"alive: {alive.mean():.2f} of {len(kinds):,} nouns")
     for name, bert in {"untrained": MaskedBert(**options), "pretrained": model}.items():
-        bert(x[:1])
+        bert(row)
         for number, layer in enumerate(noun_vectors(bert.bert, pieces, kinds)):
             right = probed(layer, alive)
             print(f"{name:11} layer {number}: {np.mean(right):.3f} ± {np.std(right, ddof=1):.3f}")
 
 # %% [markdown]
-# The untrained encoder is better than a coin, too, because endings such as `##er` are pieces and
-# say something about a noun. What pretraining has added is the difference.
+# The untrained encoder is a little better than a coin, too, because endings such as `##er` are
+# pieces and say something about a noun. What pretraining has added is the difference: more than its
+# spread, and not much. And the embedding alone has all of it; the two blocks add nothing to it that
+# a straight line could find.
 #
 # **Attention.** Where does it look? A map of weights is quickly drawn, and quickly believed.
 
@@ -1075,15 +1086,19 @@ def attention_of(model, row):
     return [block.attention.look(x, x, mask)[1][0].numpy() for block, x in blocks]
 
 
-# %% alt="Two squares, the heads of the first block, for a sentence of a dozen pieces: in some rows the weight lies on near neighbours, in others it is spread over nearly all places."
+# %% alt="Two squares of attention weights, the heads of the first block, for a sentence of ten pieces. In the first the dark places lie just right of the diagonal: nearly every piece looks at the next one. In the second they lie just left of it, at the piece before."
 if __name__ == "__main__":
     row = wordpieces.rows(["the actors are better than the story ."], pieces, 10)
     names = [pieces[number] for number in row[0]]
     maps = attention_of(model, row)[0]
-    plotting.plot_attention(maps, names, names, titles=["block 1, head 1", "head 2"])
+    axes = plotting.plot_attention(maps, names, names, titles=["block 1, head 1", "head 2"])
+    for ax in axes:
+        ax.tick_params("x", rotation=60)
 
 # %% [markdown]
-# It is tempting to read meaning into the dark places. Chapter 10 shows for pictures what such maps
+# In the first block one head looks at the next piece, the other at the one before: the two
+# neighbours that we counted with at the beginning. Nobody told them to. It is tempting to read more
+# meaning into the dark places. Chapter 10 shows for pictures what such maps
 # can and cannot say; the warning holds here as well. A weight says where something was taken from,
 # not what was made of it: the value may be near zero, the way around the block carries the token
 # itself, and the next block mixes everything again. The probe above can be wrong or right; a map

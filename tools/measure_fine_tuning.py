@@ -29,7 +29,7 @@ import tensorflow as tf
 
 LABELS, SEEDS = (100, 500, 2_000, 8_049), range(5)
 LENGTH = 48  # word pieces
-EPOCHS = {100: 20, 500: 10, 2_000: 4, 8_049: 2}  # of BERT
+EPOCHS = {100: 15, 500: 8, 2_000: 4, 8_049: 2}  # of BERT
 READER_EPOCHS = {100: 40, 500: 20, 2_000: 8, 8_049: 5}  # of chapter 4's; its own number for all
 
 
