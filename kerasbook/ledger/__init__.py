@@ -51,6 +51,7 @@ SOURCES = {
     "T": "TensorFlow",
     "K": "Keras",
     "L": "LiteRT",
+    "H": "Hugging Face",
     "O": "onnxruntime",
     "Δ": "finite differences",
 }
