@@ -818,7 +818,7 @@ if __name__ == "__main__":
 
 # %%
 def round_biases(model):
-    """Rounds each bias of a network with ranges to the steps of the sum that it is added to."""
+    """Gives each bias a whole number of the steps that the sum has to which it is added."""
     for layer in model.layers:
         if isinstance(layer, Rounded):
             step = (layer.high - layer.low) / 255
