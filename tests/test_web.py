@@ -33,6 +33,7 @@ from kerasbook.web import (
 
 from docutils import nodes
 from docutils.core import publish_doctree
+from docutils.utils import new_document
 from pygments import highlight
 from pygments.lexers import PythonLexer
 from sphinx.errors import SphinxError
@@ -501,6 +502,25 @@ def test_formulas_are_html_and_a_wrong_one_ends_the_build():
             renderer.render(r"\frac{1", display=False)
     finally:
         renderer.close()
+
+
+def test_a_formula_and_a_mark_beside_it_are_on_one_line():
+    renderer = formulas.Formulas()
+    try:
+        shown = formulas.with_unbroken_end(renderer.render("a = b", display=False))
+    finally:
+        renderer.close()
+    assert shown.count(formulas.PIECE) == 2
+    assert shown.rpartition(formulas.PIECE)[0].endswith('<span class="unbroken">')
+    assert shown.count("<span") == shown.count("</span>")
+    formula = nodes.math("", "x")
+    paragraph = nodes.paragraph("", "", nodes.Text("门（"), formula, nodes.Text("）是"))
+    document = new_document("a")
+    document.append(paragraph)
+    formulas.keep_opening_marks(None, document, "a")
+    assert paragraph.astext() == "门（x）是"
+    before, mark, then, _ = paragraph.children
+    assert (before, mark.astext(), mark["classes"], then) == ("门", "（", ["unbroken"], formula)
 
 
 # --- the commands -------------------------------------------------------------------------
