@@ -400,13 +400,13 @@ def test_garments_has_the_sums_of_the_dense_layer_and_of_the_logits(opened):
     assert page.inner_text("#garments-which") == "unit 3 of the dense layer"
     value = float(page.get_attribute("#garments-total", "data-value"))
     assert value == pytest.approx(layers["hidden"][3, 2], abs=1e-4)
-    page.locator("#garments-bars button").nth(6).click()
-    assert page.inner_text("#garments-which") == "the logit of Shirt"
+    page.locator("#garments-bars button").nth(4).click()
+    assert page.inner_text("#garments-which") == "the logit of Coat"
     value = float(page.get_attribute("#garments-total", "data-value"))
-    assert value == pytest.approx(layers["logits"][3, 6], abs=1e-4)
+    assert value == pytest.approx(layers["logits"][3, 4], abs=1e-4)
     assert page.locator("#garments-sum tbody tr").count() == 5
-    page = opened("garments", address_after(page, layer="logits", map="6"))
-    assert page.inner_text("#garments-which") == "the logit of Shirt"
+    page = opened("garments", address_after(page, layer="logits", map="4"))
+    assert page.inner_text("#garments-which") == "the logit of Coat"
 
 
 def test_garments_the_first_number_is_an_edge(opened):
