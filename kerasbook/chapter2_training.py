@@ -56,7 +56,7 @@ from keras import layers
 # will be the lowest after three epochs? And will the order be the same if the first weights are ten
 # times too small? We write the four first, each as a function: the weights, their gradient and what
 # it remembers go in, the new weights and what it remembers now come out. $\eta$ is the learning
-# rate; all else has the shape of the weights.
+# rate; the other Greek letters and $t$ are numbers too, all else has the shape of the weights.
 #
 # **SGD** goes against the gradient and remembers nothing: $w \leftarrow w - \eta g$.
 
@@ -666,7 +666,7 @@ if __name__ == "__main__":
 # %% [markdown]
 # ## What to try
 #
-# - `--learning-rate 0.1`: Adam now moves every weight by about a tenth in every step. How large
+# - `--learning-rate 0.1`: Adam now moves every weight by about 0.1 in every step. How large
 #   are the weights, then, after one epoch of 141 steps, and what do the curves say?
 # - `--dropout 0 --l2 0 --epochs 40`: watch validation loss and accuracy. Which of them turns?
 # - Give `losses_by_rate` the gain 0.02. Where does the curve begin to fall now, and why?

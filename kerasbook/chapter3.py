@@ -853,8 +853,8 @@ if __name__ == "__main__":
 # | pooling | 2 | $8 + 2 = 10$ |
 # | `conv_3` | 4 | $10 + 2 \cdot 4 = 18$ |
 #
-# A unit in the middle of the last convolution sees about two thirds of a garment, and the dense
-# layers see all of it.
+# A unit in the middle of the last convolution sees 18 of the 28 rows and columns of a garment, and
+# the dense layers see all of it.
 #
 # *Exercise: `receptive_fields`, for any stride and for windows with holes.*
 #

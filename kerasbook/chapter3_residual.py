@@ -527,7 +527,7 @@ def main(
     flip = dataset != "mnist"  # a digit in a mirror is not a digit
     shape, classes = splits.train.x.shape[1:], len(splits.classes)
     model = make_model(shape, classes, network, blocks, flip=flip, shift=shift)
-    print(f"{model.name}: {model.count_params():,} weights")
+    print(f"{model.name}: {count_weights(model):,} weights")
     options = {"epochs": epochs, "batch_size": batch_size, "warm_up": warm_up} | fit_options
     history = train(model, splits, learning_rate=learning_rate, seed=seed, **options)
     metrics = [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
@@ -556,9 +556,8 @@ if __name__ == "__main__":
         print(f"{part:10} loss {scores['loss']:.3f}  accuracy {scores['accuracy']:.3f}")
 
 # %% [markdown]
-# (Here the running means and variances are counted too, as Keras does.) From the middle on the
-# network fits its training pictures better than others, and the gap grows. Five seeds, on the test
-# part:
+# From the middle on the network fits its training pictures better than others, and the gap grows.
+# Five seeds, on the test part:
 
 # %%
 if __name__ == "__main__":

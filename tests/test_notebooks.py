@@ -156,7 +156,7 @@ def test_widgets_and_times_are_not_kept():
         cells=[
             cell(
                 "a",
-                stream("loss 1  20 steps/s\n"),
+                stream("loss 1  7.5 steps/s\n"),
                 new.new_output("display_data", widget),
                 stream("2\n"),
             ),

@@ -90,32 +90,32 @@ def ahead(results: dict) -> str:
     return line + (f"; not beside {'; '.join(behind)}." if behind else ".")
 
 
-def short_speeds(results: dict) -> str:
-    """The README's table: medians beside three rivals."""
+def short_table(results: dict) -> str:
+    """The README's table: how many times faster, as means over the chapters, beside three rivals.
+
+    A chapter counts with its median; its wait where it was measured in all loops.
+    """
     names = ("fit", "tuned", "torch")
     lines = [f"| {results['processor']} | {' | '.join(TITLES[name] for name in names)} |"]
     lines.append("|---" * (len(names) + 1) + "|")
-    for row in results["rows"].values():
-        if row["own"]:
-            continue
-        found = [row["ratios"].get(rival(row, name)) for name in names]
-        medians = [short(statistics.median(each)) if each else "–" for each in found]
-        lines.append(f"| {row['title']} | {' | '.join(medians)} |")
-    means = geometric_means(results["rows"])
-    if all(row in results["rows"] for row in ROWS if ROWS[row].counts):
-        cells = [f"**{means[name]:.2f}**" if name in means else "–" for name in names]
-        lines.append(f"| **geometric mean of chapters 1 to 6** | {' | '.join(cells)} |")
+    entries = [e for e in score.complete(results["score"]).values() if "missing" not in e]
+    if entries:
+        waits = [[score.ratios(entry, loop) for entry in entries] for loop in names[:2]]
+        cells = [in_short(each) for each in waits]
+        lines.append(f"| wait for a score, {len(entries)} chapters | {' | '.join(cells)} | – |")
+    if all(name in results["rows"] for name, row in ROWS.items() if row.counts):
+        counted = [row for row in results["rows"].values() if row["counts"]]
+        steps = [[row["ratios"].get(rival(row, name)) for row in counted] for name in names]
+        cells = [in_short(each) if all(each) else "–" for each in steps]
+        lines.append(f"| a step, chapters 1 to 6 | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def short_waits(results: dict) -> str:
-    """The README's table: the seconds to a score."""
-    lines = [f"| {results['processor']} | kerasbook | `model.fit` | tuned |", "|---|---|---|---|"]
-    for name, entry in score.complete(results["score"]).items():
-        if "missing" not in entry:
-            cells = score.cells_of(name, entry)
-            lines.append(f"| {' | '.join([cells[0], *cells[2:5]])} |")
-    return "\n".join(lines) if lines[2:] else "On this processor this is not measured yet."
+def in_short(chapters: list[list[float]]) -> str:
+    """The geometric mean of the chapters' medians, with the smallest and the largest."""
+    found = [statistics.median(ratios) for ratios in chapters]
+    mean = f"{statistics.geometric_mean(found):.2f}"
+    return f"{mean} ({short(min(found))} to {short(max(found))})"
 
 
 def waits(scores: dict) -> list[str]:
@@ -163,8 +163,7 @@ def tables(results: dict) -> dict[tuple[str, str], str]:
         "against": against or ["Measured once so far."],
     }
     return {("docs/speed.md", name): "\n".join(lines) for name, lines in found.items()} | {
-        ("README.md", "bench"): short_speeds(results),
-        ("README.md", "waits"): short_waits(results),
+        ("README.md", "bench"): short_table(results),
     }
 
 

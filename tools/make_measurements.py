@@ -37,7 +37,7 @@ def run(key: str, flags: str = "") -> dict:
 
 def spread(values: list[float]) -> dict:
     """Returns the runs' values, their mean, and its standard error."""
-    error = float(np.std(values, ddof=1) / len(values) ** 0.5)
+    error = float(np.std(values, ddof=1) / len(values) ** 0.5) if len(values) > 1 else 0.0
     return {"values": values, "mean": float(np.mean(values)), "error": error}
 
 
@@ -268,9 +268,9 @@ def small_batches(seeds: int = 5) -> dict:
 
 
 def rounding() -> dict:
-    """Chapter 8: how many outputs of LiteRT's kernels each rule of rounding misses.
+    """Chapter 8: how many outputs of two runtimes each rule of rounding misses.
 
-    Writes outputs of the reference kernels into the ledger's file, too.
+    Writes outputs of the reference kernels and of onnxruntime into the ledger's file, too.
     """
     from kerasbook import chapter8
     from kerasbook.testing import rounding as lite
@@ -284,6 +284,12 @@ def rounding() -> dict:
             once, twice = (rule(run.sums, run.multiplier) for rule in list(rules.values())[:2])
             some = lite.kept(run, once != twice)
             numbers |= {f"{layer} {name}": values for name, values in some.items()}
+    for layer, run in lite.onnx_runs():
+        missed = {name: lite.missed(run, rule) for name, rule in rules.items()}
+        found[f"{layer}, onnxruntime"] = missed
+        once, twice = (rule(run.sums, run.multiplier) for rule in list(rules.values())[:2])
+        some = lite.kept(run, once != twice)
+        numbers |= {f"onnxruntime {layer} {name}": values for name, values in some.items()}
     np.savez_compressed(RESULTS.parent / "ledger" / "reference_kernels.npz", **numbers)
     return found
 

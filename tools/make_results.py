@@ -77,19 +77,19 @@ def results_of(page: Page, flags: str, seeds: int) -> dict:
 
 def table(results: dict) -> str:
     """The README's table of chapters, in Markdown."""
-    lines = ["| chapter | source | data | score | seconds |", "|---|---|---|---|---|"]
+    lines = ["| chapter | source | score | seconds |", "|---|---|---|---|"]
     for key, page in contents.chapters().items():
-        for dataset, entry in results.get(key, {}).items():
+        for entry in results.get(key, {}).values():
             part, metric, score = headline(page, entry["scores"])
             shown = f"{part} {metric} {score['mean']:.3f} ± {score['sd']:.3f}".replace("_", " ")
             if (part, metric) == tuple(page.about.headline or ()) and page.about.unit:
                 shown += f" {page.about.unit}"
             title = f"[{page.short_title}](chapters/{key}.ipynb)"
-            source = f"[{page.path.name}](kerasbook/{page.path.name})"
+            source = f"[source](kerasbook/{page.path.name})"
             if entry["flags"]:
                 source += f" `{entry['flags']}`"
             seconds = f"{statistics.median(entry['seconds']):.0f}"
-            cells = [title, source, dataset, shown, seconds]
+            cells = [title, source, shown, seconds]
             lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 

@@ -115,7 +115,7 @@ def _joined(outputs: list) -> list:
             joined.append(output)
     for output in joined:
         if "text" in output:  # the lines of a training run end with its speed
-            output.text = re.sub(r"  \d+ steps/s$", "", output.text, flags=re.MULTILINE)
+            output.text = re.sub(r"  [\d.,]+ steps/s$", "", output.text, flags=re.MULTILINE)
     return joined
 
 

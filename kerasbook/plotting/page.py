@@ -30,6 +30,7 @@ STAR: dict[str, Any] = {
 PAGE_WIDTH = 6.6  # inches: the text block of a printed page
 TEXT_SIZE = 9  # points: ticks, legends, captions
 LABEL_SIZE = 10  # points: axis labels and titles
+DATA = "data"  # the gid of texts and axes whose words are data: the same in every language
 MOST_PICTURES = 200  # each picture is an Axes of some 50 ms
 
 

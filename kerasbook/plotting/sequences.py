@@ -102,7 +102,7 @@ def plot_words(
     for number, (place, word) in enumerate(zip(places, words, strict=True)):
         crowded = (np.abs(places[:number] - place) <= near).all(axis=1).any()
         style = {"textcoords": "offset points", "parse_math": False, "fontsize": TEXT_SIZE}
-        ax.annotate(str(word), place, xytext=(4, -11 if crowded else 4), **style)
+        ax.annotate(str(word), place, xytext=(4, -11 if crowded else 4), gid=page.DATA, **style)
     ax.margins(0.12)
     page.label(ax, "first direction", "second direction")
     page.colour_bar(dots, ax, label)
@@ -154,6 +154,7 @@ def _write_words(ax: Axes, words: Sequence[str]) -> None:
         fontsize=size,
         parse_math=False,
     )
+    ax.xaxis.set_gid(page.DATA)
     ax.grid(False, axis="x")
     if ax.images:
         ax.grid(False)

@@ -1,6 +1,7 @@
 """What Sphinx is told: the site's configuration."""
 
 import re
+from pathlib import Path
 
 from kerasbook import __version__
 
@@ -35,14 +36,15 @@ suppress_warnings = ["myst.header"]  # the first heading of a cell may be any
 html_theme = "furo"
 html_title = "kerasbook"
 html_sidebars = {
-    "**": [
+    "_modules/**": ["sidebar/brand.html", "sidebar/search.html"],  # 40 pages of source, reached
+    "[!_]**": [  # from the reference: the list of all pages would be a third of them
         "sidebar/brand.html",
         "languages.html",
         "sidebar/search.html",
         "sidebar/scroll-start.html",
         "sidebar/navigation.html",
         "sidebar/scroll-end.html",
-    ]
+    ],
 }
 templates_path = ["templates"]
 locale_dirs = ["locale"]  # of the Chinese sources: what furo says
@@ -50,6 +52,7 @@ html_static_path = ["static"]
 html_extra_path: list[str] = []  # sources.py's folder `extra`, set by the command
 html_css_files = ["book.css", "playgrounds/playground.css"]
 html_js_files = ["book.js"]
+html_search_scorer = str(Path(__file__).with_name("scorer.js"))
 html_math_renderer = "katex"
 html_copy_source = False
 html_show_sourcelink = False

@@ -12,6 +12,7 @@ from kerasbook.contents import Page
 from kerasbook.notebooks.index import cover_of, score_of
 from kerasbook.program import many
 from kerasbook.web import playgrounds
+from kerasbook.web.pictures import smaller
 
 from markdown_it import MarkdownIt
 
@@ -21,20 +22,21 @@ LANGUAGE = re.compile(r"^\[(?:中文|English)\]\(README\S*\)\n\n", re.MULTILINE)
 LINKED = re.compile(r"\[([^\]]*)\]\([^)]*\)")
 START = """
 <p class="page-links"><a href="chapters/{first}.html">Read chapter 1</a>
-<a href="#chapters">All chapters</a> <a href="#two-commands">What do I type?</a></p>
+<a href="#playgrounds">Play with a trained model</a> <a href="#chapters">All chapters</a>
+<a href="#two-commands">What do I type?</a></p>
 
 """
 FRONT = """{introduction}
-
-## Chapters
-
-{chapters}
 
 ## Playgrounds
 
 [The models in the page](playgrounds/index.md): type, draw, and see every number on its way.
 
 {playgrounds}
+
+## Chapters
+
+{chapters}
 
 ## Beside the chapters
 
@@ -127,7 +129,7 @@ def picture(page: Page, notebook: Path, folder: Path) -> str:
     """Returns the chapter's picture in HTML, after writing its file."""
     if (cover := cover_of(notebook)) is None:
         return ""
-    (folder / "extra" / "pictures" / f"{page.key}.png").write_bytes(cover.png)
+    (folder / "extra" / "pictures" / f"{page.key}.png").write_bytes(smaller(cover.png))
     alt = html.escape(cover.alt)
     return f'<img src="pictures/{page.key}.png" alt="{alt}" loading="lazy">'
 
@@ -151,8 +153,9 @@ def first_sentences(
 
 
 def numbers(page: Page, notebook: Path) -> str:
-    """Returns how long a chapter takes to read and to run, and its score."""
+    """Returns how long a chapter takes to read and to run, and its mean score."""
     reading = re.search(r"about (\d+) to read", first_cell(notebook))
     found = [f"{reading[1]} min to read"] if reading else []
     found += [f"{page.about.minutes} min to run"] if page.about.minutes else []
-    return "; ".join(part for part in (", ".join(found), score_of(page)) if part)
+    score = re.sub(r" ± \S+", "", score_of(page))
+    return "; ".join(part for part in (", ".join(found), score) if part)

@@ -37,15 +37,18 @@ def build(checkout: Path, output: Path) -> int:
         from kerasbook.web import chinese, sources
     except ImportError:
         raise SiteError(f"Sphinx is not installed: {with_extra('web')}") from None
-    shutil.rmtree(output, ignore_errors=True)  # pages and pictures of the last build
     translated = chinese.documents(checkout)
     with tempfile.TemporaryDirectory() as folder:
+        site = Path(folder, "site")  # what Sphinx leaves beside it goes with the folder
         both = {"heading_ids": f"{folder}/ids.json", "chinese_pages": ",".join(translated)}
         sources.write_sources(checkout, Path(folder, "en"))
-        run_sphinx(Path(folder, "en"), output, both)
+        run_sphinx(Path(folder, "en"), site, both)
         if translated:
             chinese.write_sources(checkout, Path(folder, "zh"))
-            run_sphinx(Path(folder, "zh"), output / "zh", both | CHINESE)
+            run_sphinx(Path(folder, "zh"), Path(folder, "zh-site"), both | CHINESE)
+            shutil.move(Path(folder, "zh-site"), site / "zh")
+        shutil.rmtree(output, ignore_errors=True)  # the last build
+        shutil.move(site, output)
     return len(list(output.rglob("*.html")))
 
 
@@ -63,7 +66,8 @@ def run_sphinx(sources: Path, output: Path, settings: dict[str, str]) -> None:
         options += ["-D", f"{name}={value}"]
     if build_main([*options, *where]):
         raise SiteError("the site has faults: see the lines above")
-    shutil.rmtree(output / "jupyter_execute", ignore_errors=True)  # the pictures a second time
+    for path in output.glob("_static/**/*.map"):
+        path.unlink()  # for the theme's developers
 
 
 def serve(folder: Path, port: int) -> None:

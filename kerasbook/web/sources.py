@@ -5,7 +5,6 @@ Pages are found as everywhere, by kerasbook/contents.py, where their notebooks a
 
 from __future__ import annotations
 
-import io
 import json
 import re
 import shutil
@@ -19,9 +18,8 @@ from kerasbook.exercises.cards import Card, cards
 from kerasbook.notebooks import conversion
 from kerasbook.web.front import front_page
 from kerasbook.web.glossary import glossary_page
+from kerasbook.web.pictures import smaller
 from kerasbook.web.playgrounds import playgrounds_of, write_playgrounds
-
-from PIL import Image
 
 HERE = Path(__file__).parent
 TOP = ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")
@@ -49,7 +47,7 @@ def write_sources(checkout: Path, folder: Path) -> None:
     exercises = {page.key: write_exercises(page, checkout, folder) for page in found}
     for page in found:
         write_notebook(page.key, exercises[page.key] > 0, checkout, folder)
-    write_playgrounds(folder)
+    write_playgrounds(checkout, folder)
     (folder / "glossary.md").write_text(glossary_page(found), encoding="utf-8")
     (folder / "licence.md").write_text(licence_page(checkout), encoding="utf-8")
     (folder / "index.md").write_text(front_page(checkout, folder, exercises), encoding="utf-8")
@@ -102,14 +100,6 @@ def prepare(notebook: dict, links: str, child: str, lead: Callable[[str], str]) 
                 output["data"]["image/png"] = b64encode(smaller(b64decode(png))).decode()
 
 
-def smaller(png: bytes) -> bytes:
-    """Returns a picture with at most 256 colours, which our drawings look the same in."""
-    content = io.BytesIO()
-    picture = Image.open(io.BytesIO(png)).convert("RGB")
-    picture.quantize(256, dither=Image.Dither.NONE).save(content, "PNG", optimize=True)
-    return content.getvalue()
-
-
 def write_download(key: str, checkout: Path, folder: Path) -> None:
     """Writes the notebook that a reader can download: without outputs, which running it makes."""
     notebook = notebook_of(key, checkout)
@@ -127,7 +117,7 @@ def without_outputs(notebook: dict) -> dict:
 
 def write_json(path: Path, notebook: dict) -> None:
     """Writes a notebook."""
-    path.write_text(json.dumps(notebook, ensure_ascii=False, indent=1), encoding="utf-8")
+    path.write_text(json.dumps(notebook, ensure_ascii=False), encoding="utf-8")
 
 
 def page_links(key: str, download: str = "Download this notebook", folder: str = "") -> str:
@@ -140,8 +130,11 @@ def page_links(key: str, download: str = "Download this notebook", folder: str =
     )
     if colab := conversion.colab_link(f"{folder}{key}.ipynb"):
         links = with_link(links, colab, "Open in Colab")
-    for one in () if folder else playgrounds_of(key):
-        links = with_link(links, f"../playgrounds/{one.name}.html", f"Playground: {one.title}")
+    for one in playgrounds_of(key):
+        address, text = f"../playgrounds/{one.name}.html", f"Playground: {one.title}"
+        if folder:
+            address, text = f"../{address}?zh", f"演练场（英文）：{one.title}"
+        links = with_link(links, address, text)
     return links
 
 

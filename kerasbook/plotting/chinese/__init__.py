@@ -14,6 +14,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from kerasbook.plotting.page import DATA
+
 from matplotlib import font_manager
 from matplotlib.figure import Figure
 from matplotlib.text import Text
@@ -27,15 +29,18 @@ FORMULA = re.compile(r"\$[^$]*\$")
 
 
 @functools.cache
-def table() -> list[tuple[re.Pattern, str]]:
-    """Returns the labels' patterns and their Chinese, those with the most letters first."""
+def table() -> dict[str, str]:
+    """Returns the labels, English → Chinese, those with the most letters first."""
     with TABLE.open(encoding="utf-8", newline="") as file:
         rows = sorted(csv.reader(file), key=lambda row: -len(row[0].replace("{}", "")))
-    pieces = ((english, re.escape(english).replace(r"\{\}", "(.+)")) for english, _ in rows)
-    return [
-        (re.compile(pattern, re.IGNORECASE), chinese.replace("\\n", "\n"))
-        for (_, pattern), (_, chinese) in zip(pieces, rows, strict=True)
-    ]
+    return {english: chinese.replace("\\n", "\n") for english, chinese in rows}
+
+
+@functools.cache
+def patterns() -> list[tuple[re.Pattern, str]]:
+    """Returns what finds each label, in capitals or not, and its Chinese."""
+    pieces = {re.escape(one).replace(r"\{\}", "(.+)"): words for one, words in table().items()}
+    return [(re.compile(piece, re.IGNORECASE), words) for piece, words in pieces.items()]
 
 
 def translated(words: str, missing: list[str]) -> str:
@@ -43,7 +48,9 @@ def translated(words: str, missing: list[str]) -> str:
     words = " ".join(words.split())
     if not WORD.search(FORMULA.sub("", words)):
         return words
-    for pattern, chinese in table():
+    if words in table():  # a Bag is none of words
+        return table()[words]
+    for pattern, chinese in patterns():
         if match := pattern.fullmatch(words):
             return chinese.format(*(translated(part, missing) for part in match.groups()))
     missing.append(words)
@@ -54,18 +61,22 @@ def translated(words: str, missing: list[str]) -> str:
 def in_chinese(figure: Figure) -> Iterator[list[str]]:
     """Gives a figure Chinese labels for a while; yields those that the table lacks.
 
-    Formulas stay what they are: Matplotlib draws a label with `$…$` in its first family alone, so
-    that the font has ASCII too.
+    Words that are data stay what they are, and so do formulas: Matplotlib draws a label with `$…$`
+    in its first family alone, so that the font has ASCII too.
     """
     if FAMILY not in font_manager.get_font_names():
         font_manager.fontManager.addfont(FONT)
     missing: list[str] = []
     with contextlib.ExitStack() as before:
-        for axes in figure.axes:
-            for axis in (axes.xaxis, axes.yaxis):
+        data = {text for text in figure.findobj(Text) if text.get_gid() == DATA}
+        for axis in (axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)):
+            if axis.get_gid() == DATA:
+                data.update(set(axis.findobj(Text)) - {axis.label})
+            else:
                 exchange_ticks(axis.get_major_formatter(), missing, before)
         for text in figure.findobj(Text):
-            exchange(text, missing, before)
+            if text not in data:
+                exchange(text, missing, before)
         yield missing
 
 
@@ -78,6 +89,7 @@ def exchange(text: Text, missing: list[str], before: contextlib.ExitStack) -> No
     if chinese != " ".join(words.split()):
         text.set_text(chinese)
         text.set_fontfamily([FAMILY, "DejaVu Sans"])
+        text.set_fontweight("normal")  # the only one that the font has
 
 
 def exchange_ticks(formatter: Formatter, missing: list[str], before: contextlib.ExitStack) -> None:
