@@ -2,6 +2,7 @@
 
     python tools/measure_fine_tuning.py --weights DIR --out FILE.csv   # goes on where it was
     python tools/measure_fine_tuning.py --out FILE.csv --only random,tf-idf --labels 500
+    python tools/measure_fine_tuning.py --keep FILE.csv …              # into results.json
 
 A row for each way of learning, number of labels and seed: accuracy on the validation part, and on
 the test part, which nothing is chosen by. Seed s also draws which labels are there.
@@ -11,14 +12,15 @@ from __future__ import annotations
 
 import argparse
 import csv
+import json
 import time
 from collections import Counter
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
-from kerasbook import chapter4, chapter7
-from kerasbook.data import load_film_sentences
+from kerasbook import chapter4, chapter7, contents
+from kerasbook.data import bert_folder, load_film_sentences
 from kerasbook.data.film import read_film_sentences
 from kerasbook.data.text import split_words
 from kerasbook.training import fit, predict
@@ -41,7 +43,7 @@ def chosen(seed: int, labels: int, whole: int) -> np.ndarray:
 @cache
 def splits_in_pieces(folder: Path | None):
     """Return options, weights, and the sentences in pieces of the pretrained model."""
-    options, arrays, pieces = chapter7.read_bert(folder) if folder else chapter7.small_bert()
+    options, arrays, pieces = bert_folder.read(folder) if folder else chapter7.small_bert()
     return options, arrays, load_film_sentences(length=LENGTH, pieces=pieces)
 
 
@@ -177,6 +179,32 @@ def accuracy(logits: np.ndarray, y: np.ndarray) -> float:
     return float((praise == y.astype(bool)).mean())
 
 
+NAMES = {
+    "tf-idf": "words and pairs, tf-idf",
+    "bag": "bag of words (chapter 4)",
+    "gru": "GRU (chapter 4)",
+    "random": "BERT, random start",
+    "frozen": "BERT, frozen",
+    "pretrained": "BERT, fine-tuned",
+}
+
+
+def keep(files: list[Path]) -> None:
+    """Write what is in the files into results.json."""
+    rows = [row for file in files for row in csv.DictReader(file.open())]
+    found: dict = {name: {} for name in NAMES.values()}
+    for row in sorted(rows, key=lambda row: (int(row["labels"]), int(row["seed"]))):
+        part = found[NAMES[row["way"]]].setdefault(row["labels"], {"validation": [], "test": []})
+        for name in part:
+            part[name].append(float(row[name]))
+    results = contents.load_results()
+    results["measurements"]["chapter7"]["fine_tuning"] = {
+        n: each for n, each in found.items() if each
+    }
+    path = contents.PACKAGE / "results.json"
+    path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+
+
 def main() -> None:
     """Read the options; measure what is not in the file yet."""
     parser = argparse.ArgumentParser(
@@ -184,13 +212,17 @@ def main() -> None:
     )
     ways = ("tf-idf", "bag", "gru", "random", "frozen", "pretrained")
     parser.add_argument("--weights", metavar="DIR", type=Path, help="else those of the package")
-    parser.add_argument("--out", metavar="FILE", type=Path, required=True)
+    parser.add_argument("--out", metavar="FILE", type=Path, default=Path("fine_tuning.csv"))
+    parser.add_argument("--keep", metavar="FILE", type=Path, nargs="+", help="into results.json")
     parser.add_argument("--only", default=",".join(ways), help="ways (%(default)s)")
     parser.add_argument("--labels", default=",".join(map(str, LABELS)), help="(%(default)s)")
     parser.add_argument("--seeds", type=int, default=len(SEEDS))
     parser.add_argument("--learning-rate", type=float, default=5e-4, help="of BERT")
     parser.add_argument("--first", action="store_true", help="the first place, not the mean")
     options = parser.parse_args()
+    if options.keep:
+        keep(options.keep)
+        return
     for labels in map(int, options.labels.split(",")):
         for seed in range(options.seeds):
             for way in options.only.split(","):

@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 from kerasbook import chapter6, chapter7
-from kerasbook.data import safetensors, wordpieces
+from kerasbook.data import bert_folder, safetensors, wordpieces
 from kerasbook.data.corpus import read_bert_pieces
 from kerasbook.data.film import read_film_sentences
 from kerasbook.ledger.core import as_pairs, claim, mutant, precision, values_and_gradients
@@ -319,7 +319,7 @@ def _(draw):
     pieces = (*wordpieces.SPECIAL, *(f"##{number}" for number in range(35)))
     with tempfile.TemporaryDirectory() as folder:
         chapter7.write_bert(folder, model, pieces)
-        options, arrays, _ = chapter7.read_bert(folder)
+        options, arrays, _ = bert_folder.read(folder)
     again = chapter7.masked_bert(options, arrays)
     same = options == {**model.bert.sizes}
     return {"values, sizes": (same, True)} | as_pairs("weights", again.weights, model.weights)
@@ -405,7 +405,7 @@ mutant(
 )
 mutant(7, safetensors.split, '"little"', '"big"', "the length the wrong way round", **FILE)
 mutant(7, safetensors.write, "place + len(parts[-1])", "place + len(parts)", "offsets", **FILE)
-mutant(7, page.read_config, "options_of(", "dict(", "sizes as they are named", **FOLDERS)
+mutant(7, bert_folder.options_of, "GELUS[gelu]", "not GELUS[gelu]", "the other gelu", **FOLDERS)
 mutant(7, page.in_bytes, "axis=1, keepdims=True), 1e-7", "keepdims=True), 1e-7", "one scale",
        by="8 bits")  # fmt: skip
 mutant(7, page.in_bytes, "np.round(", "np.trunc(", "cut off", by="8 bits")
