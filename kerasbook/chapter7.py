@@ -689,7 +689,7 @@ def masked_bert(options, arrays, kind=MaskedBert) -> MaskedBert:
 # %%
 def fill(model, pieces, text, count=4) -> list[str]:
     """Returns the likeliest pieces for the one [MASK] in a text, each with its probability."""
-    row = wordpieces.rows([text], pieces, 64, special=True)
+    row = wordpieces.rows([text], pieces, model.bert.sizes["places"], special=True)
     place = np.flatnonzero(row == pieces.index("[MASK]"))
     p = tf.nn.softmax(model.at(place, row)[0]).numpy()
     return [f"{pieces[number]} {p[number]:.2f}" for number in np.argsort(-p)[:count]]
