@@ -171,7 +171,7 @@ def _(draw):
 
 @claim(7, "a block of BERT = attention and norms of Keras, gelu by erfc")
 def _(draw):
-    width, time = 6, draw.size(3, 7)
+    width, time = 8, draw.size(3, 7)  # a depth of 4: Keras keeps 1/√depth in 32 bits
     with precision(draw.dtype):
         block = chapter7.BertBlock(width, 2, hidden=draw.size(4, 9), epsilon=0.1)
         mask = tf.constant(draw.mask(2, time)[:, np.newaxis])
