@@ -1134,12 +1134,12 @@ def fine_tune(
 
 
 # %%
-def show_gains(found, part="validation") -> None:
+def show_gains(found) -> None:
     """Prints the mean accuracy of every way at every number of labels, and its standard error."""
     labels = sorted({int(number) for rows in found.values() for number in rows})
     print(f"{'labels':24}", *(f"{number:>13,}" for number in labels))
     for way, rows in found.items():
-        values = [np.array(rows.get(str(number), {}).get(part, [])) for number in labels]
+        values = [np.array(rows.get(str(number), [])) for number in labels]
         cells = [
             f"{v.mean():.3f} ({v.std(ddof=1) / len(v) ** 0.5:.3f})" if len(v) else "–"
             for v in values
@@ -1151,6 +1151,17 @@ def show_gains(found, part="validation") -> None:
 if __name__ == "__main__":
     gains = load_results()["measurements"]["chapter7"]["fine_tuning"]
     show_gains(gains)
+
+# %% alt="Validation accuracy against the number of labels, on a log scale, for several ways of learning."
+if __name__ == "__main__":
+    counts = [int(number) for number in gains["BERT, random start"]]
+    names = [way for way, rows in gains.items() if all(str(count) in rows for count in counts)]
+    lines = {way: [np.mean(gains[way][str(count)]) for count in counts] for way in names}
+    labels = {"x_label": "labelled sentences, log scale", "y_label": "validation accuracy"}
+    ax = plotting.plot_lines(lines, x=counts, **labels)
+    ax.set_xscale("log")
+    _ = ax.set_xticks(counts, [f"{count:,}" for count in counts])
+    ax.minorticks_off()
 
 # %% [markdown]
 # GAINS
