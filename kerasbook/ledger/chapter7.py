@@ -367,16 +367,32 @@ mutant(7, page.longest_first, 'return ["[UNK]"]', 'return [*pieces, "[UNK]"]',
 mutant(7, cutter.glue, 'removeprefix("##")', 'removeprefix("#")', "## within a piece", by="trained")
 mutant(7, page.gelu, "2**0.5", "2", "no root", by="erfc")
 mutant(7, page.gelu_tanh, "0.044715", "0.04", "another constant", by="erfc")
-mutant(7, page.Embeddings, "+ self.segments(segments)", "", "no row of the segment", **WORDS)
-mutant(7, page.Embeddings, "+ self.places(places)", "", "no places", **WORDS)
-mutant(7, page.Embeddings, "self.norm(x)", "x", "no norm", **WORDS)
+mutant(
+    7,
+    page.Embeddings,
+    "+ self.segments(segments)",
+    "+ 0 * self.segments(segments)",
+    "no row of the segment",
+    **WORDS,
+)
+mutant(
+    7, page.Embeddings, "+ self.places(places)", "+ 0 * self.places(places)", "no places", **WORDS
+)
+mutant(7, page.Embeddings, "self.norm(x)", "x + 0 * self.norm(x)", "no norm", **WORDS)
 mutant(7, page.Embeddings, "epsilon=epsilon", "epsilon=1e-3", "Keras' ε", **WORDS)
 mutant(7, page.BertBlock, "chapter6.PostNormBlock", "chapter6.Block", "norms before", **WORDS)
 mutant(7, page.BertBlock, "gelu if exact", "gelu_tanh if exact", "the other gelu", **BLOCK)
 mutant(7, page.BertBlock, 'epsilon=epsilon, name="norm_2"', 'name="norm_2"', "Keras' ε", **BLOCK)
 mutant(7, page.Bert, "pieces != 0", "pieces != 1", "padding is looked at", **WORDS)
 mutant(7, page.WordHead, "+ self.bias", "", "no bias", **WORDS)
-mutant(7, page.WordHead, "self.norm(self.dense(x))", "self.dense(x)", "no norm", **WORDS)
+mutant(
+    7,
+    page.WordHead,
+    "self.norm(self.dense(x))",
+    "self.dense(x) + 0 * self.norm(x)",
+    "no norm",
+    **WORDS,
+)
 mutant(7, page.WordHead, "gelu if exact", "gelu_tanh if exact", "the other gelu", **WORDS)
 mutant(7, page.SentenceHead, '"tanh"', '"relu"', "a pooler without tanh", **CLASSES)
 mutant(7, page.SentenceHead, "x[:, 0]", "x[:, 1]", "the second place", **CLASSES)
