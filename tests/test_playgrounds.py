@@ -55,6 +55,10 @@ MISTAKES = [  # a playground, a piece of its JavaScript, and what stands there i
     ("garments", "slope / places", "slope"),
     ("garments", "(v > 0 ? last[", "(v >= 0 ? last["),
     ("garments", "let total = bias[filter]", "let total = 0"),
+    ("garments", "places[Math.floor(n / conv_3.channels)]", "places[n % 49]"),
+    ("garments", "(sum, v) => sum + v, bias[unit])", "(sum, v) => sum + v, 0)"),
+    ("garments", "kernel[unit * bias.length + answer]", "kernel[answer * bias.length + unit]"),
+    ("garments", "sum + product, bias[answer])", "sum + product, 0)"),
     ("garments", "sign * fraction * 2 ** -24", "0"),
     (
         "scratch",

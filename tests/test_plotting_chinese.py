@@ -47,6 +47,8 @@ def words(figure):
         ("best 3.2 at epoch 7", "最好 3.2，第 7 轮", []),
         ("fuel\neconomy", "燃油经济性", []),
         ("true value (mpg)", "真实值（mpg）", []),
+        ("Bag", "包", []),
+        ("bag", "词袋", []),
         ("0.2", "0.2", []),
         ("$x$", "$x$", []),
         ("wombats", "wombats", ["wombats"]),

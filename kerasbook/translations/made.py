@@ -25,6 +25,7 @@ STALE = "*此段英文已更新，译文待补。*"
 IN_ENGLISH = "In Chinese: {links}. {current} of {cells} cells are current."
 IN_CHINESE = "中文版已有：{links}。共 {cells} 段，{current} 段是最新的。"
 LINK = re.compile(r"\]\((?!https?:|mailto:|#)([^)\s#]+)([^)\s]*)\)")
+PICTURE = re.compile(r"\]\((docs/[^)]*)\.png\)")
 COUNT = (
     "<!-- translations: made by kerasbook translations build -->\n{}<!-- end of translations -->"
 )
@@ -179,7 +180,14 @@ def readme_text() -> str:
         text = text.replace(f"](chapters/{key}.ipynb)", f"](chapters/zh/{key}.ipynb)")
         if key != english.README:
             text = text.replace(f"[{contents.find(key).short_title}](", f"[{title_of(key)}](")
+    text = PICTURE.sub(with_chinese_picture, text)
     return text.replace("](README.zh.md)", "](README.md)")
+
+
+def with_chinese_picture(link: re.Match) -> str:
+    """Returns the link to a picture, or to the same with Chinese labels: docs/a.zh.png."""
+    chinese = f"{link[1]}.zh.png"
+    return f"]({chinese})" if Path(chinese).is_file() else link[0]
 
 
 def title_of(key: str) -> str:

@@ -11,6 +11,9 @@ from sphinx.errors import SphinxError
 from sphinx.util.typing import ExtensionMetadata
 
 KATEX = Path(__file__).parent / "katex" / "katex.min.js"
+PIECE = '<span class="katex-base">'  # between two of them a formula may be broken
+END = "</span></span>"  # of a formula, behind its last piece
+OPENING = ("（", "《", "“", "‘")
 
 
 class Formulas:
@@ -37,7 +40,7 @@ class Formulas:
 
     def inline(self, translator, node: nodes.math) -> None:
         """Writes a formula within a line."""
-        translator.body.append(self.render(node.astext(), display=False))
+        translator.body.append(with_unbroken_end(self.render(node.astext(), display=False)))
         raise nodes.SkipNode
 
     def block(self, translator, node: nodes.math_block) -> None:
@@ -51,10 +54,30 @@ class Formulas:
             self.engine.close()
 
 
+# --- line breaks, which browsers allow on both sides of a formula ---------------------------
+
+
+def with_unbroken_end(formula: str) -> str:
+    """Returns a formula's HTML whose last piece stays on the line of a mark behind it."""
+    start, piece, last = formula.rpartition(PIECE)
+    return f'{start}<span class="unbroken">{piece}{last.removesuffix(END)}</span>{END}'
+
+
+def keep_opening_marks(app: Sphinx, document: nodes.document, name: str) -> None:
+    """Keeps a bracket or quotation mark on the line of the formula that it opens."""
+    for formula in list(document.findall(nodes.math)):
+        place = formula.parent.index(formula)
+        before = formula.parent[place - 1] if place else None
+        if isinstance(before, nodes.Text) and before.endswith(OPENING):
+            mark = nodes.inline("", before[-1], classes=["unbroken"])
+            formula.parent[place - 1 : place] = [nodes.Text(before[:-1]), mark]
+
+
 def setup(app: Sphinx) -> ExtensionMetadata:
     """Registers the renderer, for `html_math_renderer = "katex"`."""
     formulas = Formulas()
     app.add_html_math_renderer("katex", (formulas.inline, None), (formulas.block, None))
     app.connect("build-finished", formulas.close)
+    app.connect("doctree-resolved", keep_opening_marks, priority=900)  # when the text is cut
     app.add_css_file("katex/katex.min.css")
     return {"parallel_read_safe": True, "parallel_write_safe": False}
