@@ -110,7 +110,7 @@ def test_the_font_has_every_character_of_the_labels_and_ascii():
     assert font["name"].getDebugName(1) == chinese.FAMILY
     assert "Noto" not in font["name"].getDebugName(4)
     assert "SIL Open Font License" in font["name"].getDebugName(13)
-    assert chinese.FONT.stat().st_size < 60_000
+    assert chinese.FONT.stat().st_size < 150_000  # about 90 bytes a character
 
 
 def test_the_tables_patterns_have_as_many_places_in_both_languages():

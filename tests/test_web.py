@@ -403,6 +403,11 @@ def test_the_chinese_sources_are_the_chinese_pages(chinese_checkout, tmp_path):
     assert '<a href="../playgrounds/descent.html?zh">Descent</a>：' in index
 
 
+def test_the_front_pages_have_the_same_parts_in_the_same_order():
+    english, chinese_ones = (re.findall(r"{(\w+)}", one.FRONT) for one in (front, chinese))
+    assert [part for part in chinese_ones if part != "english"] == english  # so ids are the same
+
+
 def test_without_translations_there_is_no_chinese_site(checkout):
     assert chinese.documents(checkout) == []
 

@@ -37,7 +37,7 @@ def run(key: str, flags: str = "") -> dict:
 
 def spread(values: list[float]) -> dict:
     """Returns the runs' values, their mean, and its standard error."""
-    error = float(np.std(values, ddof=1) / len(values) ** 0.5)
+    error = float(np.std(values, ddof=1) / len(values) ** 0.5) if len(values) > 1 else 0.0
     return {"values": values, "mean": float(np.mean(values)), "error": error}
 
 
@@ -268,9 +268,9 @@ def small_batches(seeds: int = 5) -> dict:
 
 
 def rounding() -> dict:
-    """Chapter 8: how many outputs of LiteRT's kernels each rule of rounding misses.
+    """Chapter 8: how many outputs of two runtimes each rule of rounding misses.
 
-    Writes outputs of the reference kernels into the ledger's file, too.
+    Writes outputs of the reference kernels and of onnxruntime into the ledger's file, too.
     """
     from kerasbook import chapter8
     from kerasbook.testing import rounding as lite
@@ -284,6 +284,12 @@ def rounding() -> dict:
             once, twice = (rule(run.sums, run.multiplier) for rule in list(rules.values())[:2])
             some = lite.kept(run, once != twice)
             numbers |= {f"{layer} {name}": values for name, values in some.items()}
+    for layer, run in lite.onnx_runs():
+        missed = {name: lite.missed(run, rule) for name, rule in rules.items()}
+        found[f"{layer}, onnxruntime"] = missed
+        once, twice = (rule(run.sums, run.multiplier) for rule in list(rules.values())[:2])
+        some = lite.kept(run, once != twice)
+        numbers |= {f"onnxruntime {layer} {name}": values for name, values in some.items()}
     np.savez_compressed(RESULTS.parent / "ledger" / "reference_kernels.npz", **numbers)
     return found
 
@@ -465,6 +471,40 @@ def private_audit() -> dict:
     return found
 
 
+LORA = {  # what is trained, and with which learning rates
+    "full": (0.00025, 0.0005, 0.001, 0.002, 0.004),
+    "rank 1": (0.01, 0.02, 0.04),
+    "rank 4": (0.005, 0.01, 0.02, 0.04),
+    "rank 16": (0.005, 0.01, 0.02),
+    "rank 64": (0.0025, 0.005, 0.01),
+    "random start": (0.004, 0.008),
+}
+
+
+def fine_tuned(way: str, learning_rate: float, seeds: int = 5) -> dict:
+    """Fine-tuning: losses on films and on plays after 400 sentences about films."""
+    runs = [fine_tuning_run(way, learning_rate, seed) for seed in range(seeds)]
+    return {name: spread([run[name] for run in runs]) for name in runs[0]}
+
+
+def fine_tuning_run(way: str, learning_rate: float, seed: int) -> dict[str, float]:
+    """Returns the losses of one fine-tuned writer."""
+    from kerasbook import chapter7_lora as page
+    from kerasbook.data import load_shakespeare
+
+    import keras
+
+    keras.backend.clear_session()
+    keras.utils.set_random_seed(seed)
+    plays, (kind, _, rank) = load_shakespeare(), way.partition(" ")
+    films = page.film_splits(plays.classes)
+    model = page.make_writer(77) if way == "random start" else page.load_writer()
+    model = page.adapted(model, int(rank)) if kind == "rank" else model
+    page.train(model, films.train, learning_rate, seed=seed)
+    parts = {"films": films.take(600).validation, "plays": plays.take(600).validation}
+    return {name: page.loss_of(model, part) for name, part in parts.items()}
+
+
 CHAPTERS = {
     "chapter3": {"shuffled pixels": shuffled_pixels},
     "chapter3_residual": {
@@ -476,6 +516,11 @@ CHAPTERS = {
     "chapter5_forecasting": {"ladder": ladder_of_forecasts},
     "chapter6": {"small writers": small_writers},
     "chapter6_encoder_decoder": {"lengths": lengths_of_words, "shortly": short_training},
+    "chapter7_lora": {
+        f"{way}, {rate:g}": functools.partial(fine_tuned, way, rate)
+        for way, rates in LORA.items()
+        for rate in rates
+    },
     "chapter8": {"rounding": rounding},
     "chapter9": {"batches of 64": small_batches},
     "chapter10_fairness": {"ways": fair_ways},

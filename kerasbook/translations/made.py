@@ -22,7 +22,10 @@ from kerasbook.translations.edition import check, is_current, translated
 CHAPTERS = Path("chapters")
 FOLDER = CHAPTERS / "zh"
 STALE = "*此段英文已更新，译文待补。*"
-IN_ENGLISH = "In Chinese: {links}. {current} of {cells} cells are current."
+IN_ENGLISH = (
+    "In Chinese: [README.zh.md](README.zh.md), with {pages} pages in [chapters/zh](chapters/zh). "
+    "{current} of {cells} cells are current."
+)
 IN_CHINESE = "中文版已有：{links}。共 {cells} 段，{current} 段是最新的。"
 LINK = re.compile(r"\]\((?!https?:|mailto:|#)([^)\s#]+)([^)\s]*)\)")
 PICTURE = re.compile(r"\]\((docs/[^)]*)\.png\)")
@@ -201,7 +204,7 @@ def counted(sentence: str, between: str) -> str:
     reports = [check(key) for key in translated()]
     links = between.join(f"[{title_of(key)}](chapters/zh/{key}.ipynb)" for key in keys)
     cells, current = (sum(getattr(one, what) for one in reports) for what in ("cells", "current"))
-    return sentence.format(links=links, cells=cells, current=current) + "\n"
+    return sentence.format(links=links, pages=len(keys), cells=cells, current=current) + "\n"
 
 
 # --- all files ----------------------------------------------------------------------------
