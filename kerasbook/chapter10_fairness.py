@@ -960,7 +960,8 @@ if __name__ == "__main__":
 # The score does not become better by naming it fair. What one can do: measure the groups, say which
 # demand is meant, draw the curve, give the intervals, and look again where the model is used. And
 # write it down for whoever uses the model: `kerasbook card RUN` makes a *model card* of any run of
-# this book (data, scores, slices, calibration, limits), in which the last fields are yours to fill.
+# this book: data, scores, each class and, here, each sex and race with its interval, calibration,
+# limits. The last fields are yours to fill.
 #
 # ## What to try
 #
