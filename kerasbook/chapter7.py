@@ -380,6 +380,7 @@ class BertBlock(chapter6.PostNormBlock):
 
 
 # %%
+@keras.saving.register_keras_serializable(package="kerasbook")
 class Bert(layers.Layer):
     """BERT's encoder: pieces (n, time) → (n, time, width); piece 0 is padding."""
 
@@ -1063,6 +1064,7 @@ def mean_of(x, pieces):
 
 
 # %%
+@keras.saving.register_keras_serializable(package="kerasbook")
 class SentenceHead(layers.Layer):
     """Which class? (n, time, width) → logits (n, classes), from the first place or from all."""
 
