@@ -1028,7 +1028,7 @@ def attention_of(model, row):
     return [block.attention.look(x, x, mask)[1][0].numpy() for block, x in blocks]
 
 
-# %% alt="Two squares of attention weights, the heads of the first block, for a sentence of ten pieces. In the first the dark places lie just right of the diagonal: nearly every piece looks at the next one. In the second they lie just left of it, at the piece before."
+# %% tags=["cover"] alt="Two squares of attention weights, the heads of the first block, for a sentence of ten pieces. In the first the dark places lie just right of the diagonal: nearly every piece looks at the next one. In the second they lie just left of it, at the piece before."
 if __name__ == "__main__":
     row = wordpieces.rows(["the actors are better than the story ."], pieces, 10)
     names = [pieces[number] for number in row[0]]
