@@ -380,6 +380,7 @@ class BertBlock(chapter6.PostNormBlock):
 
 
 # %%
+@keras.saving.register_keras_serializable(package="kerasbook")
 class Bert(layers.Layer):
     """BERT's encoder: pieces (n, time) → (n, time, width); piece 0 is padding."""
 
@@ -1027,7 +1028,7 @@ def attention_of(model, row):
     return [block.attention.look(x, x, mask)[1][0].numpy() for block, x in blocks]
 
 
-# %% alt="Two squares of attention weights, the heads of the first block, for a sentence of ten pieces. In the first the dark places lie just right of the diagonal: nearly every piece looks at the next one. In the second they lie just left of it, at the piece before."
+# %% tags=["cover"] alt="Two squares of attention weights, the heads of the first block, for a sentence of ten pieces. In the first the dark places lie just right of the diagonal: nearly every piece looks at the next one. In the second they lie just left of it, at the piece before."
 if __name__ == "__main__":
     row = wordpieces.rows(["the actors are better than the story ."], pieces, 10)
     names = [pieces[number] for number in row[0]]
@@ -1063,6 +1064,7 @@ def mean_of(x, pieces):
 
 
 # %%
+@keras.saving.register_keras_serializable(package="kerasbook")
 class SentenceHead(layers.Layer):
     """Which class? (n, time, width) → logits (n, classes), from the first place or from all."""
 

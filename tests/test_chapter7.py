@@ -1,8 +1,9 @@
 """Chapter 7: word pieces, BERT, its folders, covering, fine-tuning; `main`."""
 
+import importlib.util
 import json
 
-from kerasbook import chapter6, chapter7
+from kerasbook import chapter6, chapter7, contents
 from kerasbook.contents import load_results
 from kerasbook.data import DataError, bert_folder, corpus, wordpieces
 from kerasbook.data.film import read_film_sentences
@@ -382,3 +383,20 @@ def test_the_score():
     result = chapter7.main()
     low, high = load_results()["chapter7"]["film_sentences"]["scores"]["test"]["accuracy"]["band"]
     assert low <= result.scores["test"]["accuracy"] <= high
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("way", "name"), [("pretrained", "BERT, fine-tuned"), ("random", "BERT, random start")]
+)
+def test_the_gain_at_500_labels(way, name):
+    path = contents.PACKAGE.parent / "tools" / "measure_fine_tuning.py"
+    spec = importlib.util.spec_from_file_location("measure_fine_tuning", path)
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    found = []
+    for seed in range(5):
+        found.append(tool.bert(way, 500, seed, None, 5e-4, True))
+        print(f"{way},500,{seed},{found[-1]:.4f}", flush=True)
+    kept = load_results()["measurements"]["chapter7"]["fine_tuning"][name]["500"]
+    assert np.mean(found) == pytest.approx(np.mean(kept), abs=0.02)
