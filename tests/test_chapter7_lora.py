@@ -13,7 +13,15 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-# Decimal numbers of the text, and what they are.
+# Sentences whose numbers are in results.json; other decimal numbers of the text.
+SENTENCES = [
+    "| all weights | 0.0005 | {measured/full, 0.0005/films/mean:.3f} "
+    "({measured/full, 0.0005/films/error:.3f}) | {measured/full, 0.0005/plays/mean:.3f} "
+    "({measured/full, 0.0005/plays/error:.3f}) |",
+    "| adapters, rank 4 | 0.02 | {measured/rank 4, 0.02/films/mean:.3f} "
+    "({measured/rank 4, 0.02/films/error:.3f}) | {measured/rank 4, 0.02/plays/mean:.3f} "
+    "({measured/rank 4, 0.02/plays/error:.3f}) |",
+]
 ELSEWHERE = {"2.49": "printed by chapter 6"}
 
 
