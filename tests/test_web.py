@@ -33,6 +33,7 @@ from kerasbook.web import (
 
 from docutils import nodes
 from docutils.core import publish_doctree
+from docutils.utils import new_document
 from pygments import highlight
 from pygments.lexers import PythonLexer
 from sphinx.errors import SphinxError
@@ -402,6 +403,11 @@ def test_the_chinese_sources_are_the_chinese_pages(chinese_checkout, tmp_path):
     assert '<a href="../playgrounds/descent.html?zh">Descent</a>：' in index
 
 
+def test_the_front_pages_have_the_same_parts_in_the_same_order():
+    english, chinese_ones = (re.findall(r"{(\w+)}", one.FRONT) for one in (front, chinese))
+    assert [part for part in chinese_ones if part != "english"] == english  # so ids are the same
+
+
 def test_without_translations_there_is_no_chinese_site(checkout):
     assert chinese.documents(checkout) == []
 
@@ -496,6 +502,41 @@ def test_formulas_are_html_and_a_wrong_one_ends_the_build():
             renderer.render(r"\frac{1", display=False)
     finally:
         renderer.close()
+
+
+@pytest.mark.parametrize(
+    ("before", "behind", "unbroken"),
+    [
+        ("门（", "）。是", "（x）。"),
+        ("门 ", "，是", "x，"),
+        ("门（", " 是", "（x"),
+        ("门 ", " 是", None),
+        (None, "；是", "x；"),
+        (None, None, None),
+    ],
+)
+def test_a_formula_and_the_marks_beside_it_are_on_one_line(before, behind, unbroken):
+    formula, document = nodes.math("", "x"), new_document("a")
+    parts = [nodes.Text(part) for part in (before, behind) if part]
+    parts.insert(1 if before else 0, formula)
+    paragraph = nodes.paragraph("", "", *parts, nodes.emphasis("", "末"))
+    document.append(paragraph)
+    formulas.keep_marks(None, document, "a")
+    assert paragraph.astext() == f"{before or ''}x{behind or ''}末"
+    found = [one.astext() for one in paragraph.findall(nodes.inline) if one["classes"]]
+    assert found == ([unbroken] if unbroken else [])
+    assert formula in document.findall(nodes.math)
+
+
+def test_a_formula_that_stays_with_its_mark_can_be_broken_between_its_pieces():
+    renderer = formulas.Formulas()
+    try:
+        plain = renderer.render("a = b", display=False)
+    finally:
+        renderer.close()
+    broken = formulas.with_breaks(plain)
+    assert broken.count("<wbr>") == plain.count(formulas.PIECE) - 1 == 1
+    assert broken.replace("<wbr>", "") == plain
 
 
 # --- the commands -------------------------------------------------------------------------

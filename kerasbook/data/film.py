@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import lzma
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from kerasbook.data.embedded import read_file
 from kerasbook.data.splits import Part
 from kerasbook.data.text import TextSplits, encode, make_vocabulary, split_words
+from kerasbook.data.wordpieces import PieceSplits, rows
 
 import numpy as np
 
@@ -24,22 +26,29 @@ class Sentences(NamedTuple):
     ratings: np.ndarray
 
 
-def load_film_sentences(words: int = 10_000, length: int = 40) -> TextSplits:
+def load_film_sentences(
+    words: int = 10_000, length: int = 40, pieces: Sequence[str] | None = None
+) -> TextSplits:
     """Returns 8,049 + 1,000 + 1,500 sentences: x (n, length) int32, y (n,) int32, 1 for positive.
 
     words: size of the vocabulary; x is 0 after the end of a sentence and 1 for an unknown word.
     length: longer sentences are cut; with 40, one in a hundred.
+    pieces: word pieces, as of BERT; then x is that of `wordpieces.rows`, and `words` is not used.
 
     Source, split and known flaws: files/sentiment_movie.md.
     """
     train, validation, test = read_film_sentences()
-    vocabulary = make_vocabulary(map(split_words, train.texts), words)
+    vocabulary = pieces or make_vocabulary(map(split_words, train.texts), words)
 
     def part(sentences: Sentences) -> Part:
-        x = encode([split_words(text) for text in sentences.texts], vocabulary, length)
+        if pieces:
+            x = rows(sentences.texts, pieces, length)
+        else:
+            x = encode([split_words(text) for text in sentences.texts], vocabulary, length)
         return Part(x, (sentences.ratings > 0).astype(np.int32))
 
-    return TextSplits(
+    kind = PieceSplits if pieces else TextSplits
+    return kind(
         train=part(train),
         validation=part(validation),
         test=part(test),
@@ -48,7 +57,7 @@ def load_film_sentences(words: int = 10_000, length: int = 40) -> TextSplits:
         target="negative or positive",
         source="embedded",
         classes=CLASSES,
-        vocabulary=vocabulary,
+        vocabulary=tuple(vocabulary),
     )
 
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from kerasbook.data import wordpieces
 from kerasbook.data.pictures import as_array, open_picture
 from kerasbook.data.shakespeare import encode_text, windows
 from kerasbook.data.splits import DataError, Part, Splits, mean_and_std, standardised
@@ -30,15 +31,17 @@ LONGEST_SENTENCE = 200  # words
 LABELS, TEXTS = ("label", "class", "sentiment"), ("text", "sentence", "review")
 
 
-def load_own(name: str) -> Splits:
+def load_own(name: str, **options: Any) -> Splits:
     """Returns the data that a name means, as `table:houses.csv#price`.
+
+    options: of what reads them, as `pieces` and `length` of `read_sentences`.
 
     Raises:
         DataError: they cannot be had; the message says what is wrong where, and what to do.
     """
     kind, _, place = name.partition(":")
     path, _, option = place.rpartition("#") if "#" in place else (place, "", "")
-    return READERS[kind](Path(path), option, name)
+    return READERS[kind](Path(path), option, name, **options)
 
 
 # --- a table ------------------------------------------------------------------------------
@@ -154,8 +157,12 @@ def common_size(images: Sequence[tuple[Path, Any]]) -> tuple[int, int]:
 # --- sentences ----------------------------------------------------------------------------
 
 
-def read_sentences(path: Path, option: str, name: str) -> TextSplits:
+def read_sentences(
+    path: Path, option: str, name: str, pieces: Sequence[str] = (), length: int = 0
+) -> TextSplits:
     """Returns sentences of two classes as x (n, length) int32, word numbers, and y (n,) int32.
+
+    pieces: word pieces, as of BERT; then x is that of `wordpieces.rows`, of this length.
 
     A line is a label, a tab and a sentence; or the file is a CSV with a column `label` and a
     column `text`.
@@ -174,6 +181,11 @@ def read_sentences(path: Path, option: str, name: str) -> TextSplits:
             raise DataError(f"sentence {number} of {path} has no word ({text[:40]!r}): take it out")
     y = np.array([classes.index(label) for label in labels], np.int32)
     parts = cut(np.array([" ".join(each) for each in words]), y, classes)
+    if pieces:
+        x = wordpieces.rows(texts, pieces, length)
+        three, facts = (Part(x[rows], y[rows]) for rows in parts), {"classes": classes}
+        facts |= {"vocabulary": tuple(pieces)}
+        return wordpieces.PieceSplits(*three, name, path.name, "class", "own", **facts)
     lengths = [len(words[row]) for row in parts[0]]
     length = int(np.clip(np.percentile(lengths, 99), 5, LONGEST_SENTENCE))
     vocabulary = make_vocabulary((words[row] for row in parts[0]), 10_000)

@@ -17,7 +17,7 @@ import collections
 import heapq
 import itertools
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from kerasbook.data.cmudict import END, PAD, START, padded
 from kerasbook.data.splits import DataError, Part
@@ -44,10 +44,28 @@ def make_pieces(texts: Iterable[str], size: int) -> tuple[str, ...]:
     """
     counts = collections.Counter(word for text in texts for word in split_words(text))
     pieces = dict.fromkeys((*SPECIAL, *sorted(set("".join(counts)))))
+    words = [list(word) for word in counts]
+    return join_commonest(words, list(counts.values()), pieces, size)
+
+
+def join_commonest(
+    words: list[list[str]],
+    times: Sequence[int],
+    pieces: Iterable[str],
+    size: int,
+    glue: Callable[[str, str], str] = str.__add__,
+) -> tuple[str, ...]:
+    """Returns the pieces and, up to `size`, those made of the commonest pairs, in their order.
+
+    words: the parts of each word, which are joined in place.  times: how often each word occurs.
+    glue: what a pair becomes.
+
+    Raises:
+        DataError: the size has no room for the pieces that are there.
+    """
+    pieces = dict.fromkeys(pieces)
     if size < len(pieces):
         raise DataError(f"size is {size}, but there are {len(pieces)} characters: take more.")
-    words = [list(word) for word in counts]
-    times = list(counts.values())
     how_often, found_in = collections.Counter(), collections.defaultdict(set)
     for number, word in enumerate(words):
         for pair in itertools.pairwise(word):
@@ -59,13 +77,13 @@ def make_pieces(texts: Iterable[str], size: int) -> tuple[str, ...]:
         count, pair = heapq.heappop(queue)
         if -count != how_often[pair]:  # it has changed since it was put there
             continue
-        pieces["".join(pair)] = None
+        pieces[glue(*pair)] = None
         changed = collections.Counter()
         for number in found_in.pop(pair):
             word = words[number]
             for old in itertools.pairwise(word):
                 changed[old] -= times[number]
-            word[:] = join(word, pair)
+            word[:] = join(word, pair, glue)
             for new in itertools.pairwise(word):
                 changed[new] += times[number]
                 found_in[new].add(number)
@@ -76,12 +94,14 @@ def make_pieces(texts: Iterable[str], size: int) -> tuple[str, ...]:
     return tuple(pieces)
 
 
-def join(word: Sequence[str], pair: tuple[str, str]) -> list[str]:
+def join(
+    word: Sequence[str], pair: tuple[str, str], glue: Callable[[str, str], str] = str.__add__
+) -> list[str]:
     """Returns the pieces of a word, with every such pair of neighbours made one, from the left."""
     joined = []
     for piece in word:
         if joined and (joined[-1], piece) == pair:
-            joined[-1] += piece
+            joined[-1] = glue(*pair)
         else:
             joined.append(piece)
     return joined

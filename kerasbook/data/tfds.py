@@ -28,13 +28,14 @@ import sys
 import tempfile
 import textwrap
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from kerasbook.data import (
     builders,  # noqa: F401  registers the embedded data sets
     remote,
+    wordpieces,
 )
 from kerasbook.data.remote import COMMAND, DEBIAN_FOLDER
 from kerasbook.data.shakespeare import encode_text, windows
@@ -61,7 +62,7 @@ class Choice(NamedTuple):
     config: str = ""  # which of its variants, as in ted_hrlr_translate/pt_to_en
 
 
-def load_tfds(name: str, *, data_dir: str | os.PathLike | None = None) -> Splits:
+def load_tfds(name: str, *, data_dir: str | os.PathLike | None = None, **options: Any) -> Splits:
     """Returns a data set of TensorFlow Datasets, preparing it first where it is not.
 
     Where it has no validation part, the last tenth of the training split becomes one. Pictures
@@ -69,6 +70,7 @@ def load_tfds(name: str, *, data_dir: str | os.PathLike | None = None) -> Splits
     Reviews become word numbers, of a vocabulary made from the training part: x (n, 200) int32,
     y (n,) int32. A play becomes what load_shakespeare returns, translations what load_verses does.
     data_dir: the folder of prepared data sets (~/tensorflow_datasets, or TFDS_DATA_DIR).
+    options: of what reads it, as `length` and `pieces` of `read_reviews`.
 
     Raises:
         DataError: the name is unknown, the network does not answer within two seconds, or the
@@ -82,7 +84,7 @@ def load_tfds(name: str, *, data_dir: str | os.PathLike | None = None) -> Splits
     import tensorflow as tf  # only here: without data, the answer shall not wait for it
 
     try:
-        return choice.read(builder, choice)
+        return choice.read(builder, choice, **options)
     except tf.errors.OpError as error:  # a file is missing, cut short …
         raise DataError(
             f"{name} in {builder.data_dir} cannot be read: {one_line(error)}\n"
@@ -150,22 +152,33 @@ def read_part(builder: tfds.core.DatasetBuilder, split: str) -> Part:
 
 
 def read_reviews(
-    builder: tfds.core.DatasetBuilder, choice: Choice, words: int = 10_000, length: int = 200
+    builder: tfds.core.DatasetBuilder,
+    choice: Choice,
+    words: int = 10_000,
+    length: int = 200,
+    pieces: Sequence[str] | None = None,
 ) -> TextSplits:
     """Returns the splits of a data set whose examples are (text, label), as word numbers.
+
+    pieces: word pieces, as of BERT; then as numbers of these, and `words` is not used.
 
     A review is cut after `length` words. TFDS has shuffled each split when it prepared it, so the
     last tenth of one is fair. The 50,000 reviews without a label are not read.
     """
     whole, test = read_part(builder, "train"), read_part(builder, "test")
     cut = len(whole.x) - len(whole.x) // 10
-    texts, test_texts = split_reviews(whole.x), split_reviews(test.x)
-    vocabulary = make_vocabulary(texts[:cut], words)
+    texts, test_texts = plain_reviews(whole.x), plain_reviews(test.x)
+    vocabulary = pieces or make_vocabulary(map(split_words, texts[:cut]), words)
+
+    def numbers(texts: list[str]) -> np.ndarray:
+        if pieces:
+            return wordpieces.rows(texts, pieces, length)
+        return encode([split_words(text) for text in texts], vocabulary, length)
+
     parts = (texts[:cut], whole.y[:cut]), (texts[cut:], whole.y[cut:]), (test_texts, test.y)
-    train, validation, test = (
-        Part(encode(texts, vocabulary, length), y.astype(np.int32)) for texts, y in parts
-    )
-    return TextSplits(
+    train, validation, test = (Part(numbers(texts), y.astype(np.int32)) for texts, y in parts)
+    kind = wordpieces.PieceSplits if pieces else TextSplits
+    return kind(
         train=train,
         validation=validation,
         test=test,
@@ -174,13 +187,13 @@ def read_reviews(
         target=choice.target,
         source="tfds",
         classes=("negative", "positive"),
-        vocabulary=vocabulary,
+        vocabulary=tuple(vocabulary),
     )
 
 
-def split_reviews(texts: np.ndarray) -> list[list[str]]:
-    """Returns the words of each review (bytes in UTF-8), without its line breaks <br />."""
-    return [split_words(text.decode().replace("<br />", " ")) for text in texts]
+def plain_reviews(texts: np.ndarray) -> list[str]:
+    """Returns each review (bytes in UTF-8) without its line breaks <br />."""
+    return [text.decode().replace("<br />", " ") for text in texts]
 
 
 def read_play(builder: tfds.core.DatasetBuilder, choice: Choice, window: int = 64) -> Splits:

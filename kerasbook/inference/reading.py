@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from kerasbook.data import subwords, text
+from kerasbook.data import subwords, text, wordpieces
 from kerasbook.data.cmudict import MOST_LETTERS, encode_letters, padded
 from kerasbook.data.inputs import Inputs
 from kerasbook.data.pictures import as_array, edge_colour, open_picture
@@ -92,6 +92,9 @@ def sentences(inputs: Inputs, word: str) -> Iterator[Example]:
     """Yields the sentence, or each line of standard input, as the numbers of its words."""
     (length,) = inputs.shapes[0]
     known = set(inputs.vocabulary or ())
+    if known.issuperset(wordpieces.SPECIAL):
+        yield from sentences_in_pieces(inputs, word)
+        return
     for line in lines_of(word):
         words = text.split_words(line)
         if not words:
@@ -103,6 +106,21 @@ def sentences(inputs: Inputs, word: str) -> Iterator[Example]:
             notes.append(f"only the first {length} of {len(words)} words are read")
         x = text.encode([words], inputs.vocabulary or (), length)[0]
         yield Example(line, x, "; ".join(notes))
+
+
+def sentences_in_pieces(inputs: Inputs, word: str) -> Iterator[Example]:
+    """Yields the sentence, or each line of standard input, as the numbers of its word pieces."""
+    (length,), pieces = inputs.shapes[0], inputs.vocabulary or []
+    for line in lines_of(word):
+        found = wordpieces.split_pieces(line, pieces)
+        if not found:
+            raise RunError(f"there is no word in {line!r}: give a sentence")
+        notes = []
+        if wordpieces.UNKNOWN in found:
+            notes.append("a word of it cannot be made of the model's pieces")
+        if len(found) > length - 2:
+            notes.append(f"only the first {length - 2} of {len(found)} word pieces are read")
+        yield Example(line, wordpieces.rows([line], pieces, length)[0], "; ".join(notes))
 
 
 def beginnings(inputs: Inputs, word: str) -> Iterator[Example]:

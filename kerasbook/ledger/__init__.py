@@ -51,6 +51,8 @@ SOURCES = {
     "T": "TensorFlow",
     "K": "Keras",
     "L": "LiteRT",
+    "H": "Hugging Face",
+    "O": "onnxruntime",
     "Δ": "finite differences",
 }
 PLANTED = "KERASBOOK_PLANTED"

@@ -29,10 +29,17 @@ SCORES = {"test ": "测试集", "validation ": "验证集", "mae": "平均绝对
 SCORES |= {"loss": "损失", "miles per gallon": "英里/加仑"}
 START = """
 <p class="page-links"><a href="chapters/{first}.html">读第 1 章</a>
-<a href="#chapters">各章</a> <a href="#two-commands">该输入什么？</a></p>
+<a href="#playgrounds">玩玩训练好的模型</a> <a href="#chapters">各章</a>
+<a href="#two-commands">该输入什么？</a></p>
 
 """
 FRONT = """{introduction}
+
+## 演练场
+
+各章自己的模型，就在网页里运行：输入、画图、点任意一个数。页面目前只有英文。
+
+{playgrounds}
 
 ## 各章
 
@@ -41,12 +48,6 @@ FRONT = """{introduction}
 还没有译成中文的各章，请读英文版：
 
 {english}
-
-## 演练场
-
-各章自己的模型，就在网页里运行：输入、画图、点任意一个数。页面目前只有英文。
-
-{playgrounds}
 
 ## 正文之外
 

@@ -38,10 +38,11 @@ def playing(page: str, names: list[str]) -> list[Playground]:
 
 def link_playgrounds(block: nodes.Element, found: list[Playground], chinese: bool) -> None:
     """Puts links to playgrounds below the cell that a block of code belongs to."""
-    up, query, words = ("../../", "?zh", "演练场（英文）") if chinese else ("../", "", "Playground")
+    up, query, words = ("../", "", "Playground: ")
+    if chinese:
+        up, query, words = ("../../", "?zh", "演练场（英文）：")
     links = [
-        f'<a href="{up}playgrounds/{one.name}.html{query}">{words}: {one.title}</a>'
-        for one in found
+        f'<a href="{up}playgrounds/{one.name}.html{query}">{words}{one.title}</a>' for one in found
     ]
     cell = block
     while cell.parent is not None and "cell" not in cell.get("classes", []):

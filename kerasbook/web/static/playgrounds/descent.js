@@ -169,8 +169,8 @@
     if (hasDiverged(balls[name])) return `${name} diverges: it was thrown out after ${path.length - 1} steps.`;
     const within = losses.findIndex((loss, i) => losses.slice(i).every((v) => v - lowest <= 0.01 * (lowest || 1)));
     if (within >= 0) return `${name} is down after ${within} steps.`;
-    const stands = path.length > 1 && path.at(-1).every((v, i) => v === path.at(-2)[i]);
-    return stands ? `${name} stands still: the gradient is zero here, and yet this is not the lowest point.` : "";
+    const stands = path.length > 1 && Math.hypot(...surface().gradient(path.at(-1))) < 1e-6;
+    return stands ? `${name} stands still: there is hardly any gradient here, and yet this is not the lowest point.` : "";
   }
 
   function limit() {
@@ -329,7 +329,7 @@
   kerasbook.bind(state, "rate", byId("rate"), anew);
   kerasbook.bind(state, "momentum", byId("momentum"), anew);
   for (const name of NAMES) kerasbook.bind(state, flag(name), byId(flag(name)), show);
-  kerasbook.onAddress();
+  kerasbook.onAddress(state);
 
   place();
   const before = Math.min(state.number("steps"), MOST);

@@ -362,7 +362,7 @@
   });
   byId("channel").addEventListener("input", show);
   kerasbook.bind(state, "looks", byId("looks"), show);
-  kerasbook.onAddress();
+  kerasbook.onAddress(state);
 
   loadPicture();
   answer();

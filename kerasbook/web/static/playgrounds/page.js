@@ -55,12 +55,12 @@ kerasbook.bind = (state, name, control, changed) => {
 
 // A changed address, by hand or by a link of the page, is another state: the page begins anew with
 // it, at its top, where the change is seen.
-kerasbook.onAddress = () =>
+kerasbook.onAddress = (state) =>
   addEventListener("hashchange", () => {
-    history.scrollRestoration = "manual";
+    clearTimeout(state.timer); // what would write the old state over the new one
+    scrollTo({ top: 0, behavior: "instant" });
     location.reload();
   });
-addEventListener("pageshow", () => (history.scrollRestoration = "auto"));
 
 // Who comes from a Chinese page, by a link that ends in ?zh, is told so in Chinese.
 addEventListener("DOMContentLoaded", () => {

@@ -227,6 +227,6 @@
   ["first", "second"].forEach((id, n) => byId(id).addEventListener("click", () => take((PAIRS[Math.round(state.number("pair"))] ?? PAIRS[0])[n])));
   kerasbook.bind(state, "text", byId("text"), read);
   kerasbook.bind(state, "pair", byId("pair"), showPair);
-  kerasbook.onAddress();
+  kerasbook.onAddress(state);
   read();
 }

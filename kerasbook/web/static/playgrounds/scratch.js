@@ -10,6 +10,7 @@
     data: "moons", noise: "0.2", points: "", seed: "0", layers: "3", activation: "tanh",
     optimiser: "SGD", rate: "-1", batch: "32", nobias: "0", zero: "0", twice: "0", wrongsign: "0", steps: "0",
   });
+  const asked = Math.round(state.number("steps")); // of the address
   const TONES = ["minus", "plus", "third"];
   let points, test, network, trainer, losses, testLosses, planes;
   let unit = null; // whose map the square shows: [layer, unit]; null shows the answer
@@ -99,7 +100,7 @@
     (unit ? drawUnit : drawAnswer)(context, width, height);
     if (test) test.x.forEach((point, i) => drawPoint(context, toPixel(point, width, height), test.y[i], false));
     points.x.forEach((point, i) => drawPoint(context, toPixel(point, width, height), points.y[i], true));
-    if (document.activeElement === byId("surface")) drawCross(context, toPixel(cursor, width, height));
+    if (isLooking) drawCross(context, toPixel(cursor, width, height));
   }
 
   function spread(context, canvas, width, height) {
@@ -256,9 +257,10 @@
     if (!points.x.length) return "No points yet: click or tap the square to draw some.";
     const { loss, right } = net.score(network, points);
     const ours = `After ${trainer.steps} steps: loss ${kerasbook.short(loss)}, ${percent(right)} of the points right`;
-    if (!test) return `${ours}.`;
+    const cut = asked > REPEATED && trainer.steps === REPEATED ? ` The address asks for ${asked}: at most ${REPEATED} are taken again, Train goes on.` : "";
+    if (!test) return `${ours}.${cut}`;
     const other = net.score(network, test);
-    return `${ours}; on the hollow points, which it does not learn from, loss ${kerasbook.short(other.loss)}, ${percent(other.right)} right.`;
+    return `${ours}; on the hollow points, which it does not learn from, loss ${kerasbook.short(other.loss)}, ${percent(other.right)} right.${cut}`;
   }
 
   const nameOf = ([at, n]) => at === 0 ? `the input ${"xy"[n]}` : at === planes.length - 1 ? `the logit of class ${n + 1}` : `unit ${n + 1} of layer ${at}`;
@@ -279,6 +281,7 @@
     byId("rate-is").textContent = kerasbook.short(rate());
     byId("noise-is").textContent = state.get("noise");
     byId("mistakes").textContent = Object.keys(MISTAKES).filter(isOn).map((name) => MISTAKES[name]).join(" ");
+    byId("cursor").textContent = cross();
     byId("shown").textContent = unit ? `The square shows ${nameOf(unit)}: blue where it is positive, orange where it is negative. The line is where it is zero.` : "";
     byId("surface").setAttribute("aria-label", `The plane, coloured by ${unit ? nameOf(unit) : "the probability of each class"}, with ${points.x.length} points. ${numbers()}`);
     byId("network").setAttribute("aria-label", `The network ${byId("size").textContent}: each unit as a small map of its output over the plane, joined by lines as wide as their weights; the table of weights has the numbers. ${byId("shown").textContent}`);
@@ -319,7 +322,8 @@
   // --- points by hand -------------------------------------------------------------------------
 
   let cursor = [0, 0];
-  let pen = "0"; // a class, or "erase"
+  let isLooking = false; // whether the cross is there
+  let pen = "look"; // "look", a class, or "erase"
 
   function own(change) {
     const { x, y } = points;
@@ -379,28 +383,44 @@
 
   let last = null;
   byId("surface").addEventListener("pointerdown", (event) => {
+    if (pen === "look") return;
     byId("surface").setPointerCapture(event.pointerId);
     touch((last = placeOf(event)));
   });
+  byId("surface").addEventListener("click", (event) => pen === "look" && lookAt(placeOf(event)));
   byId("surface").addEventListener("pointermove", (event) => {
     if (!last) return;
     const place = placeOf(event);
     if (Math.hypot(place[0] - last[0], place[1] - last[1]) > 0.25) touch((last = place));
   });
   for (const end of ["pointerup", "pointercancel"]) byId("surface").addEventListener(end, () => (last = null));
-  for (const one of ["focus", "blur"]) byId("surface").addEventListener(one, () => drawOne());
+  byId("surface").addEventListener("focus", () => byId("surface").matches(":focus-visible") && lookAt(cursor));
+
+  // Puts the cross somewhere, and says what the network thinks of this place.
+  function lookAt(place) {
+    [cursor, isLooking] = [place.map((v) => Math.min(3, Math.max(-3, v))), true];
+    show();
+  }
+
+  function cross() {
+    if (!isLooking) return "";
+    const p = net.probabilities(network, cursor);
+    const shares = Array.from(p, (share, k) => `${["●", "▲", "■"][k]} ${percent(share)}`);
+    return `At the cross, ${cursor.map((v) => kerasbook.short(Number(v.toFixed(1)))).join(", ")}: ${shares.join(", ")}.`;
+  }
   byId("surface").addEventListener("keydown", (event) => {
     const way = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key];
-    if (way) cursor = cursor.map((v, i) => Math.min(3, Math.max(-3, v + 0.2 * way[i])));
-    else if (event.key === "Enter" || event.key === " ") touch(cursor);
+    if (way) lookAt(cursor.map((v, i) => v + 0.2 * way[i]));
+    else if ((event.key === "Enter" || event.key === " ") && pen !== "look") touch(cursor);
     else return;
     event.preventDefault();
-    byId("cursor").textContent = `Cross at ${cursor.map((v) => kerasbook.short(Number(v.toFixed(1)))).join(", ")}.`;
-    drawOne();
   });
 
   for (const choice of document.querySelectorAll("[name=scratch-pen]")) {
-    choice.addEventListener("change", () => (pen = choice.value));
+    choice.addEventListener("change", () => {
+      pen = choice.value;
+      byId("surface").style.touchAction = pen === "look" ? "manipulation" : "none";
+    });
   }
   byId("clear").addEventListener("click", () => own((x, y) => [x, y].forEach((part) => part.splice(0))));
 
@@ -446,7 +466,7 @@
   for (const name of ["data", "noise", "activation", "optimiser", "rate", "batch", "nobias", "zero", "twice", "wrongsign"]) {
     kerasbook.bind(state, name, byId(name), changed);
   }
-  kerasbook.onAddress();
+  kerasbook.onAddress(state);
   byId("export-box").addEventListener("toggle", writeExport);
   byId("table-box").addEventListener("toggle", writeTable);
   byId("download").addEventListener("click", () => {
@@ -463,6 +483,6 @@
 
   loadPoints();
   build();
-  advance(Math.min(Math.max(0, Math.round(state.number("steps"))), REPEATED));
+  advance(Math.min(Math.max(0, asked), REPEATED));
   kerasbook.beginAlone(() => advance(10), 40, 20);
 }

@@ -190,6 +190,6 @@
     show();
   });
   addEventListener("resize", show);
-  kerasbook.onAddress();
+  kerasbook.onAddress(state);
   read();
 }

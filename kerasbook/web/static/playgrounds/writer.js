@@ -82,11 +82,11 @@
     }).join("");
   }
 
-  // In words, for who cannot see the shades: the characters that are darkest.
+  // In words, for who cannot see the shades: the characters that are coloured most.
   function darkest() {
     const found = shades();
     const order = found.map((_, n) => n).sort((a, b) => found[b].strength - found[a].strength).slice(0, 3);
-    return `Darkest: ${order.map((n) => `“${nameOf(tokens[n])}” (number ${n + 1}: ${found[n].title})`).join(", ")}.`;
+    return `Most coloured: ${order.map((n) => `“${nameOf(tokens[n])}” (number ${n + 1}: ${found[n].title})`).join(", ")}.`;
   }
 
   function entropy(p) {
@@ -141,7 +141,7 @@
   });
   kerasbook.bind(state, "text", byId("text"), read);
   for (const name of ["temperature", "topk", "topp", "shade"]) kerasbook.bind(state, name, byId(name), show);
-  kerasbook.onAddress();
+  kerasbook.onAddress(state);
   read();
   kerasbook.beginAlone(next, 90, 25);
 }
