@@ -1160,9 +1160,10 @@ if __name__ == "__main__":
 # behind the bag of words. Nobody would pretrain for that.
 #
 # Why so little? This table cannot say, but it can be said what was small. The encoder has gone
-# through its texts three times; BERT has read thousands of times as much. Both networks were trained for six epochs with one learning rate, and neither
-# was searched for; the bag and the GRU had twenty. A larger encoder is one flag away
-# (`--pretrained minilm`, docs/bert.md). What that gains was not measured here.
+# through its texts three times; BERT has read thousands of times as much. Both networks were
+# trained for six epochs with one learning rate, and nobody searched for a better one; the bag and
+# the GRU had twenty. A larger encoder is one flag away (`--pretrained minilm`, docs/bert.md). What
+# that gains was not measured here.
 #
 # So mind what such a comparison needs: the same network from a random start, the same steps,
 # several seeds, and a rival that knows nothing. Without the second row one would have praised
