@@ -330,6 +330,28 @@ def garments(js: Engine):
             whole = layers[layer][case]  # a single number may be nearly zero
             yield case, one["value"] - whole[i, j, channel] + whole, whole
             yield case, max(sum(parts) + one["bias"], 0) - whole[i, j, channel] + whole, whole
+        yield from garments_sums(js, case, {name: array[case] for name, array in layers.items()})
+
+
+@functools.cache
+def dense_layers() -> list:
+    """Returns the two dense layers of chapter 3's model."""
+    layers = model_of("garments").layers
+    return [layer for layer in layers if isinstance(layer, keras.layers.Dense)]
+
+
+def garments_sums(js: Engine, case: int, layers: dict[str, np.ndarray]):
+    """Yields how a number of the dense layer and a logit come about, from one picture's layers."""
+    first, last = dense_layers()
+    unit, answer = case % 64, case % 10
+    kernel = first.kernel.numpy().reshape(7, 7, 64, 64)[..., unit]
+    one = js.get(f"n.explainDense(c.weights, f, {unit})")
+    yield case, one["places"], (layers["conv_3"] * kernel).sum(axis=-1).ravel()
+    yield case, one["value"] - layers["hidden"][unit] + layers["hidden"], layers["hidden"]
+    one = js.get(f"n.explainLogit(c.weights, f, {answer})")
+    theirs = layers["hidden"] * last.kernel.numpy()[:, answer]
+    yield case, [part["product"] for part in one["parts"]], theirs
+    yield case, one["total"] - layers["logits"][answer] + layers["logits"], layers["logits"]
 
 
 # --- Reader -------------------------------------------------------------------------------

@@ -1,6 +1,8 @@
 """Chapter 8: whole numbers against Keras and LiteRT, masks, filters, students; `main`."""
 
+import importlib
 from functools import partial
+from pathlib import Path
 
 from kerasbook import chapter3, chapter8
 from kerasbook.contents import load_results
@@ -77,6 +79,12 @@ def test_so_many_bits_are_so_many_values():
     assert (np.abs(rounded - kernel) <= largest / 14 + 1e-12).all()  # half a step
 
 
+def test_a_unit_without_weights_stays_without():
+    kernel = np.float32([[0.0, 1.0], [0.0, -0.5]])
+    np.testing.assert_allclose(chapter8.per_channel(kernel, 2), [[0, 1], [0, 0]])
+    np.testing.assert_array_equal(chapter8.with_bits(np.zeros((2, 2), "float32"), 4), 0)
+
+
 def test_halves_go_to_the_even_neighbour():
     whole, scale = chapter8.quantise(np.float32([0.5, 1.5, 2.5, -0.5, -1.5, 127]))
     assert scale == pytest.approx(1)
@@ -113,6 +121,16 @@ def test_keras_leaves_convolutions_in_float_and_ours_does_not(network):
     x = made_up(9).test.x
     exact = network(x).numpy()
     assert 0 < np.abs(ours(x).numpy() - exact).max() < 0.05 * np.abs(exact).max()
+
+
+def test_recurrent_layers_that_stay_in_float_are_named():
+    parts = [keras.Input((5, 3)), keras.layers.GRU(4, name="reader", return_sequences=True)]
+    parts += [keras.layers.LSTM(4, name="second"), keras.layers.Dense(2, name="last")]
+    model = keras.Sequential(parts)
+    assert chapter8.left_in_float(model) == ["reader", "second", "last"]
+    for mode in ("int8", "int4"):
+        found = chapter8.left_in_float(chapter8.quantised_by_keras(model, mode))
+        assert found == ["reader", "second"]
 
 
 def test_the_int8_network_is_saved_and_loaded(network, tmp_path):
@@ -166,6 +184,14 @@ def test_the_page_prints_what_was_measured_with_litert():
         assert (min(rules.values()) == 0) == ("optimised" not in kind)
 
 
+@pytest.mark.convert
+def test_onnxruntime_still_rounds_as_the_page_says():
+    pytest.importorskip("onnxruntime", reason="python -m pip install -e '.[convert]'")
+    for _, run in rounding.onnx_runs({"dense": 300, "convolution": 40}):
+        assert rounding.missed(run, chapter8.in_floating_point) == 0
+        assert rounding.missed(run, chapter8.two_roundings) > 0
+
+
 # --- training with the rounding -----------------------------------------------------------
 
 
@@ -181,6 +207,53 @@ def test_trained_with_the_rounding_it_is_rounded_at_the_end(network, small_data)
     for kernel in after[::2]:
         assert all(len(np.unique(column)) <= 3 for column in kernel.reshape(-1, kernel.shape[-1]).T)
     assert largest_difference(before[1::2], after[1::2]) > 0  # the biases have moved
+
+
+# --- what is simulated is what is exported --------------------------------------------------
+
+
+def simulated(network):
+    """A network with both roundings, as after training, and pictures."""
+    x = made_up(200).train.x
+    model = chapter8.with_ranges(network, x)
+    rounding = partial(chapter8.per_channel, bits=8)
+    model.set_weights(chapter8.changed(model.get_weights(), rounding))
+    chapter8.round_biases(model)
+    return model, x
+
+
+def test_the_ends_of_a_range_are_the_smallest_and_the_largest_number(network):
+    model, x = simulated(network)
+    ranges = [each for each in model.layers if isinstance(each, chapter8.Rounded)]
+    assert len(ranges) == 6  # the pictures, and what five kernels give
+    assert (ranges[0].low, ranges[0].high) == pytest.approx((x.min(), x.max()))
+    assert [each.low for each in ranges[1:5]] == [0, 0, 0, 0]  # behind a ReLU
+    exact = network(x).numpy()
+    assert (ranges[5].low, ranges[5].high) == pytest.approx((exact.min(), exact.max()))
+    assert 0 < np.abs(model(x) - exact).max() < 0.1 * np.abs(exact).max()
+    assert len(np.unique(ranges[0](x))) <= 256
+
+
+def test_litert_computes_what_was_simulated(network):
+    """XNNPACK rounds as the simulation does; the reference kernels round twice, see above."""
+    model, x = simulated(network)
+    content = chapter8.for_litert(model)
+    ours, theirs = model(x).numpy(), chapter8.run_litert(content, x)
+    step = (model.layers[-1].high - model.layers[-1].low) / 255
+    far = np.round(np.abs(ours - theirs) / step)
+    assert far.max() <= 1
+    assert (far > 0).mean() < 0.005
+    assert (ours.argmax(axis=1) == theirs.argmax(axis=1)).all()
+    exact = chapter8.run_litert(chapter8.for_litert(network), x)  # without ranges: in 32 bits
+    assert (np.round(np.abs(ours - exact) / step) > 0).mean() > 0.1
+    assert "of 200 predictions" in chapter8.compare_export(model, x)
+
+
+def test_a_rounded_network_is_saved_and_loaded(network, tmp_path):
+    model, x = simulated(network)
+    model.save(tmp_path / "rounded.keras")
+    loaded = keras.models.load_model(tmp_path / "rounded.keras")
+    assert largest_difference([model(x)], [loaded(x)]) == 0
 
 
 # --- two weights in a byte -----------------------------------------------------------------
@@ -280,6 +353,19 @@ def test_a_network_without_filters_computes_what_is_left():
     np.testing.assert_allclose(small(x), large(x), atol=1e-5)
 
 
+def test_normalisation_is_folded_up_to_rounding():
+    assert chapter8.compare_folded(dtype="float64") < 1e-14
+    assert 0 < chapter8.compare_folded() < 1e-5
+
+
+@pytest.mark.filterwarnings("ignore:.*tf.lite.Interpreter is deprecated")
+def test_the_converter_folds_by_itself():
+    parts = [keras.Input((8, 8, 3)), keras.layers.Conv2D(4, 3), keras.layers.BatchNormalization()]
+    run = chapter8.tf.lite.Interpreter(model_content=chapter8.for_litert(keras.Sequential(parts)))
+    (only,) = run._get_ops_details()
+    assert only["op_name"] == "CONV_2D"
+
+
 # --- a teacher ----------------------------------------------------------------------------
 
 
@@ -341,16 +427,140 @@ def test_the_calibration_error_is_that_of_the_picture():
 
 def test_the_front_is_what_no_other_beats():
     places = {"large": (0.9, 900), "small": (0.8, 90), "beaten": (0.7, 100), "best": (0.9, 500)}
-    grid = {name: {"accuracy": a, "gzip": size} for name, (a, size) in places.items()}
+    grid = {name: {"accuracy": a, "bytes": size} for name, (a, size) in places.items()}
     assert chapter8.front_of(grid) == ["small", "best"]
     ax = chapter8.plot_pareto(grid)
     assert [text.get_text() for text in ax.texts][-1] == "0.700 beaten"
 
 
-def test_what_is_measured_of_a_network(network):
-    found = chapter8.measured(network, made_up(20).test)
-    assert set(found) == {"accuracy", "calibration", "keras", "gzip"}
-    assert found["gzip"] < found["keras"]
+def a_row(accuracy, **files):
+    numbers = {"values": [accuracy] * 5, "mean": accuracy, "error": 0.001}
+    names = ("test", "test calibration", "same answers")
+    return dict.fromkeys(names, numbers) | {"files": files}
+
+
+def test_the_grid_is_printed_with_its_exceptions(capsys):
+    keras_file = {"bytes": 9000, "same": 1.0}
+    grid = {"whole": a_row(0.9, keras=keras_file, onnx={"bytes": 2000, "same": 0.99})}
+    grid["half"] = a_row(0.8, keras=keras_file, onnx={"why": "no such kernel"})
+    chapter8.print_scores(grid)
+    chapter8.print_bytes(grid)
+    chapter8.print_exceptions(grid)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].split()[:4] == ["whole", "0.900", "±", "0.001"]
+    assert [line.split() for line in lines[4:6]] == [
+        ["whole", "9", "–", "–", "2", "–", "–"],
+        ["half", "9", "–", "–", "–", "–", "–"],
+    ]
+    assert lines[6:] == ["2 of 3 files give the same answers", "whole, onnx: the same for 99.0%",
+                         "half, onnx: no such kernel"]  # fmt: skip
+    assert chapter8.smallest_files(grid)["whole"] == {"accuracy": 0.9, "bytes": 2000}
+
+
+MEASURED = load_results()["measurements"]["chapter8"]
+
+
+def test_the_page_says_what_the_files_show():
+    grid = MEASURED["grid of the cnn"]
+    files = {name: {kind: each.get("bytes", 0) for kind, each in row["files"].items()}
+             for name, row in grid.items()}  # fmt: skip
+    for name in ("32 bits", "90 % zero", "4 bits, trained"):
+        assert files[name]["savedmodel"] == pytest.approx(2 * files[name]["onnx"], rel=0.05)
+        assert files[name]["litert"] == pytest.approx(files["32 bits"]["litert"], rel=0.01)
+    assert files["90 % zero"]["gzip"] < 0.2 * files["32 bits"]["gzip"]
+    assert "why" in grid["8 bits"]["files"]["litert"]
+    assert "why" in grid["8 bits by Keras"]["files"]["litert"]
+    assert grid["8 bits"]["files"]["onnx"]["same"] == 1
+    assert files["8 bits by LiteRT"]["litert"] < 0.27 * files["32 bits"]["litert"]
+    int4 = files["4 bits by Keras"]
+    assert int4["keras"] < 0.3 * files["32 bits"]["keras"]
+    assert int4["onnx"] == pytest.approx(files["32 bits"]["onnx"], rel=0.01)
+    assert int4["litert"] > 1.3 * files["32 bits"]["litert"]
+    assert files["4 bits in blocks"]["npz"] < 0.15 * files["32 bits"]["keras"]
+    trained = grid["8 bits, trained"]["files"]
+    assert trained["litert"]["same"] == 1 > trained["onnx"]["same"]
+    reader = {name: row["files"] for name, row in MEASURED["grid of the gru"].items()}
+    ratio = reader["4 bits by Keras"]["litert"]["bytes"] / reader["32 bits"]["litert"]["bytes"]
+    assert 0.25 < ratio < 0.4
+
+
+def test_the_page_says_what_the_scores_show():
+    grid = MEASURED["grid of the cnn"]
+    mean = {name: row["test"]["mean"] for name, row in grid.items()}
+    same = {name: row["same answers"]["mean"] for name, row in grid.items()}
+    for how in ("", " by Keras", " by LiteRT", " by onnxruntime"):
+        assert same["8 bits" + how] > 0.99
+        assert abs(mean["8 bits" + how] - mean["32 bits"]) < 0.002
+    for name in ("4 bits in blocks", "4 bits by Keras"):
+        assert 0.97 < same[name] < 0.995
+        assert abs(mean[name] - mean["32 bits"]) < 0.004
+    assert mean["2 bits"] < 0.6 < 0.87 < mean["2 bits, trained"]
+    assert mean["90 % zero"] > mean["32 bits"] - 0.01
+    assert mean["90 % zero, not trained"] < mean["32 bits"] - 0.02
+    gap = {name: row["test calibration"]["mean"] for name, row in grid.items()}
+    assert gap["90 % zero, not trained"] > 0.15 > 3 * gap["90 % zero"]
+    front = chapter8.front_of(chapter8.smallest_files(grid))
+    assert "90 % zero, 8 bits" in front
+    small = chapter8.smallest_files(grid)
+    assert small["90 % zero, 8 bits"]["bytes"] == min(
+        row["bytes"] for row in small.values() if row["accuracy"] > 0.88
+    )
+
+
+def test_the_page_says_what_the_clock_showed():
+    found = MEASURED["inference"]
+    cnn, gru = ({way: each["median"] for way, each in found["networks"][name]["batch 1"].items()}
+                for name in ("cnn", "gru"))  # fmt: skip
+    for times in (cnn, gru):
+        slow = min(times["Keras predict"], times["model(x)"])
+        graphs, runtimes = (
+            (times["tf.function"], times["XLA"]),
+            (times["onnxruntime"], times["LiteRT"]),
+        )
+        assert slow > 5 * max(graphs)
+        assert max(graphs) > 3 * min(runtimes)
+    assert max(gru.values()) == gru["model(x)"]
+    assert cnn["LiteRT, 8 bits"] < cnn["LiteRT"]
+    assert gru["LiteRT, 8 bits"] > gru["LiteRT"]
+    assert cnn["onnxruntime, 8 bits"] > 1.5 * cnn["onnxruntime"]
+    assert found["memory"]["litert"] < 0.12 * found["memory"]["keras"]
+    assert found["memory"]["onnx"] < 0.15 * found["memory"]["keras"]
+    for rows in ("1", "16"):
+        cached, again = found["cache"]["with a cache"], found["cache"]["again at every step"]
+        assert cached[rows]["median"] < again[rows]["median"]
+
+
+def test_the_page_says_what_the_seeds_show():
+    alone, taught = (MEASURED["grid of the cnn"][f"small, {n}"] for n in ("alone", "taught"))
+    both = zip(alone["test"]["values"], taught["test"]["values"], strict=True)
+    assert all(first > second for first, second in both)
+
+
+@pytest.fixture
+def grid_tool(monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parent.parent / "tools"))
+    return importlib.import_module("make_compression_grid")
+
+
+def test_the_grid_of_two_seeds_has_means_and_the_files_of_the_first(grid_tool):
+    first = {"8 bits": {"test": 0.9, "weights": 7, "files": {"keras": {"bytes": 5}}}}
+    grid = grid_tool.joined([first, {"8 bits": {"test": 0.8, "weights": 7}}])
+    assert grid["8 bits"]["test"]["values"] == [0.9, 0.8]
+    assert grid["8 bits"]["test"]["mean"] == pytest.approx(0.85)
+    assert list(grid) == ["8 bits"]
+    assert (grid["8 bits"]["weights"], grid["8 bits"]["files"]) == (7, {"keras": {"bytes": 5}})
+
+
+def test_a_network_is_measured_for_the_grid(grid_tool, network):
+    splits = made_up(30)
+    row = grid_tool.numbers_of(network, network, splits)
+    assert row["same answers"] == 1
+    assert row["test"] == pytest.approx(chapter8.accuracy(network, splits.test))
+    one, both = np.array([[[2.0], [-1.0]]]), [[0, 2.0], [0, -1.0]]  # an output for two classes
+    np.testing.assert_array_equal(grid_tool.two_classes(one), both)
+    assert grid_tool.quantised(network) is None
+    assert grid_tool.quantised(chapter8.quantised_by_keras(network)) is not None
+    assert set(grid_tool.methods_of("gru")) < set(grid_tool.methods_of("cnn"))
 
 
 OPTIONS = {"epochs": 1, "batch_size": 30, "jit": "off", "progress": "none"}

@@ -198,7 +198,7 @@ def test_a_model_that_a_format_does_not_know_is_one_line(run):
     model.quantize("int8")
     model.save(folder / saved.MODEL)
     with pytest.raises(
-        RunError, match=r"the model cannot be written as litert \(.*\): try --to onnx or"
+        RunError, match=r"the model cannot be written as litert \('tfl\..*\): try --to onnx or"
     ):
         conversion.convert(folder, "litert")
     assert not (folder / "model.tflite").exists()

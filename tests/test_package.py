@@ -87,7 +87,7 @@ def test_every_chapter_of_the_readme_is_linked_as_notebook_and_as_source():
     assert len(table) >= 12
     for row in table:
         assert re.match(
-            r"\| \[[^]]+\]\(chapters/\w+\.ipynb\) \| \[\w+\.py\]\(kerasbook/\w+\.py\)", row
+            r"\| \[[^]]+\]\(chapters/\w+\.ipynb\) \| \[source\]\(kerasbook/\w+\.py\)", row
         )
 
 

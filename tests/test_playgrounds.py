@@ -2,9 +2,13 @@
 
 import hashlib
 import json
+import re
+from urllib.parse import parse_qsl
 
 from kerasbook import chapter4, contents
 from kerasbook.chapter1 import curvatures, in_float64, load_auto_mpg, normal_equation
+from kerasbook.data.cmudict import read_words
+from kerasbook.data.text import split_words
 from kerasbook.web import playgrounds
 from kerasbook.web.playgrounds import weights
 
@@ -55,6 +59,10 @@ MISTAKES = [  # a playground, a piece of its JavaScript, and what stands there i
     ("garments", "slope / places", "slope"),
     ("garments", "(v > 0 ? last[", "(v >= 0 ? last["),
     ("garments", "let total = bias[filter]", "let total = 0"),
+    ("garments", "places[Math.floor(n / conv_3.channels)]", "places[n % 49]"),
+    ("garments", "(sum, v) => sum + v, bias[unit])", "(sum, v) => sum + v, 0)"),
+    ("garments", "kernel[unit * bias.length + answer]", "kernel[answer * bias.length + unit]"),
+    ("garments", "sum + product, bias[answer])", "sum + product, 0)"),
     ("garments", "sign * fraction * 2 ** -24", "0"),
     (
         "scratch",
@@ -147,6 +155,64 @@ def test_weights_are_written_in_sixteen_bits_and_read_alike(tmp_path, monkeypatc
     np.testing.assert_array_equal(np.float32(found["a/b"]), arrays["a/b"].ravel())
     with pytest.raises(ValueError, match="too large"):
         weights.rounded([[1e6]])
+
+
+# --- what the pages' text says --------------------------------------------------------------
+
+SAID = r"{said: (e => ({greedy: names(n.greedy(c.weights, e, c.heads)), beams: n.beamSearch("
+SAID += "c.weights, e, c.heads, 4).map((one) => names(one.said))}))"
+SAID += "(n.readLetters(c.weights, n.encodeLetters('WORD'), c.heads).out)}"
+
+
+def speaker_says(*words: str) -> dict[str, dict]:
+    """Returns what the speaker says to words: `greedy`, and the four `beams`."""
+    with checks.engine(checks.CHECKS["speaker"].scripts) as js:
+        js.run(
+            """var c = kerasbook.load('speaker'), n = kerasbook.transformer;
+            var names = (row) => row.filter((s) => s > n.END).map((s) => c.sounds[s]).join(' ');"""
+        )
+        return {word: js.get(SAID.replace("WORD", word))["said"] for word in words}
+
+
+def test_the_speaker_says_four_words_alike_and_has_two_of_them_among_its_beams():
+    found = speaker_says("though", "tough", "through", "thought")
+    assert all("AW" in one["greedy"] for one in found.values())
+    right = {"though": "DH OW", "tough": "T AH F", "through": "TH R UW", "thought": "TH AO T"}
+    assert [word for word in right if right[word] in found[word]["beams"]] == ["through", "thought"]
+
+
+def test_the_speaker_leaves_out_the_silent_letters_and_knows_both_ways_to_say_lead():
+    found = speaker_says("knight", "lead")
+    assert found["knight"]["greedy"] == "N AY T"
+    assert "K N AY T" in found["knight"]["beams"]
+    assert {"L IY D", "L EH D"} <= set(found["lead"]["beams"])
+
+
+def test_every_sound_has_a_word_that_has_it():
+    with checks.engine(["sounds.js"]) as js:
+        examples = js.get("kerasbook.sounds.examples")
+        assert set(examples) == set(js.get("kerasbook.sounds.known"))
+    spoken = dict(read_words())
+    for sound, word in examples.items():
+        assert sound in spoken[word], (sound, word)
+
+
+def test_the_readers_example_of_an_unknown_word_is_unknown():
+    (reader,) = (one for one in playgrounds.playgrounds() if one.name == "reader")
+    (state,) = re.findall(r'\?#([^"]+)">a name', reader.text)
+    words = split_words(dict(parse_qsl(state))["text"])
+    assert words[0] not in weights.read("reader")[1]["words"].split()
+
+
+def test_every_experiment_sets_what_its_page_keeps():
+    for one in playgrounds.playgrounds():
+        script = (playgrounds.SCRIPTS / f"{one.name}.js").read_text(encoding="utf-8")
+        kept = set(re.findall(r"(\w+):", re.search(r"State\(\{(.*?)\}\)", script, re.S)[1]))
+        links = re.findall(r'href="(\w+)\.html\?#([^"]+)"', one.text)
+        assert links, one.name
+        for name, state in links:
+            assert name == one.name
+            assert {key for key, _ in parse_qsl(state.replace("&amp;", "&"))} <= kept, state
 
 
 # --- A network from scratch ---------------------------------------------------------------

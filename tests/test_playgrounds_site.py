@@ -3,9 +3,11 @@
 Run by `.ci/run web`, or `python -m pytest -m web`.
 """
 
+import re
 import runpy
 
 from kerasbook.data.fashion import CLASSES
+from kerasbook.web.playgrounds import playgrounds
 
 import keras
 import numpy as np
@@ -53,6 +55,73 @@ def address_after(page, **expected: str) -> str:
     return "#" + page.url.partition("#")[2]
 
 
+def address_in(page) -> str:
+    """Returns what stands behind the # of the address."""
+    return page.url.partition("#")[2]
+
+
+# --- all of them --------------------------------------------------------------------------
+
+ALL = [one.name for one in playgrounds()]
+BEGINS = {"descent": {"steps": "40"}, "scratch": {"steps": "400"}, "writer": {"text": "[^]{100}"}}
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_every_picture_is_put_into_words(opened, name):
+    page = opened(name)
+    labels = page.eval_on_selector_all(
+        ".playground canvas:not([aria-hidden])",
+        "all => all.map(one => [one.getAttribute('role'), one.getAttribute('aria-label')])",
+    )
+    assert all(role == "img" and len(label) > 40 for role, label in labels), labels
+    assert labels or name == "writer"
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_who_comes_from_a_chinese_page_is_told_in_chinese_that_this_is_in_english(opened, name):
+    assert not opened(name).is_visible(".in-chinese")
+    page = opened(name, "?zh")
+    assert "这一页目前只有英文" in page.inner_text(".in-chinese")
+
+
+@pytest.mark.parametrize("name", BEGINS)
+def test_a_page_that_nobody_has_set_begins_by_itself(opened, name):
+    state = address_after(opened(name), **BEGINS[name])
+    page = opened(name, state)
+    page.wait_for_timeout(400)
+    assert "#" + address_in(page) == state  # a given state stays as it is
+
+
+def test_who_wants_no_motion_sees_its_end_at_once(opened):
+    page = opened("descent")
+    page.emulate_media(reduced_motion="reduce")
+    page = opened("descent")
+    assert page.locator("#descent-rows td").first.inner_text() == "40"
+
+
+def test_a_key_ends_what_began_by_itself(opened):
+    page = opened("descent")
+    page.focus("#descent-map")
+    page.keyboard.press("ArrowLeft")
+    page.wait_for_timeout(400)
+    assert page.locator("#descent-rows td").first.inner_text() == "0"
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_the_experiments_of_the_text_are_states_that_open(opened, name):
+    page = opened(name)
+    links = page.eval_on_selector_all("article a[href*='?#']", "all => all.map(one => one.href)")
+    assert len(links) >= 4
+    for link in links:
+        opened(name, "?#" + link.partition("#")[2])
+        assert page.evaluate("scrollY") == 0
+    last = page.evaluate("location.hash")
+    page.locator("article a[href*='?#']").first.click()
+    page.wait_for_function("last => location.hash !== last && scrollY === 0", arg=last)
+    page.go_back()
+    page.wait_for_function("last => location.hash === last", arg=last)
+
+
 # --- Descent ------------------------------------------------------------------------------
 
 
@@ -95,6 +164,26 @@ def test_descent_by_keys_by_touch_and_too_fast(opened):
     assert page.locator("#descent-rows tr").count() == 3
     page.select_option("#descent-surface", "saddle")
     assert losses_shown(page)["SGD"] == pytest.approx(0.25 + 1.25**2 / 2, rel=1e-3)
+
+
+def test_descent_shows_every_learning_rate_and_takes_the_one_that_is_clicked(opened):
+    page = opened("descent", "#steps=10")
+    label = page.get_attribute("#descent-rates", "aria-label")
+    assert "SGD comes lowest at η = 0.0526" in label
+    losses = [
+        checks.SURFACES["canyon"](*checks.keras_path("canyon", "SGD", 2.0**power, 0.5, 100)[-1])
+        for power in (-4.5, -4.25, -4)
+    ]
+    assert min(losses) == losses[1]
+    box = page.locator("#descent-rates").bounding_box()
+    page.locator("#descent-rates").click(position={"x": box["width"] - 9, "y": 20})
+    address_after(page, rate="1")
+    assert "diverges" in page.inner_text("#descent-says")
+
+
+def test_descent_on_the_ridge_stands_still(opened):
+    page = opened("descent", "#surface=saddle&x=0&y=1.25&steps=1000&momentum=0")
+    assert "SGD stands still: there is hardly any gradient" in page.inner_text("#descent-says")
 
 
 @pytest.mark.parametrize("state", ["#surface=none&rate=x", "#steps=1e9", "#momentum="])
@@ -145,10 +234,11 @@ def test_scratch_trains_and_its_keras_program_has_the_same_loss(opened, tmp_path
 
 
 def test_scratch_points_by_mouse_touch_and_keys(opened, tmp_path):
-    page = opened("scratch", "#steps=50")
+    page = opened("scratch", "#steps=50&layers=4,4&rate=-3")
     page.click("#scratch-clear")
     assert "No points yet" in page.inner_text("#scratch-numbers")
     surface = page.locator("#scratch-surface")
+    page.check("[name=scratch-pen][value='0']")
     surface.click(position={"x": 60, "y": 60})
     page.check("[name=scratch-pen][value='1']")
     surface.tap(position={"x": 200, "y": 200})
@@ -170,7 +260,7 @@ def test_scratch_points_by_mouse_touch_and_keys(opened, tmp_path):
 
 
 def test_scratch_takes_a_table_and_refuses_a_bad_one(opened, tmp_path):
-    page = opened("scratch")
+    page = opened("scratch", "#layers=4,4&rate=-3")
     good, bad = tmp_path / "good.csv", tmp_path / "bad.csv"
     good.write_text("height,weight,kind\n150,50,a\n160,55,a\n190,90,b\n185,99,b\n")
     bad.write_text("1,2,a\n3,x,b\n")
@@ -186,8 +276,62 @@ def test_scratch_takes_a_table_and_refuses_a_bad_one(opened, tmp_path):
     )
 
 
+def test_scratch_shows_one_unit_large_and_the_answer_again(opened):
+    page = opened("scratch", "#layers=3,2&steps=10")
+    page.focus("#scratch-network")
+    for key in ("ArrowRight", "ArrowRight", "ArrowDown", "ArrowDown"):
+        page.keyboard.press(key)
+    assert "unit 2 of layer 2" in page.inner_text("#scratch-shown")
+    assert "coloured by unit 2 of layer 2" in page.get_attribute("#scratch-surface", "aria-label")
+    page.keyboard.press("Escape")
+    assert page.inner_text("#scratch-shown") == ""
+    box = page.locator("#scratch-network").bounding_box()
+    page.locator("#scratch-network").tap(position={"x": 20, "y": box["height"] * 0.3})
+    assert "the input x" in page.inner_text("#scratch-shown")
+    page.click("#scratch-again")
+    assert page.inner_text("#scratch-shown") == ""
+
+
+def test_scratch_a_click_asks_and_draws_nothing(opened, tmp_path):
+    page = opened("scratch", "#steps=100")
+    before = numbers_of(page)
+    page.locator("#scratch-surface").tap(position={"x": 60, "y": 90})
+    assert page.input_value("#scratch-data") == "moons"
+    assert numbers_of(page) == before
+    assert "●" in page.inner_text("#scratch-cursor")
+    page = opened("scratch", "#steps=100&layers=4")
+    page.focus("#scratch-surface")
+    for key in ["Enter"] + 5 * ["ArrowLeft"] + 2 * ["ArrowUp"]:
+        page.keyboard.press(key)
+    text = page.inner_text("#scratch-cursor")
+    assert text.startswith("At the cross, −1, 0.4: ")
+    program = program_of(page, tmp_path)
+    logits = program["make_model"]()(np.array([[-1, 0.4]], "float32"))
+    shares = [int(share) for share in re.findall(r"(\d+) %", text)]
+    assert shares == pytest.approx(100 * program["tf"].nn.softmax(logits)[0].numpy(), abs=0.51)
+
+
+def test_scratch_another_start_has_the_same_points(opened):
+    page = opened("scratch", "#steps=0&noise=0.3")
+    page.locator("#scratch-export-box summary").click()
+    codes = [page.input_value("#scratch-code")]
+    page.click("#scratch-seed")
+    codes.append(page.input_value("#scratch-code"))
+    points, weights = zip(*(code.partition("WEIGHTS = [")[::2] for code in codes), strict=True)
+    assert points[0] == points[1]
+    assert weights[0] != weights[1]
+
+
+def test_scratch_goes_on_training_after_a_change(opened):
+    page = opened("scratch", "#steps=1")
+    page.click("#scratch-run")
+    page.select_option("#scratch-activation", "relu")
+    page.wait_for_function("document.getElementById('scratch-numbers').dataset.steps > 50")
+    assert page.inner_text("#scratch-run") == "Pause"
+
+
 def test_scratch_mistakes_are_seen(opened):
-    page = opened("scratch", "#wrongsign=1")
+    page = opened("scratch", "#wrongsign=1&layers=4,4&rate=-3")
     before = numbers_of(page)["loss"]
     page.click("#scratch-hundred")
     assert numbers_of(page)["loss"] > 2 * before
@@ -247,8 +391,45 @@ def test_garments_shows_keras_probabilities_and_the_sum_behind_a_number(opened):
     assert "pool_2, map 1" in page.inner_text("#garments-which")
 
 
+def test_garments_has_the_sums_of_the_dense_layer_and_of_the_logits(opened):
+    layers, _ = checks.garments_by_keras()
+    page = opened("garments", "#picture=3")
+    page.focus("#garments-hidden")
+    for _ in range(3):
+        page.keyboard.press("ArrowRight")
+    assert page.inner_text("#garments-which") == "unit 3 of the dense layer"
+    value = float(page.get_attribute("#garments-total", "data-value"))
+    assert value == pytest.approx(layers["hidden"][3, 2], abs=1e-4)
+    page.locator("#garments-bars button").nth(4).click()
+    assert page.inner_text("#garments-which") == "the logit of Coat"
+    value = float(page.get_attribute("#garments-total", "data-value"))
+    assert value == pytest.approx(layers["logits"][3, 4], abs=1e-4)
+    assert page.locator("#garments-sum tbody tr").count() == 5
+    page = opened("garments", address_after(page, layer="logits", map="4"))
+    assert page.inner_text("#garments-which") == "the logit of Coat"
+
+
+def test_garments_the_first_number_is_an_edge(opened):
+    layers, _ = checks.garments_by_keras()
+    page = opened("garments")
+    assert page.inner_text("#garments-which") == "conv_1, map 7 of 16, row 13, column 20"
+    assert layers["conv_1"][0, ..., 6].max() == layers["conv_1"][0, 12, 19, 6]
+    cells = page.locator("#garments-sum table").nth(1).locator("td").all_inner_texts()
+    assert [text.startswith("−") for text in cells] == [False, False, True] * 3
+
+
+def test_garments_the_sum_stays_in_sight(opened):
+    page = opened("garments")
+    page.locator("#garments-conv_3").scroll_into_view_if_needed()
+    page.locator("#garments-conv_3").click(position={"x": 5, "y": 5})
+    assert page.evaluate(
+        "(box => box.top >= 0 && box.bottom < innerHeight)"
+        "(document.getElementById('garments-total').getBoundingClientRect())"
+    )
+
+
 def test_garments_is_drawn_into_by_mouse_touch_and_keys(opened):
-    page = opened("garments", "#picture=20")
+    page = opened("garments", "#picture=20&row=10&column=10")
     page.check("[name=garments-tool][value=pencil]")
     box = page.locator("#garments-picture").bounding_box()
     cell = box["width"] / 28
@@ -346,6 +527,20 @@ def test_reader_has_pairs_shuffles_and_is_touched(opened):
     assert shown_number(page, "#reader-says") == pytest.approx(keras_praise(text), abs=1e-5)
 
 
+def test_reader_compares_the_order_with_the_words(opened):
+    page = opened("reader", "#text=not%20good")
+    page.wait_for_function("document.getElementById('reader-compare').dataset.lowest > 0")
+    found = page.evaluate("({...document.getElementById('reader-compare').dataset})")
+    both = sorted([keras_praise("not good"), keras_praise("good not")])
+    assert [float(found["lowest"]), float(found["highest"])] == pytest.approx(both, abs=1e-5)
+    moves = {text: abs(keras_praise(text) - keras_praise("not good")) for text in ("not", "good")}
+    assert float(found["without"]) == pytest.approx(
+        keras_praise(max(moves, key=moves.get)), abs=1e-5
+    )
+    page.fill("#reader-text", "not")
+    page.wait_for_function("document.getElementById('reader-compare').textContent === ''")
+
+
 @pytest.mark.parametrize("state", ["#text=&word=9", "#text=<b>!!</b>&pair=77", "#word=x"])
 def test_reader_bears_a_bad_address(opened, state):
     page = opened("reader", state)
@@ -411,6 +606,17 @@ def test_writer_writes_greedily_what_keras_writes(opened):
     assert page.input_value("#writer-text") == "KING.\nThe "
 
 
+def test_writer_shades_what_it_sees_by_a_heads_attention(opened):
+    page = opened("writer", "#text=The%20king")
+    assert "number" in page.text_content("#writer-darkest")
+    page.select_option("#writer-shade", "13")
+    titles = page.eval_on_selector_all("#writer-window span", "all => all.map(one => one.title)")
+    shares = [float(title.split(" ")[0]) for title in titles]
+    assert len(shares) == 8
+    assert sum(shares) == pytest.approx(100, abs=0.5)
+    address_after(page, shade="13")
+
+
 @pytest.mark.parametrize("state", ["#text=", "#text=<i>日本&topk=99&topp=-1", "#temperature=x"])
 def test_writer_bears_a_bad_address(opened, state):
     page = opened("writer", state)
@@ -465,6 +671,10 @@ def test_speaker_by_keys_by_touch_and_plays(opened):
     assert page.inner_text("#speaker-played").startswith("Played: ")
     page.fill("#speaker-word", "is1and")
     assert "letters from a to z" in page.inner_text("#speaker-says")
+    assert "Below is still “island”." in page.inner_text("#speaker-says")
+    page.locator("#speaker summary").click()
+    page.click("[data-sound=ZH]")
+    assert page.inner_text("#speaker-played") == "Played: ZH."
     page.fill("#speaker-word", "isle")
     assert page.inner_text("#speaker-says").startswith("It says “isle”")
 

@@ -104,6 +104,7 @@ WHOLE_ELSEWHERE = {
     "chapter8": {
         **{"15": "2 ** 4 - 1", "320,000": "2,500 rows of 128 units"},
         **{"480,000": "300 pictures of 10 · 10 places and 16 filters", "3,136": "7 · 7 · 64"},
+        "300": "CHECKED in tools/make_compression_grid.py",
     },
     "chapter3_residual": {
         **{"152": "layers, He and others 2015", "110": "layers, the same, table 6"},

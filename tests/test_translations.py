@@ -88,6 +88,14 @@ def test_the_readme_is_cut_at_its_headings_and_its_tables_are_names(monkeypatch)
     assert "±" not in "".join(cells).partition("Scores are")[0]
 
 
+def test_the_readmes_pictures_have_chinese_labels_where_there_are_some(page):
+    Path("docs").mkdir()
+    Path("docs/a.zh.png").touch()
+    text = "![甲](docs/a.png)![乙](docs/b.png)"
+    found = made.PICTURE.sub(made.with_chinese_picture, text)
+    assert found == "![甲](docs/a.zh.png)![乙](docs/b.png)"
+
+
 # --- stale, missing, superfluous, out of order --------------------------------------------
 
 

@@ -33,6 +33,7 @@ from kerasbook.web import (
 
 from docutils import nodes
 from docutils.core import publish_doctree
+from docutils.utils import new_document
 from pygments import highlight
 from pygments.lexers import PythonLexer
 from sphinx.errors import SphinxError
@@ -164,7 +165,7 @@ def test_the_front_page_has_the_readmes_words_and_every_page(folder):
     (folder / "docs" / "data.md").touch()
     text = front.front_page(CHECKOUT, folder, keys)
     assert text.startswith("# kerasbook\n")
-    assert text.count("python -m pip install") == 2
+    assert text.count("\npython -m pip install") == 2
     for key in keys:
         assert f"<chapters/{key}>" in text, key
     assert "docs/data" in text
@@ -270,11 +271,60 @@ def test_a_playground_is_linked_from_the_front_and_from_its_chapters(tmp_path):
     assert "<em>not</em>" in playgrounds.cards("")
     assert all(f"x/{one.name}.html" in playgrounds.cards("x/") for one in playgrounds.playgrounds())
     (tmp_path / "extra").mkdir()
-    playgrounds.write_playgrounds(tmp_path)
+    playgrounds.write_playgrounds(CHECKOUT, tmp_path)
     page = (tmp_path / "playgrounds" / "descent.md").read_text()
     assert "Largest difference to Keras: " in page
     assert "{{" not in page
     assert "\ndescent\n" in (tmp_path / "playgrounds" / "index.md").read_text()
+
+
+def test_a_playground_leads_to_its_chapters_and_says_what_it_shows_in_chinese(tmp_path):
+    found = {one.name: one for one in playgrounds.playgrounds()}
+    text = playgrounds.header(found["descent"], CHECKOUT)
+    assert '<a href="../chapters/chapter1.html">1. Linear regression</a>' in text
+    assert f'lang="zh-CN" hidden>{found["descent"].chinese}这一页目前只有英文。' in text
+    assert '<a href="../zh/chapters/chapter1.html">' in text
+    assert "../zh/" not in playgrounds.header(found["descent"], tmp_path)  # nothing is translated
+
+
+def test_a_playground_of_a_trained_model_says_how_it_was_trained():
+    text = playgrounds.difference("garments")
+    assert "<code>python -m kerasbook.chapter3 --seed 0</code>" in text
+    assert "then test accuracy 0.888." in text
+    assert "The model:" not in playgrounds.difference("descent")
+
+
+@pytest.mark.parametrize("language", ["en", "zh_CN"])
+def test_a_cell_that_a_playground_links_to_leads_back_to_it(language):
+    doctree = publish_doctree("")
+    block = nodes.literal_block(text="def sgd(): 1\n\ndef momentum(): 2")
+    cell = nodes.container("", nodes.container("", block), classes=["cell"])
+    doctree += [cell, nodes.literal_block(text="def no_playground_has_this(): 3")]
+    app = SimpleNamespace(
+        env=SimpleNamespace(docname="chapters/chapter2_training"),
+        config=SimpleNamespace(language=language),
+    )
+    code.mark_definitions(app, doctree)
+    (found,) = doctree.findall(nodes.raw)
+    assert doctree.children.index(found) == 1
+    address = (
+        "../playgrounds/descent.html" if language == "en" else "../../playgrounds/descent.html?zh"
+    )
+    assert found.astext().count(f'<a href="{address}">') == 1
+
+
+def test_the_link_to_chinese_leads_from_a_playground_to_its_chapter():
+    assert languages.candidates("playgrounds/garments") == [
+        "playgrounds/garments",
+        "chapters/chapter3",
+        "index",
+    ]
+    assert languages.candidates("glossary") == ["glossary", "index"]
+
+
+def test_a_chinese_chapter_and_front_page_lead_to_the_playgrounds():
+    links = sources.page_links("chapter1", "下载", "zh/")
+    assert '<a href="../../playgrounds/descent.html?zh">演练场（英文）：Descent</a>' in links
 
 
 # --- the Chinese site ---------------------------------------------------------------------
@@ -341,7 +391,7 @@ def test_the_chinese_sources_are_the_chinese_pages(chinese_checkout, tmp_path):
     assert first.startswith("# 第 1 章 线性回归\n\n<p class=")
     assert '<a href="../../chapters/chapter1.html" class="language" lang="en"' in first
     assert "chapter1_exercises.html" in first
-    assert '<a href="../../playgrounds/descent.html">演练场（英文）：' in first
+    assert '<a href="../../playgrounds/descent.html?zh">演练场（英文）：' in first
     download = json.loads((tmp_path / "zh/extra/notebooks/chapter1.ipynb").read_text())
     assert not any(cell.get("outputs") for cell in download["cells"])
     index = (tmp_path / "zh/index.md").read_text()
@@ -350,7 +400,12 @@ def test_the_chinese_sources_are_the_chinese_pages(chinese_checkout, tmp_path):
     assert "<p>一加仑汽油能让一辆车跑多远？" in index
     assert "分钟；测试集平均绝对误差 2." in index
     assert '- <a href="../chapters/chapter4.html" lang="en"' in index
-    assert '<a href="../playgrounds/index.html">演练场</a>' in index
+    assert '<a href="../playgrounds/descent.html?zh">Descent</a>：' in index
+
+
+def test_the_front_pages_have_the_same_parts_in_the_same_order():
+    english, chinese_ones = (re.findall(r"{(\w+)}", one.FRONT) for one in (front, chinese))
+    assert [part for part in chinese_ones if part != "english"] == english  # so ids are the same
 
 
 def test_without_translations_there_is_no_chinese_site(checkout):
@@ -447,6 +502,41 @@ def test_formulas_are_html_and_a_wrong_one_ends_the_build():
             renderer.render(r"\frac{1", display=False)
     finally:
         renderer.close()
+
+
+@pytest.mark.parametrize(
+    ("before", "behind", "unbroken"),
+    [
+        ("门（", "）。是", "（x）。"),
+        ("门 ", "，是", "x，"),
+        ("门（", " 是", "（x"),
+        ("门 ", " 是", None),
+        (None, "；是", "x；"),
+        (None, None, None),
+    ],
+)
+def test_a_formula_and_the_marks_beside_it_are_on_one_line(before, behind, unbroken):
+    formula, document = nodes.math("", "x"), new_document("a")
+    parts = [nodes.Text(part) for part in (before, behind) if part]
+    parts.insert(1 if before else 0, formula)
+    paragraph = nodes.paragraph("", "", *parts, nodes.emphasis("", "末"))
+    document.append(paragraph)
+    formulas.keep_marks(None, document, "a")
+    assert paragraph.astext() == f"{before or ''}x{behind or ''}末"
+    found = [one.astext() for one in paragraph.findall(nodes.inline) if one["classes"]]
+    assert found == ([unbroken] if unbroken else [])
+    assert formula in document.findall(nodes.math)
+
+
+def test_a_formula_that_stays_with_its_mark_can_be_broken_between_its_pieces():
+    renderer = formulas.Formulas()
+    try:
+        plain = renderer.render("a = b", display=False)
+    finally:
+        renderer.close()
+    broken = formulas.with_breaks(plain)
+    assert broken.count("<wbr>") == plain.count(formulas.PIECE) - 1 == 1
+    assert broken.replace("<wbr>", "") == plain
 
 
 # --- the commands -------------------------------------------------------------------------

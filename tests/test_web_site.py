@@ -43,7 +43,16 @@ PROSE = """() => { const copy = document.querySelector('article').cloneNode(true
     return copy.textContent; }"""
 
 
+MARKS_ALONE = """() => [...document.querySelectorAll('article .katex-html')].flatMap(formula => {
+    const next = formula.closest('.katex').nextSibling;
+    if (next?.nodeType !== 3 || !'，。；：？！、）》”’'.includes(next.data[0])) return [];
+    const mark = document.createRange();
+    mark.setStart(next, 0); mark.setEnd(next, 1);
+    const before = formula.lastElementChild.getBoundingClientRect();
+    const alone = mark.getBoundingClientRect().left < before.right - 1;
+    return alone ? [formula.textContent + next.data.slice(0, 9)] : []; })"""
 IN_CHINESE = "<script>document.documentElement.lang = 'zh-CN'</script>"
+FORMULA = "<b class=katex><b class=katex-html><b style='display: inline-block'>x</b></b></b>"
 AT_THE_CANYON = """() =>
     Math.abs(document.querySelector('section#a-canyon')?.getBoundingClientRect().top) < 120"""
 
@@ -164,6 +173,7 @@ def faults_of(page, path: Path) -> list[str]:
         found += [f"raw formula: {text}" for text in raw]
         if page.evaluate("document.documentElement.lang") == "zh-CN":  # English hints have powers
             found += [f"raw stars: {text}" for text in re.findall(r".{0,9}\*\*.{0,9}", prose)]
+            found += [f"a line begins with a mark: {text}" for text in page.evaluate(MARKS_ALONE)]
     none = "article img:not([alt]), article img[alt=''], article img[alt$='.png']"
     empty = page.locator(none).count()
     return found + ([f"{empty} pictures without a text alternative"] if empty else [])
@@ -192,6 +202,7 @@ def test_every_page_at_both_widths_in_both_colours(site, browser):
         ("<p>The rate is $\\eta$.</p>", "raw formula"),
         ("<p>The rate is \\(\\eta\\).</p>", "raw formula"),
         (f"{IN_CHINESE}<p>**门（GRU）**是</p>", "raw stars"),
+        (f"{IN_CHINESE}<p style='width: 1em'>{FORMULA}。是</p>", "a line begins with a mark"),
         ("<div style='width: 500px'>wide</div>", "wide at 390"),
         ("<img src='a.png'>", "without a text alternative"),
         ("<img src='a.png' alt='_images/a.png'>", "without a text alternative"),

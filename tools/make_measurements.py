@@ -37,7 +37,7 @@ def run(key: str, flags: str = "") -> dict:
 
 def spread(values: list[float]) -> dict:
     """Returns the runs' values, their mean, and its standard error."""
-    error = float(np.std(values, ddof=1) / len(values) ** 0.5)
+    error = float(np.std(values, ddof=1) / len(values) ** 0.5) if len(values) > 1 else 0.0
     return {"values": values, "mean": float(np.mean(values)), "error": error}
 
 
@@ -268,9 +268,9 @@ def small_batches(seeds: int = 5) -> dict:
 
 
 def rounding() -> dict:
-    """Chapter 8: how many outputs of LiteRT's kernels each rule of rounding misses.
+    """Chapter 8: how many outputs of two runtimes each rule of rounding misses.
 
-    Writes outputs of the reference kernels into the ledger's file, too.
+    Writes outputs of the reference kernels and of onnxruntime into the ledger's file, too.
     """
     from kerasbook import chapter8
     from kerasbook.testing import rounding as lite
@@ -284,6 +284,12 @@ def rounding() -> dict:
             once, twice = (rule(run.sums, run.multiplier) for rule in list(rules.values())[:2])
             some = lite.kept(run, once != twice)
             numbers |= {f"{layer} {name}": values for name, values in some.items()}
+    for layer, run in lite.onnx_runs():
+        missed = {name: lite.missed(run, rule) for name, rule in rules.items()}
+        found[f"{layer}, onnxruntime"] = missed
+        once, twice = (rule(run.sums, run.multiplier) for rule in list(rules.values())[:2])
+        some = lite.kept(run, once != twice)
+        numbers |= {f"onnxruntime {layer} {name}": values for name, values in some.items()}
     np.savez_compressed(RESULTS.parent / "ledger" / "reference_kernels.npz", **numbers)
     return found
 
@@ -367,6 +373,61 @@ DEEP = {  # what differs from the chapter's network of twenty layers
 }
 
 
+def cheating_network(seed: int, count: int = 60) -> tuple:
+    """Returns chapter 10's network, marked test shirts, the class asked for, and the places."""
+    from kerasbook import chapter10 as page
+
+    import keras
+
+    splits = page.load_fashion()
+    keras.utils.set_random_seed(seed)
+    model = page.make_model((28, 28, 1), 10)
+    page.train(model, page.plant(splits, seed=seed), seed=seed, progress="none")
+    rows = np.flatnonzero(splits.test.y == page.SHIRT)[:count]
+    pictures, places = page.put_marks(splits.test.x, rows, seed=1)
+    return model, pictures[rows], np.full(count, page.SHIRT), places
+
+
+def random_layers(seeds: int = 5) -> dict:
+    """Chapter 10: what is left of each map when the two upper layers are random."""
+    from kerasbook import chapter10 as page
+
+    names = [name for name in page.METHODS if name not in ("occlusion", "random map")]
+    found = {name: {"inside": [], "SSIM": [], "points": []} for name in names}
+    for seed in range(seeds):
+        model, x, kinds, places = cheating_network(seed)
+        half = page.randomised(model, page.LAYERS[:2], seed)
+        for name in names:
+            method = page.METHODS[name]
+            _, inside, alike = page.cascade(model, method, x, kinds, seed)[2]
+            values = inside, alike, page.pointing_game(method(half, x, kinds), places)
+            for column, value in zip(found[name], values, strict=True):
+                found[name][column].append(float(value))
+            print(seed, name, values, flush=True)
+    return {name: {c: spread(v) for c, v in each.items()} for name, each in found.items()}
+
+
+def shuffled_labels(seeds: int = 5) -> dict:
+    """Chapter 10: do networks with right and with shuffled labels use the mark, and point at it?"""
+    from kerasbook import chapter10 as page
+
+    splits = page.load_fashion()
+    rows = np.flatnonzero(splits.test.y == page.SHIRT)[:60]
+    marked, places = page.put_marks(splits.test.x, rows, seed=1)
+    found = {}
+    for labels in ("right", "shuffled"):
+        runs = {"with the mark": [], "without": [], "points at it": []}
+        for seed in range(seeds):
+            model, _ = page.learn_few(splits, labels == "shuffled", seed)
+            maps = page.saliency(model, marked[rows], np.full(len(rows), page.SHIRT))
+            values = [page.called_shirt(model, x[rows]) for x in (marked, splits.test.x)]
+            for column, value in zip(runs, [*values, page.pointing_game(maps, places)]):
+                runs[column].append(float(value))
+        print(labels, runs, flush=True)
+        found[labels] = {name: spread(values) for name, values in runs.items()}
+    return found
+
+
 def fair_ways(seeds: int = 5) -> dict:
     """Fairness: accuracy and gaps of every way to mend them; what words do to a reader."""
     found: dict = {}
@@ -403,6 +464,10 @@ def fair_run(seed: int) -> dict[str, dict[str, float]]:
     answers["thresholds: parity"] = page.above(scores, judged[1], parity)
     chances = page.chance_thresholds(known, y, judged[0], np.mean(known[y == 1] > 0))
     answers["thresholds: equal chances"] = page.above(scores, judged[1], chances)
+    curves = page.hulls(known, y, judged[0])
+    both = page.common_rates(curves, y.mean())
+    coins = np.random.default_rng(seed).uniform(size=len(scores))
+    answers["equal odds by a coin"] = coins < page.chances(scores, judged[1], curves, *both)
     for name, step in steps.items():
         fair = page.trained(splits, pair, seed=seed, make_step=step)
         answers[name] = predict(fair, splits.test.x)[:, 0] > 0
@@ -465,6 +530,38 @@ def private_audit() -> dict:
     return found
 
 
+LORA = {  # what is trained, and with which learning rates
+    "full": (0.0005, 0.002),
+    "rank 1": (0.02,),
+    "rank 4": (0.02,),
+    "rank 16": (0.01,),
+}
+
+
+def fine_tuned(way: str, learning_rate: float, seeds: int = 5) -> dict:
+    """Fine-tuning: losses on films and on plays after 400 sentences about films."""
+    runs = [fine_tuning_run(way, learning_rate, seed) for seed in range(seeds)]
+    return {name: spread([run[name] for run in runs]) for name in runs[0]}
+
+
+def fine_tuning_run(way: str, learning_rate: float, seed: int) -> dict[str, float]:
+    """Returns the losses of one fine-tuned writer."""
+    from kerasbook import chapter7_lora as page
+    from kerasbook.data import load_shakespeare
+
+    import keras
+
+    keras.backend.clear_session()
+    keras.utils.set_random_seed(seed)
+    plays, (kind, _, rank) = load_shakespeare(), way.partition(" ")
+    films = page.film_splits(plays.classes)
+    writer = page.load_writer()
+    model = page.adapted(writer, int(rank)) if kind == "rank" else writer
+    page.train(model, films.train, learning_rate, seed=seed)
+    parts = {"films": films.take(600).validation, "plays": plays.take(600).validation}
+    return {name: page.loss_of(model, part) for name, part in parts.items()}
+
+
 CHAPTERS = {
     "chapter3": {"shuffled pixels": shuffled_pixels},
     "chapter3_residual": {
@@ -476,8 +573,14 @@ CHAPTERS = {
     "chapter5_forecasting": {"ladder": ladder_of_forecasts},
     "chapter6": {"small writers": small_writers},
     "chapter6_encoder_decoder": {"lengths": lengths_of_words, "shortly": short_training},
+    "chapter7_lora": {
+        f"{way}, {rate:g}": functools.partial(fine_tuned, way, rate)
+        for way, rates in LORA.items()
+        for rate in rates
+    },
     "chapter8": {"rounding": rounding},
     "chapter9": {"batches of 64": small_batches},
+    "chapter10": {"random layers": random_layers, "labels": shuffled_labels},
     "chapter10_fairness": {"ways": fair_ways},
     "chapter10_privacy": {
         f"σ = {sigma:g}": functools.partial(private_accuracy, sigma)

@@ -11,6 +11,7 @@ import hashlib
 import importlib.util
 import io
 import json
+import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -112,7 +113,9 @@ def write(model: Any, inputs: Inputs, to: str, path: Path) -> None:
 
 def not_written(to: str, error: Exception) -> RunError:
     """Returns the error for a model that a format, or what runs it, does not know."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    told = re.search(r"'\w+\.\w+' op [^\n]*", str(error))  # LiteRT's, behind a long place
+    text = told.group() if told else str(error)
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
     why = (lines or [type(error).__name__])[0][:160]
     others = " or ".join(f"--to {name}" for name in FORMATS if name != to)
     return RunError(f"the model cannot be written as {to} ({why}): try {others}")

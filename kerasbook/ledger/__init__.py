@@ -53,6 +53,7 @@ SOURCES = {
     "K": "Keras",
     "L": "LiteRT",
     "H": "Hugging Face",
+    "O": "onnxruntime",
     "Δ": "finite differences",
 }
 PLANTED = "KERASBOOK_PLANTED"

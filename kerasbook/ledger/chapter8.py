@@ -83,6 +83,19 @@ def _(draw):
     return pairs
 
 
+@claim(8, "sums rounded once, to even = onnxruntime's layers in int8", sources="NO", **WHOLE)
+def _(draw):
+    pairs, kept = {}, np.load(KERNELS)
+    for layer in ("dense", "convolution"):
+        names = (f"onnxruntime {layer} {name}" for name in ("sums", "multiplier", "zero"))
+        sums, multiplier, zero = (kept[name] for name in names)
+        for rule in (chapter8.one_rounding, chapter8.in_floating_point):
+            ours = np.clip(rule(sums, multiplier) + zero, -128, 127)
+            name = f"values of the {layer}, {rule.__name__}"
+            pairs[name] = ours, kept[f"onnxruntime {layer} outputs"]
+    return pairs
+
+
 @claim(8, "a range's zero point: 0 comes back as 0, the ends as the ends", sources="N")
 def _(draw):
     low, high = -abs(float(draw(1)[0])) - 0.1, abs(float(draw(1)[0])) + 0.1
@@ -173,6 +186,12 @@ def _(draw):
         return {"values": (narrow(x), large(x))}
 
 
+@claim(8, "a convolution and a normalisation = one convolution", sources="NK")
+def _(draw):
+    shares = chapter8.compare_folded(draw.size(1, 99), draw.dtype)
+    return {"values, differences": (shares, 0.0)}
+
+
 @claim(8, "distillation by hand = LogitsDistillation(loss=KLDivergence())")
 def _(draw):
     rows, classes, temperature = draw.size(), draw.size(3, 8), float(draw.size(1, 5))
@@ -215,6 +234,7 @@ mutant(8, page.two_roundings, "+ 2**30)", ")", "the first one cuts off", **SUMS)
 mutant(8, page.two_roundings, "np.abs(upper) + half", "np.abs(upper)", "the second cuts off",
        **SUMS)  # fmt: skip
 mutant(8, page.in_floating_point, "np.round(", "np.floor(", "rounded down", **SUMS)
+mutant(8, page.one_rounding, "<< (shift - 1)", "<< shift", "a whole is added", by="onnxruntime")
 mutant(8, page.quantise_between, "np.round(-128 - low * scale)", "-128", "no zero point", **ZERO)
 mutant(8, page.quantise_between, "255 /", "127 /", "half the range", **ZERO)
 mutant(8, page.pack, "bits[1::2] << 4", "bits[1::2] << 3", "they overlap", **BYTES)
@@ -237,6 +257,11 @@ mutant(8, page.strongest, "np.argsort(-sizes)", "np.argsort(sizes)", "the weakes
 mutant(8, page.narrowed, "bias[before]", "bias[: len(before)]", "the first biases", **FILTERS)
 mutant(8, page.narrowed, "kernel = kernel[:, :, before]", "kernel = kernel[:, :, : len(before)]",
        "the first channels", **FILTERS)  # fmt: skip
+FOLDED = {"by": "one convolution"}
+mutant(8, page.folded, "+ normalisation.epsilon", "", "ε is forgotten", **FOLDED)
+mutant(8, page.folded, "(bias - mean) * ratio", "bias - mean * ratio", "the bias keeps its size",
+       **FOLDED)  # fmt: skip
+mutant(8, page.folded, "kernel * ratio", "kernel", "the kernel is left as it was", **FOLDED)
 mutant(8, page.distillation_loss, "temperature**2 *", "", "T² is missing", **STUDENT)
 mutant(8, page.distillation_loss, "(log_p - log_q)", "(log_q - log_p)", "the sign", **STUDENT)
 mutant(8, page.distillation_loss, "p * (log_p", "tf.exp(log_q) * (log_p", "q in place of p",

@@ -29,7 +29,7 @@ class Claim:
 
     chapter: the key of the chapter that it belongs to; `loop` for the training loop.
     sources: what is compared. N: NumPy by hand, T: TensorFlow's operations, K: Keras, L: LiteRT,
-        H: Hugging Face (tokenizers, transformers), whose answers were kept.
+        O: onnxruntime, H: Hugging Face (tokenizers, transformers), whose answers were kept.
     exact: whether not even rounding is allowed: both are whole numbers, or made of the same ones.
     """
 

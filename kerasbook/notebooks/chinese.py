@@ -55,8 +55,9 @@ def take(notebook: Any, keep: Callable[[str, dict], None] | None = None) -> None
         for output in cell.get("outputs", []):
             png = output.get("data", {}).pop(FORM, None)
             about = output.get("metadata", {}).pop(FORM, {})
-            if png and keep and "image/png" in output.data:
-                keep(hash_of(output.data["image/png"]), {"png": png, **about})
+            english = output.get("data", {}).get("image/png")
+            if png and keep and english and png.split() != english.split():  # it has words
+                keep(hash_of(english), {"png": png, **about})
 
 
 def hash_of(png: str) -> str:

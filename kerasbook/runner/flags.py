@@ -162,6 +162,7 @@ OWN = {  # a chapter's data set → what of one's own may stand in its place (ke
     "auto_mpg": "table",
     "fashion": "pictures",
     "film_sentences": "sentences",
+    "film_text": "text",
     "shakespeare": "text",
 }
 OWN_DATA: dict[str, dict[str, dict[str, Any]]] = {

@@ -1,8 +1,8 @@
-"""Layers in whole numbers as LiteRT computes them: its sums, their multipliers, its outputs.
+"""Layers in whole numbers as two runtimes compute them: sums, their multipliers, outputs.
 
-The converter and the interpreter are TensorFlow's own; nothing else need be installed. What comes
-out is compared with chapter 8's rules of rounding, by tools/make_measurements.py; outputs of the
-reference kernels are kept in kerasbook/ledger/reference_kernels.npz.
+LiteRT's converter and interpreter are TensorFlow's own; onnxruntime is of the extra `convert`. What
+comes out is compared with chapter 8's rules of rounding, by tools/make_measurements.py; outputs of
+LiteRT's reference kernels and of onnxruntime are kept in kerasbook/ledger/reference_kernels.npz.
 """
 
 import contextlib
@@ -109,6 +109,65 @@ def runs(rows: dict[str, int] | None = None) -> Iterator[tuple[str, str, Compute
         content = converted(layer, shape)
         for kernel in KERNELS:
             yield name, kernel, computed(content, kernel, rows[name])
+
+
+# --- onnxruntime --------------------------------------------------------------------------
+
+
+def onnx_model(weights: np.ndarray, scales: np.ndarray, bias: np.ndarray, run: dict) -> Any:
+    """Returns an ONNX model of one layer in whole numbers: a dense one, or a convolution.
+
+    weights: (inputs, units) int8, or (filters, channels, 3, 3); run: scales and zeros of the ends.
+    """
+    from onnx import TensorProto, helper, numpy_helper
+
+    is_dense = weights.ndim == 2
+    parts = {"scale in": run["scale in"], "zero in": run["zero in"], "weights": weights}
+    parts |= {"scales": scales, "zeros": np.zeros(len(scales), "int8")}
+    parts |= {"scale out": run["scale out"], "zero out": run["zero out"]}
+    parts |= {} if is_dense else {"bias": bias.astype("int32")}
+    constants = [numpy_helper.from_array(np.asarray(value), name) for name, value in parts.items()]
+    options = {} if is_dense else {"pads": [1, 1, 1, 1]}
+    kind = "QLinearMatMul" if is_dense else "QLinearConv"
+    node = helper.make_node(kind, ["x", *parts], ["y"], **options)
+    ends = [helper.make_tensor_value_info(name, TensorProto.INT8, None) for name in "xy"]
+    graph = helper.make_graph([node], kind, ends[:1], ends[1:], constants)
+    return helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10
+    ).SerializeToString()
+
+
+def onnx_runs(rows: dict[str, int] | None = None, seed: int = 0) -> Iterator[tuple[str, Computed]]:
+    """Yields (layer, what onnxruntime computed) for random layers of the sizes of `make_layers`.
+
+    A dense layer of ONNX has no bias.
+    """
+    import onnxruntime
+
+    random = np.random.default_rng(seed)
+    for name, count in (rows or {"dense": 2500, "convolution": 300}).items():
+        shape, units = ((256,), 128) if name == "dense" else ((10, 10, 8), 16)
+        inputs = shape[0] if name == "dense" else WIDTH**2 * shape[-1]
+        x = random.integers(-128, 128, (count, *shape)).astype("int8")
+        kernel = random.integers(-127, 128, (inputs, units)).astype("int8")
+        bias = random.integers(-9999, 9999, units) * (name != "dense")
+        scales = random.uniform(0.001, 0.003, units).astype("float32")
+        scale_out = np.float32(0.003 * inputs**0.5)
+        run = {"scale in": np.float32(0.02), "zero in": np.int8(7)}
+        run |= {"scale out": scale_out, "zero out": np.int8(-11)}
+        sums = _windows(x.astype("int64") - 7) @ kernel.astype("int64") + bias
+        ours = kernel
+        if name != "dense":  # channels first
+            x, ours = x.transpose(0, 3, 1, 2), kernel.reshape(WIDTH, WIDTH, -1, units)
+            ours = np.ascontiguousarray(ours.transpose(3, 2, 0, 1))
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        content = onnx_model(ours, scales, bias, run)
+        session = onnxruntime.InferenceSession(content, options, ["CPUExecutionProvider"])
+        (outputs,) = session.run(None, {"x": x})
+        outputs = outputs if name == "dense" else outputs.transpose(0, 2, 3, 1)
+        multiplier = run["scale in"] * scales / scale_out
+        yield name, Computed(sums, multiplier.astype("float64"), -11, outputs.astype("int64"))
 
 
 def kept(found: Computed, chosen: np.ndarray, count: int = 60) -> dict[str, np.ndarray]:

@@ -22,9 +22,13 @@ from kerasbook.translations.edition import check, is_current, translated
 CHAPTERS = Path("chapters")
 FOLDER = CHAPTERS / "zh"
 STALE = "*此段英文已更新，译文待补。*"
-IN_ENGLISH = "In Chinese: {links}. {current} of {cells} cells are current."
+IN_ENGLISH = (
+    "In Chinese: [README.zh.md](README.zh.md), with {pages} pages in [chapters/zh](chapters/zh). "
+    "{current} of {cells} cells are current."
+)
 IN_CHINESE = "中文版已有：{links}。共 {cells} 段，{current} 段是最新的。"
 LINK = re.compile(r"\]\((?!https?:|mailto:|#)([^)\s#]+)([^)\s]*)\)")
+PICTURE = re.compile(r"\]\((docs/[^)]*)\.png\)")
 COUNT = (
     "<!-- translations: made by kerasbook translations build -->\n{}<!-- end of translations -->"
 )
@@ -179,7 +183,14 @@ def readme_text() -> str:
         text = text.replace(f"](chapters/{key}.ipynb)", f"](chapters/zh/{key}.ipynb)")
         if key != english.README:
             text = text.replace(f"[{contents.find(key).short_title}](", f"[{title_of(key)}](")
+    text = PICTURE.sub(with_chinese_picture, text)
     return text.replace("](README.zh.md)", "](README.md)")
+
+
+def with_chinese_picture(link: re.Match) -> str:
+    """Returns the link to a picture, or to the same with Chinese labels: docs/a.zh.png."""
+    chinese = f"{link[1]}.zh.png"
+    return f"]({chinese})" if Path(chinese).is_file() else link[0]
 
 
 def title_of(key: str) -> str:
@@ -193,7 +204,7 @@ def counted(sentence: str, between: str) -> str:
     reports = [check(key) for key in translated()]
     links = between.join(f"[{title_of(key)}](chapters/zh/{key}.ipynb)" for key in keys)
     cells, current = (sum(getattr(one, what) for one in reports) for what in ("cells", "current"))
-    return sentence.format(links=links, cells=cells, current=current) + "\n"
+    return sentence.format(links=links, pages=len(keys), cells=cells, current=current) + "\n"
 
 
 # --- all files ----------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from kerasbook.notebooks import conversion
 from kerasbook.notebooks.index import score_of
 from kerasbook.web import front, sources
 from kerasbook.web.glossary import TERMS, chinese_glossary
-from kerasbook.web.playgrounds import playgrounds_of
+from kerasbook.web.playgrounds import playgrounds
 
 from markdown_it import MarkdownIt
 
@@ -29,10 +29,17 @@ SCORES = {"test ": "测试集", "validation ": "验证集", "mae": "平均绝对
 SCORES |= {"loss": "损失", "miles per gallon": "英里/加仑"}
 START = """
 <p class="page-links"><a href="chapters/{first}.html">读第 1 章</a>
-<a href="#chapters">各章</a> <a href="#two-commands">该输入什么？</a></p>
+<a href="#playgrounds">玩玩训练好的模型</a> <a href="#chapters">各章</a>
+<a href="#two-commands">该输入什么？</a></p>
 
 """
 FRONT = """{introduction}
+
+## 演练场
+
+各章自己的模型，就在网页里运行：输入、画图、点任意一个数。页面目前只有英文。
+
+{playgrounds}
 
 ## 各章
 
@@ -48,7 +55,6 @@ FRONT = """{introduction}
 
 {practise}
 """
-PLAYGROUNDS = '- <a href="../playgrounds/index.html">演练场</a>（英文）：各章的模型在网页里运行'
 TOCTREE = """
 ```{{toctree}}
 :hidden:
@@ -93,9 +99,6 @@ def write_notebook(key: str, checkout: Path, folder: Path) -> None:
     links = sources.page_links(key, "下载这个 notebook", "zh/")
     if (checkout / "chapters" / f"{key}_exercises.ipynb").is_file():
         links = sources.with_link(links, f"../../chapters/{key}_exercises.html", "练习（英文）")
-    for one in playgrounds_of(key):
-        words = f"演练场（英文）：{html.escape(one.title)}"
-        links = sources.with_link(links, f"../../playgrounds/{one.name}.html", words)
     links = sources.with_link(links, f"../../chapters/{key}.html", "English", "en")
     lead = leading(checkout, checkout / "chapters" / "zh", "../../")
     sources.prepare(notebook, links, "", lead)
@@ -157,7 +160,11 @@ def front_page(checkout: Path, folder: Path, found: list[Page]) -> str:
         english="\n".join(in_english(page) for page in missing),
         others="\n".join(
             [f"- [{title_of(one, checkout)}](chapters/{one.key}.ipynb)" for one in others]
-            + ["- [术语表](glossary.md)", PLAYGROUNDS]
+            + ["- [术语表](glossary.md)"]
+        ),
+        playgrounds="\n".join(
+            f'- <a href="../playgrounds/{one.name}.html?zh">{one.title}</a>：{one.chinese}'
+            for one in playgrounds()
         ),
         practise=front.section(readme, "练习"),
     )

@@ -10,6 +10,8 @@ import json
 import re
 from pathlib import Path
 
+from kerasbook.web.playgrounds import playgrounds
+
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.search.en import SearchEnglish
@@ -55,13 +57,21 @@ def write_ids(app: Sphinx, error: Exception | None) -> None:
 
 
 def other_language(app: Sphinx, name: str, template: str, context: dict, doctree) -> None:
-    """Tells the template where the same page is in the other language; else the front page."""
+    """Tells the template where the page is is in the other language, or what stands for it."""
     up = "../" * name.count("/")
     if is_chinese(app):
         context["other_language"] = ("en", "English", f"{up}../{name}.html")
     elif chinese := app.config.chinese_pages:
-        page = name if name in chinese else "index"
+        page = next(one for one in candidates(name) if one in chinese)
         context["other_language"] = ("zh-CN", "中文", f"{up}zh/{page}.html")
+
+
+def candidates(name: str) -> list[str]:
+    """Returns what may stand for a page in Chinese: itself, a playground's chapters, the front."""
+    folder, _, last = name.rpartition("/")
+    of_playground = [one.chapters for one in playgrounds() if one.name == last]
+    chapters = of_playground[0] if folder == "playgrounds" and of_playground else []
+    return [name, *(f"chapters/{key}" for key in chapters), "index"]
 
 
 # --- search -------------------------------------------------------------------------------

@@ -47,7 +47,7 @@ def write_sources(checkout: Path, folder: Path) -> None:
     exercises = {page.key: write_exercises(page, checkout, folder) for page in found}
     for page in found:
         write_notebook(page.key, exercises[page.key] > 0, checkout, folder)
-    write_playgrounds(folder)
+    write_playgrounds(checkout, folder)
     (folder / "glossary.md").write_text(glossary_page(found), encoding="utf-8")
     (folder / "licence.md").write_text(licence_page(checkout), encoding="utf-8")
     (folder / "index.md").write_text(front_page(checkout, folder, exercises), encoding="utf-8")
@@ -130,8 +130,11 @@ def page_links(key: str, download: str = "Download this notebook", folder: str =
     )
     if colab := conversion.colab_link(f"{folder}{key}.ipynb"):
         links = with_link(links, colab, "Open in Colab")
-    for one in () if folder else playgrounds_of(key):
-        links = with_link(links, f"../playgrounds/{one.name}.html", f"Playground: {one.title}")
+    for one in playgrounds_of(key):
+        address, text = f"../playgrounds/{one.name}.html", f"Playground: {one.title}"
+        if folder:
+            address, text = f"../{address}?zh", f"演练场（英文）：{one.title}"
+        links = with_link(links, address, text)
     return links
 
 

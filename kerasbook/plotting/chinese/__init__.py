@@ -29,15 +29,18 @@ FORMULA = re.compile(r"\$[^$]*\$")
 
 
 @functools.cache
-def table() -> list[tuple[re.Pattern, str]]:
-    """Returns the labels' patterns and their Chinese, those with the most letters first."""
+def table() -> dict[str, str]:
+    """Returns the labels, English → Chinese, those with the most letters first."""
     with TABLE.open(encoding="utf-8", newline="") as file:
         rows = sorted(csv.reader(file), key=lambda row: -len(row[0].replace("{}", "")))
-    pieces = ((english, re.escape(english).replace(r"\{\}", "(.+)")) for english, _ in rows)
-    return [
-        (re.compile(pattern, re.IGNORECASE), chinese.replace("\\n", "\n"))
-        for (_, pattern), (_, chinese) in zip(pieces, rows, strict=True)
-    ]
+    return {english: chinese.replace("\\n", "\n") for english, chinese in rows}
+
+
+@functools.cache
+def patterns() -> list[tuple[re.Pattern, str]]:
+    """Returns what finds each label, in capitals or not, and its Chinese."""
+    pieces = {re.escape(one).replace(r"\{\}", "(.+)"): words for one, words in table().items()}
+    return [(re.compile(piece, re.IGNORECASE), words) for piece, words in pieces.items()]
 
 
 def translated(words: str, missing: list[str]) -> str:
@@ -45,7 +48,9 @@ def translated(words: str, missing: list[str]) -> str:
     words = " ".join(words.split())
     if not WORD.search(FORMULA.sub("", words)):
         return words
-    for pattern, chinese in table():
+    if words in table():  # a Bag is none of words
+        return table()[words]
+    for pattern, chinese in patterns():
         if match := pattern.fullmatch(words):
             return chinese.format(*(translated(part, missing) for part in match.groups()))
     missing.append(words)

@@ -106,6 +106,28 @@ kerasbook.convolution = (() => {
   }
   const NINE = [-1, 0, 1].flatMap((u) => [-1, 0, 1].map((v) => [u, v]));
 
+  // How one number of the dense layer comes about: what each place of the last maps adds to it.
+  function explainDense(weights, { conv_3 }, unit) {
+    const [kernel, bias] = both(weights, "dense_0");
+    const places = new Float64Array(conv_3.height * conv_3.width);
+    conv_3.values.forEach((value, n) => {
+      places[Math.floor(n / conv_3.channels)] += value * kernel[n * bias.length + unit];
+    });
+    const total = places.reduce((sum, v) => sum + v, bias[unit]);
+    return { places, bias: bias[unit], total, value: Math.max(total, 0) };
+  }
+
+  // How one logit comes about: what each unit of the dense layer adds to it.
+  function explainLogit(weights, { hidden }, answer) {
+    const [kernel, bias] = both(weights, "dense_1");
+    const parts = Array.from(hidden, (value, unit) => {
+      const w = kernel[unit * bias.length + answer];
+      return { unit, value, weight: w, product: value * w };
+    });
+    const total = parts.reduce((sum, { product }) => sum + product, bias[answer]);
+    return { parts, bias: bias[answer], total };
+  }
+
   // Grad-CAM: how much each place of the last maps speaks for an answer, (7, 7) in rows.
   function whereItLooks(weights, { conv_3, hidden, logits }, answer = logits.indexOf(Math.max(...logits))) {
     const [first, last] = [weight(weights, "dense_0", "kernel"), weight(weights, "dense_1", "kernel")];
@@ -124,5 +146,5 @@ kerasbook.convolution = (() => {
     });
   }
 
-  return { at, standardise, forward, explain, whereItLooks };
+  return { at, standardise, forward, explain, explainDense, explainLogit, whereItLooks };
 })();

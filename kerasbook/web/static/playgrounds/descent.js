@@ -8,7 +8,7 @@
   const MOST = 1000; // steps
   const byId = (id) => document.getElementById(`descent-${id}`);
   const state = new kerasbook.State({
-    surface: "canyon", rate: "-5", momentum: "0.8", SGD: "1", momentum_ball: "1", RMSProp: "0",
+    surface: "canyon", rate: "-4.25", momentum: "0.8", SGD: "1", momentum_ball: "1", RMSProp: "0",
     Adam: "0", x: "", y: "", steps: "0",
   });
   const flag = (name) => (name === "momentum" ? "momentum_ball" : name);
@@ -168,7 +168,9 @@
     const { lowest } = surface();
     if (hasDiverged(balls[name])) return `${name} diverges: it was thrown out after ${path.length - 1} steps.`;
     const within = losses.findIndex((loss, i) => losses.slice(i).every((v) => v - lowest <= 0.01 * (lowest || 1)));
-    return within >= 0 ? `${name} is down after ${within} steps.` : "";
+    if (within >= 0) return `${name} is down after ${within} steps.`;
+    const stands = path.length > 1 && Math.hypot(...surface().gradient(path.at(-1))) < 1e-6;
+    return stands ? `${name} stands still: there is hardly any gradient here, and yet this is not the lowest point.` : "";
   }
 
   function limit() {
@@ -183,6 +185,79 @@
     return `Map of the loss, ${surface().title}; darker is higher, a star marks the lowest point. ${on.join("; ")}.`;
   }
 
+  // --- every learning rate at once --------------------------------------------------------------
+
+  const RATES = Array.from({ length: 45 }, (_, i) => -10 + i / 4); // powers of two, as the slider has them
+  const FAR = 100; // steps
+  let swept = { key: "" };
+
+  // Returns for each ball how far above the lowest loss it is after FAR steps, at each of the rates.
+  function sweep() {
+    const key = [state.get("surface"), state.get("momentum"), ...start()].join();
+    if (swept.key === key) return swept;
+    swept = { key };
+    for (const name of NAMES) {
+      swept[name] = RATES.map((power) => {
+        const options = { rate: 2 ** power, momentum: state.number("momentum") };
+        return surface().loss(kerasbook.roll(surface(), name, start(), FAR, options).at(-1)) - surface().lowest;
+      });
+    }
+    return swept;
+  }
+
+  function describeRates() {
+    return NAMES.filter(isOn).map((name) => {
+      const values = sweep()[name];
+      const best = values.indexOf(Math.min(...values.filter(Number.isFinite)));
+      return `${name} comes lowest at η = ${kerasbook.short(2 ** RATES[best])}`;
+    }).join(", ");
+  }
+
+  const toRate = (share) => Math.round(4 * (-10 + 11 * Math.min(1, Math.max(0, share)))) / 4;
+
+  function drawRatesNow(context, width, height) {
+    const [left, right, top, bottom] = [44, 8, 8, 34];
+    const [low, high] = [-9, 3]; // powers of ten
+    const x = (power) => left + ((power + 10) / 11) * (width - left - right);
+    const y = (v) => top + ((high - Math.log10(Math.max(v, 10 ** low))) / (high - low)) * (height - top - bottom);
+    context.font = "11px sans-serif";
+    context.strokeStyle = colour("line");
+    context.fillStyle = colour("faint");
+    context.textAlign = "right";
+    for (const power of [-9, -6, -3, 0, 3]) {
+      context.beginPath();
+      context.moveTo(left, y(10 ** power));
+      context.lineTo(width - right, y(10 ** power));
+      context.stroke();
+      context.fillText(kerasbook.short(10 ** power), left - 5, y(10 ** power) + 4);
+    }
+    context.textAlign = "center";
+    for (const power of width > 500 ? [-10, -8, -6, -4, -2, 0] : [-10, -7, -4, -1]) context.fillText(kerasbook.short(2 ** power), x(power), height - bottom + 15);
+    context.textAlign = "right";
+    context.fillText("learning rate η →", width - right, height - 4);
+    context.strokeStyle = colour("ink");
+    context.lineWidth = 1.5;
+    context.strokeRect(x(state.number("rate")), top, 0, height - top - bottom);
+    for (const name of NAMES.filter(isOn)) {
+      context.strokeStyle = colour(STYLE[name][0]);
+      context.setLineDash(STYLE[name][1]);
+      context.lineWidth = 2;
+      context.beginPath();
+      sweep()[name].forEach((v, i) => context.lineTo(x(RATES[i]), v <= 10 ** high ? y(v) : top - 20));
+      context.save();
+      context.clip(frameOf(left, top, width - left - right, height - top - bottom));
+      context.stroke();
+      context.restore();
+    }
+    context.setLineDash([]);
+  }
+
+  const frameOf = (x, y, width, height) => {
+    const path = new Path2D();
+    path.rect(x, y, width, height);
+    return path;
+  };
+
   function show() {
     byId("rate-is").textContent = kerasbook.short(rate());
     byId("momentum-is").textContent = state.get("momentum");
@@ -191,8 +266,10 @@
     byId("says").textContent = NAMES.filter(isOn).map(verdict).join(" ");
     byId("map").setAttribute("aria-label", describe());
     byId("losses").setAttribute("aria-label", `Loss above the lowest, by steps. ${describe()}`);
+    byId("rates").setAttribute("aria-label", `How far above the lowest loss after ${FAR} steps, at each learning rate: ${describeRates()}. The rate is now ${kerasbook.short(rate())}.`);
     drawNow();
     drawLosses();
+    drawRates();
   }
 
   const drawNow = kerasbook.picture(byId("map"), drawMap);
@@ -203,6 +280,8 @@
     }));
     kerasbook.plotLosses(context, width, height, lines);
   });
+
+  const drawRates = kerasbook.picture(byId("rates"), drawRatesNow);
 
   // --- hands and keys -------------------------------------------------------------------------
 
@@ -230,6 +309,12 @@
     const { range } = surface();
     begin(...start().map((v, i) => v + (way[i] * (range[i][1] - range[i][0])) / 40));
   });
+  byId("rates").addEventListener("click", (event) => {
+    const { width, left } = byId("rates").getBoundingClientRect();
+    state.set("rate", toRate((event.clientX - left - 44) / (width - 52)));
+    byId("rate").value = state.get("rate");
+    anew();
+  });
   byId("step").addEventListener("click", () => advance(1));
   byId("ten").addEventListener("click", () => advance(10));
   byId("run").addEventListener("click", () => (clock.running ? clock.stop() : clock.start()));
@@ -244,10 +329,11 @@
   kerasbook.bind(state, "rate", byId("rate"), anew);
   kerasbook.bind(state, "momentum", byId("momentum"), anew);
   for (const name of NAMES) kerasbook.bind(state, flag(name), byId(flag(name)), show);
-  kerasbook.onAddress(() => location.reload());
+  kerasbook.onAddress(state);
 
   place();
   const before = Math.min(state.number("steps"), MOST);
   for (let i = 0; i < before; i++) step();
   show();
+  kerasbook.beginAlone(() => advance(1), 40, 12);
 }

@@ -5,11 +5,12 @@
   const content = kerasbook.load("garments");
   const { weights, classes, labels } = content;
   const stored = kerasbook.bytesOf(content.pictures);
+  const [black, white] = [0, 255].map((v) => (v - content.mean) / content.std);
   const LAYERS = { // name: what it looks at, and maps in a row on a desk and on a phone
     conv_1: ["picture", 8, 4], pool_1: ["conv_1", 16, 8], conv_2: ["pool_1", 16, 8],
     pool_2: ["conv_2", 16, 8], conv_3: ["pool_2", 16, 8],
   };
-  const state = new kerasbook.State({ picture: "0", edits: "", looks: "0", layer: "conv_1", map: "0", row: "10", column: "10" });
+  const state = new kerasbook.State({ picture: "0", edits: "", looks: "0", layer: "conv_1", map: "6", row: "12", column: "19" });
   let pixels, found, tool = "look";
 
   const number = () => Math.min(Math.max(0, Math.round(state.number("picture"))), labels.length);
@@ -55,7 +56,8 @@
     return classes.map((name, k) => {
       const share = `${(100 * p[k]).toFixed(1)} %`;
       const mark = k === best ? ' class="best"' : "";
-      return `<tr${mark} data-p="${p[k]}"><th scope="row">${name}${!isBlank() && labels[number()] === k ? " ✓" : ""}</th><td class="bar"><span style="width: ${100 * p[k]}%"></span></td><td>${share}</td></tr>`;
+      const right = !isBlank() && labels[number()] === k ? " ✓" : "";
+      return `<tr${mark} data-p="${p[k]}"><th scope="row"><button type="button" class="plain" data-k="${k}">${name}${right}</button></th><td>${two(found.logits[k])}</td><td class="bar"><span style="width: ${100 * p[k]}%"></span></td><td>${share}</td></tr>`;
     }).join("");
   }
 
@@ -68,11 +70,17 @@
     return `${says} It is: ${classes[labels[number()]]}.${edited}`;
   }
 
+  const two = (v) => v.toFixed(2).replace("-", "−");
+  const three = (v) => kerasbook.short(Number(v.toFixed(3)));
+
   // --- which number is looked at ----------------------------------------------------------------
 
+  // A unit of the dense layer, or a logit, is a map of one number.
+  const sizeOf = (layer) => LAYERS[layer] ? found[layer] : { height: 1, width: 1, channels: found[layer].length };
+
   function chosen() {
-    const layer = LAYERS[state.get("layer")] ? state.get("layer") : "conv_1";
-    const { height, width, channels } = found[layer];
+    const layer = LAYERS[state.get("layer")] || ["hidden", "logits"].includes(state.get("layer")) ? state.get("layer") : "conv_1";
+    const { height, width, channels } = sizeOf(layer);
     const within = (name, most) => Math.min(Math.max(0, Math.round(state.number(name))), most - 1);
     return { layer, map: within("map", channels), row: within("row", height), column: within("column", width) };
   }
@@ -85,7 +93,7 @@
 
   const grid = (values, signed) => `<table class="nine">${[0, 1, 2].map((u) => `<tr>${[0, 1, 2].map((v) => {
     const value = values[3 * u + v];
-    return `<td${signed ? ` class="${value < 0 ? "below" : "above"}"` : ""}>${kerasbook.short(Number(value.toFixed(3)))}</td>`;
+    return `<td${signed ? ` class="${value < 0 ? "below" : "above"}"` : ""}>${three(value)}</td>`;
   }).join("")}</tr>`).join("")}</table>`;
 
   function explainConvolution({ layer, map, row, column }) {
@@ -94,33 +102,56 @@
     const select = byId("channel");
     const largest = channels.map(({ sum }) => Math.abs(sum));
     const at = select.value === "" ? largest.indexOf(Math.max(...largest)) : Math.min(Number(select.value), channels.length - 1);
-    const options = channels.map(({ sum }, c) => `<option value="${c}">${c + 1}: ${kerasbook.short(Number(sum.toFixed(3)))}</option>`).join("");
+    const options = channels.map(({ sum }, c) => `<option value="${c}">${c + 1}: ${three(sum)}</option>`).join("");
     if (select.innerHTML !== options) select.innerHTML = options;
     select.value = at;
     byId("channel-box").hidden = channels.length === 1;
     const { window, kernel, sum } = channels[at];
     const products = window.map((v, n) => v * kernel[n]);
-    byId("sum").innerHTML = `<div class="sum"><figure>${grid(window)}<figcaption>window${channels.length > 1 ? `, map ${at + 1} of ${LAYERS[layer][0]}` : ""}</figcaption></figure><b>×</b><figure>${grid(kernel, true)}<figcaption>kernel</figcaption></figure><b>=</b><figure>${grid(products, true)}<figcaption>products, sum ${kerasbook.short(Number(sum.toFixed(3)))}</figcaption></figure></div>`;
+    byId("sum").innerHTML = `<div class="sum"><figure>${grid(window)}<figcaption>window${channels.length > 1 ? `, map ${at + 1} of ${LAYERS[layer][0]}` : " of the picture"}</figcaption></figure><b>×</b><figure>${grid(kernel, true)}<figcaption>kernel</figcaption></figure><b>=</b><figure>${grid(products, true)}<figcaption>products, sum ${three(sum)}</figcaption></figure></div>`;
     const all = channels.length > 1 ? `The sums of all ${channels.length} maps` : "The sum";
-    byId("total").textContent = `${all} and the bias, ${kerasbook.short(Number(bias.toFixed(3)))}, make ${kerasbook.short(Number(total.toFixed(3)))}; relu leaves ${kerasbook.short(Number(value.toFixed(3)))}.`;
-    byId("total").dataset.value = value;
-    byId("total").dataset.total = total;
+    const text = `${all} and the bias, ${three(bias)}, make ${three(total)}; relu leaves ${three(value)}.${layer === "conv_1" ? ` In the window black is ${two(black)} and white ${two(white)}: the pixels, standardised.` : ""}`;
+    told(text, value, total);
   }
 
   function explainPool({ layer, map, row, column }) {
     const input = found[LAYERS[layer][0]];
     const four = [[0, 0], [0, 1], [1, 0], [1, 1]].map(([u, v]) => net.at(input, 2 * row + u, 2 * column + v, map));
     byId("channel-box").hidden = true;
-    const cell = (v) => `<td>${kerasbook.short(Number(v.toFixed(3)))}</td>`;
+    const cell = (v) => `<td>${three(v)}</td>`;
     byId("sum").innerHTML = `<div class="sum"><figure><table class="nine"><tr>${four.slice(0, 2).map(cell).join("")}</tr><tr>${four.slice(2).map(cell).join("")}</tr></table><figcaption>window, map ${map + 1} of ${LAYERS[layer][0]}</figcaption></figure></div>`;
-    byId("total").textContent = `The largest of the four is ${kerasbook.short(Number(Math.max(...four).toFixed(3)))}.`;
-    byId("total").dataset.value = byId("total").dataset.total = Math.max(...four);
+    told(`The largest of the four is ${three(Math.max(...four))}.`, Math.max(...four), Math.max(...four));
+  }
+
+  function explainHidden({ map }) {
+    const { places, bias, total, value } = net.explainDense(weights, found, map);
+    byId("channel-box").hidden = true;
+    const rows = Array.from({ length: 7 }, (_, i) => `<tr>${Array.from(places.slice(7 * i, 7 * i + 7), (v) => `<td class="${v < 0 ? "below" : "above"}">${two(v)}</td>`).join("")}</tr>`);
+    byId("sum").innerHTML = `<div class="sum"><figure><table class="nine small">${rows.join("")}</table><figcaption>what each place of the picture adds: the sum over the 64 maps of conv_3</figcaption></figure></div>`;
+    told(`All ${places.length} places and the bias, ${three(bias)}, make ${three(total)}; relu leaves ${three(value)}.`, value, total);
+  }
+
+  function explainLogit({ map }) {
+    const { parts, bias, total } = net.explainLogit(weights, found, map);
+    byId("channel-box").hidden = true;
+    const most = [...parts].sort((a, b) => Math.abs(b.product) - Math.abs(a.product)).slice(0, 5);
+    const rows = most.map(({ unit, value, weight, product }) => `<tr><td>${unit + 1}</td><td>${two(value)}</td><td>${two(weight)}</td><td class="${product < 0 ? "below" : "above"}">${two(product)}</td></tr>`);
+    byId("sum").innerHTML = `<table class="nine"><thead><tr><th scope="col">unit</th><th scope="col">output</th><th scope="col">weight</th><th scope="col">product</th></tr></thead><tbody>${rows.join("")}</tbody></table>`;
+    told(`The five units of the dense layer that weigh most. All 64 and the bias, ${three(bias)}, make ${three(total)}. The softmax turns the ten logits into ${(100 * found.probabilities[map]).toFixed(1)} % for this one.`, total, total);
+  }
+
+  function told(text, value, total) {
+    byId("total").textContent = text;
+    Object.assign(byId("total").dataset, { value, total });
   }
 
   function explain() {
     const now = chosen();
-    byId("which").textContent = `${now.layer}, map ${now.map + 1} of ${found[now.layer].channels}, row ${now.row + 1}, column ${now.column + 1}`;
-    (now.layer.startsWith("conv") ? explainConvolution : explainPool)(now);
+    const { layer, map, row, column } = now;
+    const places = LAYERS[layer] && `${layer}, map ${map + 1} of ${found[layer].channels}, row ${row + 1}, column ${column + 1}`;
+    byId("which").textContent = places ?? (layer === "logits" ? `the logit of ${classes[map]}` : `unit ${map + 1} of the dense layer`);
+    const how = { hidden: explainHidden, logits: explainLogit }[layer] ?? (layer.startsWith("conv") ? explainConvolution : explainPool);
+    how(now);
   }
 
   // --- pictures -------------------------------------------------------------------------------
@@ -192,7 +223,7 @@
     if (layer === now.layer) {
       const [x, y] = spot(now.map);
       frame(context, x + now.column * side, y + now.row * side, side);
-    } else if (layer === LAYERS[now.layer][0]) {
+    } else if (layer === LAYERS[now.layer]?.[0]) {
       const pool = now.layer.startsWith("pool");
       const [x, y] = spot(pool ? now.map : Number(byId("channel").value || 0));
       const [first, size] = pool ? [2, 2] : [1, 3];
@@ -202,7 +233,7 @@
 
   const draws = Object.keys(LAYERS).map((layer) => {
     const canvas = byId(layer);
-    canvas.addEventListener("click", (event) => {
+    const pick = (event) => {
       const [a, b] = kerasbook.shareOf(canvas, event);
       const columns = inARow(layer);
       const { width, channels } = found[layer];
@@ -211,7 +242,9 @@
       const map = Math.floor(y) * columns + Math.floor(x);
       if (map >= channels) return;
       choose({ layer, map, row: Math.floor((y % 1) * width), column: Math.floor((x % 1) * width) });
-    });
+    };
+    canvas.addEventListener("click", pick);
+    canvas.addEventListener("pointermove", (event) => event.pointerType === "mouse" && event.buttons === 1 && pick(event));
     canvas.addEventListener("keydown", (event) => {
       const now = chosen();
       const same = now.layer === layer ? now : { layer, map: 0, row: 0, column: 0 };
@@ -231,6 +264,24 @@
     const [low, high] = [kerasbook.rgb("plate"), kerasbook.rgb("ink")];
     context.imageSmoothingEnabled = false;
     context.drawImage(grey(Array.from(found.hidden), 1, 64, (v) => kerasbook.between(low, high, v / most)), 0, 0, width, height);
+    const { layer, map } = chosen();
+    context.strokeStyle = "#ff9d3c";
+    context.lineWidth = 2;
+    if (layer === "hidden") context.strokeRect((map / 64) * width, 1, width / 64, height - 2);
+  });
+  byId("hidden").addEventListener("click", (event) => choose({ layer: "hidden", map: Math.min(63, Math.floor(64 * kerasbook.shareOf(byId("hidden"), event)[0])) }));
+  byId("hidden").addEventListener("keydown", (event) => {
+    const way = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    if (!way) return;
+    event.preventDefault();
+    const { layer, map } = chosen();
+    choose({ layer: "hidden", map: layer === "hidden" ? map + way : 0 });
+  });
+  byId("bars").addEventListener("click", (event) => {
+    const button = event.target.closest("button");
+    if (!button) return;
+    choose({ layer: "logits", map: Number(button.dataset.k) });
+    byId("bars").querySelector(`[data-k="${button.dataset.k}"]`).focus();
   });
 
   function show() {
@@ -311,7 +362,7 @@
   });
   byId("channel").addEventListener("input", show);
   kerasbook.bind(state, "looks", byId("looks"), show);
-  kerasbook.onAddress(() => location.reload());
+  kerasbook.onAddress(state);
 
   loadPicture();
   answer();

@@ -53,8 +53,19 @@ kerasbook.bind = (state, name, control, changed) => {
   });
 };
 
-// Calls `again` when the reader changes the address by hand, or follows a link to another state.
-kerasbook.onAddress = (again) => addEventListener("hashchange", again);
+// A changed address, by hand or by a link of the page, is another state: the page begins anew with
+// it, at its top, where the change is seen.
+kerasbook.onAddress = (state) =>
+  addEventListener("hashchange", () => {
+    clearTimeout(state.timer); // what would write the old state over the new one
+    scrollTo({ top: 0, behavior: "instant" });
+    location.reload();
+  });
+
+// Who comes from a Chinese page, by a link that ends in ?zh, is told so in Chinese.
+addEventListener("DOMContentLoaded", () => {
+  for (const box of document.querySelectorAll(".in-chinese")) box.hidden = location.search !== "?zh";
+});
 
 // --- colours and canvases -----------------------------------------------------------------
 
@@ -176,4 +187,21 @@ kerasbook.clock = (tick, perSecond, changed = () => {}) => {
     tell();
   };
   return clock;
+};
+
+// Lets a page that nobody has set begin by itself: `ticks` times `tick`, so that it shows at once what
+// it does. A click, a key, a change ends it. Who wants no motion gets the end of it.
+kerasbook.beginAlone = (tick, ticks, perSecond) => {
+  if (location.hash) return;
+  if (matchMedia("(prefers-reduced-motion: reduce)").matches) {
+    for (let i = 0; i < ticks; i++) tick();
+    return;
+  }
+  let left = ticks;
+  const clock = kerasbook.clock(() => tick() !== false && --left > 0, perSecond);
+  const box = document.querySelector(".playground");
+  for (const hand of ["pointerdown", "click", "keydown", "input", "change"]) {
+    box.addEventListener(hand, () => clock.running && clock.stop(), { capture: true });
+  }
+  clock.start();
 };

@@ -13,8 +13,8 @@
     ["it begins brilliant and ends boring", "it begins boring and ends brilliant"],
     ["never dull, always moving", "always dull, never moving"],
   ];
-  const state = new kerasbook.State({ text: "It is not a funny film, and it is never clever, but it is not dull.", word: "1", pair: "0" });
-  let words, found;
+  const state = new kerasbook.State({ text: "It is not a funny film, and it is never clever, but it is not dull.", word: "16", pair: "0" });
+  let words, found, later;
 
   const ends = () => (found.words.at(-1) ?? found.start).probability;
   const before = (at) => (at === 0 ? found.start : found.words[at - 1]).probability;
@@ -25,6 +25,45 @@
     words = net.splitWords(state.get("text")).slice(0, 40);
     found = net.read(net.encode(state.get("text"), vocabulary), weights);
     show();
+    clearTimeout(later); // it reads the sentence a hundred times: not at every key
+    later = setTimeout(() => (byId("compare").textContent = words.length > 1 ? compare() : ""), 200);
+  }
+
+  // --- does the order matter, or only the words? ------------------------------------------------
+
+  const ORDERS = 50;
+  const answerTo = (numbers) => (net.read(numbers, weights).words.at(-1) ?? found.start).probability;
+
+  // The same sentence is shuffled the same way, so that an address shows what its sender saw.
+  function shuffled(numbers, random) {
+    const copy = [...numbers];
+    for (let i = copy.length - 1; i > 0; i--) {
+      const j = Math.floor(random() * (i + 1));
+      [copy[i], copy[j]] = [copy[j], copy[i]];
+    }
+    return copy;
+  }
+
+  function makeRandom(seed) {
+    let state = seed;
+    return () => (state = (Math.imul(state, 1664525) + 1013904223) >>> 0) / 2 ** 32;
+  }
+
+  // Returns {lowest, highest} of many orders, and what the sentence gets without each of its words.
+  function comparison() {
+    const numbers = found.words.map(({ number }) => number);
+    const random = makeRandom(numbers.reduce((sum, number) => (31 * sum + number) >>> 0, 7));
+    const orders = Array.from({ length: ORDERS }, () => answerTo(shuffled(numbers, random)));
+    const without = numbers.map((_, n) => answerTo(numbers.filter((_, other) => other !== n)));
+    return { lowest: Math.min(...orders), highest: Math.max(...orders), without };
+  }
+
+  function compare() {
+    const { lowest, highest, without } = comparison();
+    const moves = without.map((p) => Math.abs(p - ends()));
+    const most = moves.indexOf(Math.max(...moves));
+    Object.assign(byId("compare").dataset, { lowest, highest, without: without[most] });
+    return `In ${ORDERS} other orders of the same words: from ${three(lowest)} to ${three(highest)}. Without “${words[most]}”, the word that matters most: ${three(without[most])}.`;
   }
 
   // --- the picture: words, probabilities, gates; a column for each word -----------------------------
@@ -114,6 +153,14 @@
     return `“${words[at()]}”, ${known}: the probability goes from ${three(before(at()))} to ${three(probability)} (${moved < 0 ? "−" : "+"}${three(Math.abs(moved))}). Update gate on average ${three(mean(z))}, reset gate ${three(mean(r))}; the state moves by ${three(change)}.`;
   }
 
+  // How far the gates open and close in this sentence.
+  function gates() {
+    const reach = Math.max(reachOf("z"), reachOf("r"));
+    const range = (gate) => `${(0.5 - reachOf(gate)).toFixed(2)} and ${(0.5 + reachOf(gate)).toFixed(2)}`;
+    const half = reach < 0.3 ? " None opens or closes: all stay about half open." : "";
+    return `In this sentence the update gates lie between ${range("z")}, the reset gates between ${range("r")}.${half}`;
+  }
+
   function table() {
     return found.words.map((word, n) =>
       `<tr><th scope="row">${escape(words[n])}</th>${[word.probability, word.probability - before(n), mean(word.z), mean(word.r), word.change].map((v) => `<td>${three(v).replace("-", "−")}</td>`).join("")}</tr>`).join("");
@@ -141,6 +188,7 @@
       ? `Probability of praise: ${three(p)}. ${p > 0.5 ? "Praise" : "Blame"}, it says.${left > 0 ? ` It reads 40 words; the last ${left} are cut off.` : ""}`
       : `Type a sentence. To nothing at all it gives ${three(p)}.`;
     byId("says").dataset.p = p;
+    byId("gates").textContent = words.length ? gates() : "";
     byId("one").textContent = oneWord();
     byId("rows").innerHTML = table();
     byId("picture").style.minWidth = `${46 + 17 * words.length}px`;
@@ -174,18 +222,11 @@
     read();
   }
 
-  byId("shuffle").addEventListener("click", () => {
-    const shuffled = net.splitWords(state.get("text"));
-    for (let i = shuffled.length - 1; i > 0; i--) {
-      const j = Math.floor(Math.random() * (i + 1));
-      [shuffled[i], shuffled[j]] = [shuffled[j], shuffled[i]];
-    }
-    take(shuffled.join(" "));
-  });
+  byId("shuffle").addEventListener("click", () => take(shuffled(net.splitWords(state.get("text")), Math.random).join(" ")));
   byId("pair").innerHTML = PAIRS.map(([first], n) => `<option value="${n}">${first} …</option>`).join("");
   ["first", "second"].forEach((id, n) => byId(id).addEventListener("click", () => take((PAIRS[Math.round(state.number("pair"))] ?? PAIRS[0])[n])));
   kerasbook.bind(state, "text", byId("text"), read);
   kerasbook.bind(state, "pair", byId("pair"), showPair);
-  kerasbook.onAddress(() => location.reload());
+  kerasbook.onAddress(state);
   read();
 }

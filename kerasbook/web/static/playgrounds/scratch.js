@@ -7,11 +7,13 @@
   const SIDE = 61; // places of the surface, across
   const byId = (id) => document.getElementById(`scratch-${id}`);
   const state = new kerasbook.State({
-    data: "moons", noise: "0.2", points: "", seed: "0", layers: "4,4", activation: "tanh",
-    optimiser: "SGD", rate: "-3", batch: "32", nobias: "0", zero: "0", twice: "0", wrongsign: "0", steps: "0",
+    data: "moons", noise: "0.2", points: "", seed: "0", layers: "3", activation: "tanh",
+    optimiser: "SGD", rate: "-1", batch: "32", nobias: "0", zero: "0", twice: "0", wrongsign: "0", steps: "0",
   });
+  const asked = Math.round(state.number("steps")); // of the address
   const TONES = ["minus", "plus", "third"];
   let points, test, network, trainer, losses, testLosses, planes;
+  let unit = null; // whose map the square shows: [layer, unit]; null shows the answer
 
   const isOn = (name) => state.get(name) === "1";
   const rate = () => 2 ** state.number("rate");
@@ -20,18 +22,19 @@
   const kind = () => (state.get("data") === "own" || net.KINDS[state.get("data")] ? state.get("data") : "moons");
 
   function loadPoints() {
-    const [noise, seed] = [state.number("noise"), state.number("seed")];
+    const noise = state.number("noise");
     if (kind() === "own") {
       points = net.unpackPoints(state.get("points"));
       test = null;
       return;
     }
-    points = net.makePoints(kind(), COUNT, noise, seed);
-    test = net.makePoints(kind(), COUNT, noise, seed + 500);
+    points = net.makePoints(kind(), COUNT, noise, 0);
+    test = net.makePoints(kind(), COUNT, noise, 500);
   }
 
   function build() {
     const options = { seed: state.number("seed"), bias: !isOn("nobias"), zeroStart: isOn("zero"), doubleSoftmax: isOn("twice") };
+    unit = null;
     network = net.makeNetwork([2, ...hidden(), classes()], state.get("activation"), options);
     trainer = net.makeTrainer(network, points, {
       optimiser: state.get("optimiser"), rate: rate(), batch: state.number("batch") || 1e9,
@@ -66,6 +69,13 @@
     show();
   }
 
+  // A changed control begins anew, and goes on training where it trained.
+  function changed() {
+    const { running } = clock;
+    again();
+    if (running) clock.start();
+  }
+
   // --- the surface --------------------------------------------------------------------------
 
   // Returns a small canvas of SIDE × SIDE pixels, top row first, coloured by `toneOf(place's value)`.
@@ -85,19 +95,39 @@
   const toPixel = ([x, y], width, height) => [((x + 3) / 6) * width, ((3 - y) / 6) * height];
 
   function drawSurface(context, width, height) {
-    const grid = net.surface(network, SIDE);
-    const cache = tones();
-    const half = width / (SIDE - 1) / 2; // a place is the middle of its pixel
-    context.drawImage(plate(grid, SIDE, cache), -half, -half, width + 2 * half, height + 2 * half);
     context.strokeStyle = colour("ink");
     context.lineWidth = 1.6;
+    (unit ? drawUnit : drawAnswer)(context, width, height);
+    if (test) test.x.forEach((point, i) => drawPoint(context, toPixel(point, width, height), test.y[i], false));
+    points.x.forEach((point, i) => drawPoint(context, toPixel(point, width, height), points.y[i], true));
+    if (isLooking) drawCross(context, toPixel(cursor, width, height));
+  }
+
+  function spread(context, canvas, width, height) {
+    const half = width / (SIDE - 1) / 2; // a place is the middle of its pixel
+    context.drawImage(canvas, -half, -half, width + 2 * half, height + 2 * half);
+  }
+
+  function drawAnswer(context, width, height) {
+    const grid = net.surface(network, SIDE);
+    spread(context, plate(grid, SIDE, tones()), width, height);
     for (let k = classes() === 2 ? 1 : 0; k < classes(); k++) {
       const ahead = grid.map((p) => p[k] - Math.max(...p.filter((_, other) => other !== k)));
       drawBorder(context, ahead, width, height);
     }
-    if (test) test.x.forEach((point, i) => drawPoint(context, toPixel(point, width, height), test.y[i], false));
-    points.x.forEach((point, i) => drawPoint(context, toPixel(point, width, height), points.y[i], true));
-    if (document.activeElement === byId("surface")) drawCross(context, toPixel(cursor, width, height));
+  }
+
+  // One unit's output over the plane, and the line where it is zero.
+  function drawUnit(context, width, height) {
+    const values = net.overPlane(SIDE, (point) => net.forward(network, point)[unit[0]][unit[1]]);
+    spread(context, plate(values, SIDE, signTone(values)), width, height);
+    drawBorder(context, values, width, height);
+  }
+
+  function signTone(values) {
+    const [minus, middle, plus] = ["minus", "middle", "plus"].map(kerasbook.rgb);
+    const reach = Math.max(1e-9, ...values.map(Math.abs));
+    return (v) => kerasbook.between(middle, v < 0 ? minus : plus, Math.abs(v) / reach);
   }
 
   // Returns a tone function that reads the colours of the page once.
@@ -171,8 +201,8 @@
     return all[0].map((layer, at) => Array.from(layer, (_, unit) => all.map((outputs) => outputs[at][unit])));
   }
 
-  function drawNetwork(context, width, height) {
-    planes = unitPlanes();
+  // Returns the size of a small map, and a function that says where one stands.
+  function layout(width, height) {
     const columns = planes.length;
     const most = Math.max(...planes.map((column) => column.length));
     const size = Math.min(44, (width - 8) / (columns * 1.45), (height - 24) / (most * 1.15));
@@ -180,15 +210,20 @@
       columns === 1 ? 0 : 4 + (at * (width - 8 - size)) / (columns - 1),
       22 + ((unit + 0.5) / planes[at].length) * (height - 24) - size / 2,
     ];
+    return { columns, size, spot };
+  }
+
+  const isShown = (at, n) => unit?.[0] === at && unit[1] === n;
+
+  function drawNetwork(context, width, height) {
+    planes = unitPlanes();
+    const { columns, size, spot } = layout(width, height);
     network.layers.forEach((layer, at) => drawWeights(context, layer, at, spot, size));
-    const [minus, middle, plus] = ["minus", "middle", "plus"].map(kerasbook.rgb);
-    planes.forEach((column, at) => column.forEach((values, unit) => {
-      const reach = Math.max(1e-9, ...values.map(Math.abs));
-      const toneOf = (v) => kerasbook.between(middle, v < 0 ? minus : plus, Math.abs(v) / reach);
-      context.drawImage(plate(values, SMALL, toneOf), ...spot(at, unit), size, size);
-      context.strokeStyle = colour("faint");
-      context.lineWidth = 1;
-      context.strokeRect(...spot(at, unit), size, size);
+    planes.forEach((column, at) => column.forEach((values, n) => {
+      context.drawImage(plate(values, SMALL, signTone(values)), ...spot(at, n), size, size);
+      context.strokeStyle = colour(isShown(at, n) ? "ink" : "faint");
+      context.lineWidth = isShown(at, n) ? 3 : 1;
+      context.strokeRect(...spot(at, n), size, size);
     }));
     context.fillStyle = colour("faint");
     context.font = "11px sans-serif";
@@ -222,10 +257,13 @@
     if (!points.x.length) return "No points yet: click or tap the square to draw some.";
     const { loss, right } = net.score(network, points);
     const ours = `After ${trainer.steps} steps: loss ${kerasbook.short(loss)}, ${percent(right)} of the points right`;
-    if (!test) return `${ours}.`;
+    const cut = asked > REPEATED && trainer.steps === REPEATED ? ` The address asks for ${asked}: at most ${REPEATED} are taken again, Train goes on.` : "";
+    if (!test) return `${ours}.${cut}`;
     const other = net.score(network, test);
-    return `${ours}; on the hollow points, which it does not learn from, loss ${kerasbook.short(other.loss)}, ${percent(other.right)} right.`;
+    return `${ours}; on the hollow points, which it does not learn from, loss ${kerasbook.short(other.loss)}, ${percent(other.right)} right.${cut}`;
   }
+
+  const nameOf = ([at, n]) => at === 0 ? `the input ${"xy"[n]}` : at === planes.length - 1 ? `the logit of class ${n + 1}` : `unit ${n + 1} of layer ${at}`;
 
   const MISTAKES = {
     nobias: "Without a bias every unit's hinge goes through the middle: the border cannot move away from it.",
@@ -243,8 +281,10 @@
     byId("rate-is").textContent = kerasbook.short(rate());
     byId("noise-is").textContent = state.get("noise");
     byId("mistakes").textContent = Object.keys(MISTAKES).filter(isOn).map((name) => MISTAKES[name]).join(" ");
-    byId("surface").setAttribute("aria-label", `The plane, coloured by the probability of each class, with ${points.x.length} points. ${numbers()}`);
-    byId("network").setAttribute("aria-label", `The network ${byId("size").textContent}: each unit as a small map of its output over the plane, joined by lines as wide as their weights; the table of weights has the numbers.`);
+    byId("cursor").textContent = cross();
+    byId("shown").textContent = unit ? `The square shows ${nameOf(unit)}: blue where it is positive, orange where it is negative. The line is where it is zero.` : "";
+    byId("surface").setAttribute("aria-label", `The plane, coloured by ${unit ? nameOf(unit) : "the probability of each class"}, with ${points.x.length} points. ${numbers()}`);
+    byId("network").setAttribute("aria-label", `The network ${byId("size").textContent}: each unit as a small map of its output over the plane, joined by lines as wide as their weights; the table of weights has the numbers. ${byId("shown").textContent}`);
     byId("losses").setAttribute("aria-label", `Loss by steps. ${numbers()}`);
     if (byId("export-box").open) writeExport();
     if (byId("table-box").open) writeTable();
@@ -282,7 +322,8 @@
   // --- points by hand -------------------------------------------------------------------------
 
   let cursor = [0, 0];
-  let pen = "0"; // a class, or "erase"
+  let isLooking = false; // whether the cross is there
+  let pen = "look"; // "look", a class, or "erase"
 
   function own(change) {
     const { x, y } = points;
@@ -316,30 +357,70 @@
     return [6 * a - 3, 3 - 6 * b];
   }
 
+  // --- one unit, large ------------------------------------------------------------------------
+
+  function look(at, n) {
+    unit = at === null ? null : [at, n];
+    show();
+  }
+
+  byId("network").addEventListener("click", (event) => {
+    const { left, top, width, height } = byId("network").getBoundingClientRect();
+    const { size, spot } = layout(width, height);
+    const [x, y] = [event.clientX - left, event.clientY - top];
+    const all = planes.flatMap((column, at) => column.map((_, n) => [at, n]));
+    const hit = all.find(([at, n]) => spot(at, n).every((from, i) => [x, y][i] >= from - 4 && [x, y][i] <= from + size + 4));
+    look(...(hit && !isShown(...hit) ? hit : [null]));
+  });
+  byId("network").addEventListener("keydown", (event) => {
+    const way = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1], Escape: null }[event.key];
+    if (way === undefined) return;
+    event.preventDefault();
+    if (way === null) return look(null);
+    const at = unit ? Math.min(Math.max(0, unit[0] + way[0]), planes.length - 1) : 1;
+    look(at, unit ? Math.min(Math.max(0, unit[1] + way[1]), planes[at].length - 1) : 0);
+  });
+
   let last = null;
   byId("surface").addEventListener("pointerdown", (event) => {
+    if (pen === "look") return;
     byId("surface").setPointerCapture(event.pointerId);
     touch((last = placeOf(event)));
   });
+  byId("surface").addEventListener("click", (event) => pen === "look" && lookAt(placeOf(event)));
   byId("surface").addEventListener("pointermove", (event) => {
     if (!last) return;
     const place = placeOf(event);
     if (Math.hypot(place[0] - last[0], place[1] - last[1]) > 0.25) touch((last = place));
   });
   for (const end of ["pointerup", "pointercancel"]) byId("surface").addEventListener(end, () => (last = null));
-  for (const one of ["focus", "blur"]) byId("surface").addEventListener(one, () => drawOne());
+  byId("surface").addEventListener("focus", () => byId("surface").matches(":focus-visible") && lookAt(cursor));
+
+  // Puts the cross somewhere, and says what the network thinks of this place.
+  function lookAt(place) {
+    [cursor, isLooking] = [place.map((v) => Math.min(3, Math.max(-3, v))), true];
+    show();
+  }
+
+  function cross() {
+    if (!isLooking) return "";
+    const p = net.probabilities(network, cursor);
+    const shares = Array.from(p, (share, k) => `${["●", "▲", "■"][k]} ${percent(share)}`);
+    return `At the cross, ${cursor.map((v) => kerasbook.short(Number(v.toFixed(1)))).join(", ")}: ${shares.join(", ")}.`;
+  }
   byId("surface").addEventListener("keydown", (event) => {
     const way = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key];
-    if (way) cursor = cursor.map((v, i) => Math.min(3, Math.max(-3, v + 0.2 * way[i])));
-    else if (event.key === "Enter" || event.key === " ") touch(cursor);
+    if (way) lookAt(cursor.map((v, i) => v + 0.2 * way[i]));
+    else if ((event.key === "Enter" || event.key === " ") && pen !== "look") touch(cursor);
     else return;
     event.preventDefault();
-    byId("cursor").textContent = `Cross at ${cursor.map((v) => kerasbook.short(Number(v.toFixed(1)))).join(", ")}.`;
-    drawOne();
   });
 
   for (const choice of document.querySelectorAll("[name=scratch-pen]")) {
-    choice.addEventListener("change", () => (pen = choice.value));
+    choice.addEventListener("change", () => {
+      pen = choice.value;
+      byId("surface").style.touchAction = pen === "look" ? "manipulation" : "none";
+    });
   }
   byId("clear").addEventListener("click", () => own((x, y) => [x, y].forEach((part) => part.splice(0))));
 
@@ -379,13 +460,13 @@
     select.addEventListener("input", () => {
       state.set("layers", units.map((one) => one.value).filter((n) => n !== "0").join(",") || "0");
       units.forEach((one, i) => (one.value = hidden()[i] ?? 0));
-      again();
+      changed();
     });
   });
   for (const name of ["data", "noise", "activation", "optimiser", "rate", "batch", "nobias", "zero", "twice", "wrongsign"]) {
-    kerasbook.bind(state, name, byId(name), again);
+    kerasbook.bind(state, name, byId(name), changed);
   }
-  kerasbook.onAddress(() => location.reload());
+  kerasbook.onAddress(state);
   byId("export-box").addEventListener("toggle", writeExport);
   byId("table-box").addEventListener("toggle", writeTable);
   byId("download").addEventListener("click", () => {
@@ -402,5 +483,6 @@
 
   loadPoints();
   build();
-  advance(Math.min(Math.max(0, Math.round(state.number("steps"))), REPEATED));
+  advance(Math.min(Math.max(0, asked), REPEATED));
+  kerasbook.beginAlone(() => advance(10), 40, 20);
 }

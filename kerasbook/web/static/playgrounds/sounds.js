@@ -25,6 +25,13 @@ kerasbook.sounds = (() => {
   };
   const HISSING_STOPS = { CH: "SH", JH: "ZH" };
   const PITCH = 110;
+  // A word for each sound, in which it is heard.
+  const EXAMPLES = {
+    AA: "hot", AE: "cat", AH: "sun", AO: "law", AW: "now", AY: "five", EH: "bed", ER: "bird", EY: "day", IH: "fish",
+    IY: "tree", OW: "boat", OY: "boy", UH: "book", UW: "moon", B: "bed", CH: "chin", D: "day", DH: "this", F: "fish",
+    G: "go", HH: "hot", JH: "jam", K: "cat", L: "law", M: "moon", N: "now", NG: "ring", P: "pen", R: "ring", S: "sun",
+    SH: "ship", T: "tree", TH: "thin", V: "five", W: "win", Y: "yes", Z: "zoo", ZH: "measure",
+  };
 
   const known = [...Object.keys(VOWELS), ...Object.keys(HISSES), ...Object.keys(STOPS)];
 
@@ -111,5 +118,5 @@ kerasbook.sounds = (() => {
     return time;
   }
 
-  return { known, lengthOf, schedule };
+  return { known, examples: EXAMPLES, lengthOf, schedule };
 })();

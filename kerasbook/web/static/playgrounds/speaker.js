@@ -5,7 +5,7 @@
   const content = kerasbook.load("speaker");
   const { weights, heads } = content;
   const nameOf = (n) => ["nothing", "<start>", "<end>"][n] ?? content.sounds[n];
-  const state = new kerasbook.State({ word: "thoughtfully", beams: "4", way: "greedy", look: "cross1", step: "1" });
+  const state = new kerasbook.State({ word: "knight", beams: "4", way: "greedy", look: "cross1", step: "1" });
   const LOOKS = { // which attention is drawn: title, where it is, what asks and what is looked at
     cross1: ["decoder, block 2: from sounds to letters", "cross", 1], cross0: ["decoder, block 1: from sounds to letters", "cross", 0],
     own1: ["decoder, block 2: from sounds to sounds", "attention", 1], own0: ["decoder, block 1: from sounds to sounds", "attention", 0],
@@ -43,12 +43,15 @@
 
   function line(name, row, value, note) {
     const pressed = state.get("way") === value;
-    return `<tr><td><button type="button" data-way="${value}" aria-pressed="${pressed}">${name}</button></td><td class="spoken">${spoken(row).join(" ")}</td><td>${note}</td><td><button type="button" data-play="${value}" aria-label="play ${name}">▶</button></td></tr>`;
+    return `<tr><td><button type="button" data-way="${value}" aria-pressed="${pressed}">${name}</button></td><td class="spoken">${inWords(row)}</td><td>${note}</td><td><button type="button" data-play="${value}" aria-label="play ${name}">▶</button></td></tr>`;
   }
 
   function logitsFor(row) {
     return net.say(weights, encoder.out, [net.START, ...row.slice(0, -1)], heads).logits;
   }
+
+  const example = (sound) => (sounds.examples[sound] ? `as in ${sounds.examples[sound]}` : "");
+  const inWords = (row) => spoken(row).map((sound) => `<span title="${example(sound)}">${sound}</span>`).join(" ");
 
   function table() {
     const logits = logitsFor(said);
@@ -60,12 +63,12 @@
   function stepRows() {
     const p = net.softmax(decoder.logits[step() - 1]);
     const order = Array.from(p.keys()).sort((a, b) => p[b] - p[a]).slice(0, 5);
-    return order.map((n) => `<tr${n === current()[step() - 1] ? ' class="best"' : ""} data-p="${p[n]}"><th scope="row">${nameOf(n).replace("<", "&lt;")}</th><td class="bar"><span style="width: ${100 * p[n]}%"></span></td><td>${(100 * p[n]).toFixed(1)} %</td></tr>`).join("");
+    return order.map((n) => `<tr${n === current()[step() - 1] ? ' class="best"' : ""} data-p="${p[n]}"><th scope="row">${nameOf(n).replace("<", "&lt;")} <small>${example(nameOf(n))}</small></th><td class="bar"><span style="width: ${100 * p[n]}%"></span></td><td>${(100 * p[n]).toFixed(1)} %</td></tr>`).join("");
   }
 
   function show() {
     byId("rows").innerHTML = table();
-    byId("says").textContent = complaint || `It says “${word}”: ${spoken(current()).join(" ")}.`;
+    byId("says").textContent = complaint ? `${complaint} Below is still “${word}”.` : `It says “${word}”: ${spoken(current()).join(" ")}.`;
     byId("word").setAttribute("aria-invalid", Boolean(complaint));
     byId("says").dataset.said = spoken(current()).join(" ");
     byId("step").max = current().length;
@@ -144,13 +147,20 @@
   // --- hands --------------------------------------------------------------------------------------
 
   let audio = null;
-  function play(value) {
-    const row = value === "greedy" ? said : beams[Number(value)].said;
+  function sound(names) {
     audio?.close();
     audio = new AudioContext();
-    sounds.schedule(audio, spoken(row), audio.currentTime + 0.05);
-    byId("played").textContent = `Played: ${spoken(row).join(" ")}.`;
+    sounds.schedule(audio, names, audio.currentTime + 0.05);
+    byId("played").textContent = `Played: ${names.join(" ")}.`;
   }
+
+  const play = (value) => sound(spoken(value === "greedy" ? said : beams[Number(value)].said));
+
+  byId("key").innerHTML = Object.entries(sounds.examples).map(([name, word]) => `<li><button type="button" data-sound="${name}" aria-label="play ${name} as in ${word}">${name}</button> ${word}</li>`).join("");
+  byId("key").addEventListener("click", (event) => {
+    const button = event.target.closest("button");
+    if (button) sound([button.dataset.sound]);
+  });
 
   byId("rows").addEventListener("click", (event) => {
     const button = event.target.closest("button");
@@ -180,6 +190,6 @@
     show();
   });
   addEventListener("resize", show);
-  kerasbook.onAddress(() => location.reload());
+  kerasbook.onAddress(state);
   read();
 }
