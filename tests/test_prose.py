@@ -99,7 +99,7 @@ WHOLE_ELSEWHERE = {
     "chapter7": {
         **{"30,522": "pieces of bert_vocab.txt", "103": "number of [MASK] there"},
         **{"20,000": "strings of kerasbook.testing.strings", "400": "reference_pieces.json"},
-        "399": "the same, and the ledger",
+        **{"399": "the same, and the ledger", "twenty": "READER_EPOCHS of the tool"},
     },
     "chapter8": {
         **{"15": "2 ** 4 - 1", "320,000": "2,500 rows of 128 units"},
