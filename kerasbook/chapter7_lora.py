@@ -237,7 +237,7 @@ if __name__ == "__main__":
     names = {"x_label": "rank kept of each change", "y_label": "nats per character, films"}
     ax = plotting.plot_lines({"loss": by_rank}, x=ranks, **names)
     ax.set_xscale("symlog", base=2, linthresh=1)
-    ax.set_xticks(ranks, ranks)
+    ax.set_xticks(ranks, [str(rank) for rank in ranks])
 
 # %% [markdown]
 # No single term does it. But 8 of 128 carry more than half of the gain, and 32 nearly all. What if
