@@ -531,7 +531,7 @@ def private_audit() -> dict:
 
 
 LORA = {  # what is trained, and with which learning rates
-    "full": (0.0005, 0.002),
+    "full": (0.0005,),
     "rank 1": (0.02,),
     "rank 4": (0.02,),
     "rank 16": (0.01,),

@@ -100,4 +100,4 @@ def exchange_ticks(formatter: Formatter, missing: list[str], before: contextlib.
     elif isinstance(formatter, FuncFormatter):  # what `set_xticks` makes of its labels
         english = formatter.func
         before.callback(setattr, formatter, "func", english)
-        formatter.func = lambda value, place: translated(english(value, place), missing)
+        formatter.func = lambda value, place: translated(str(english(value, place)), missing)
