@@ -1343,7 +1343,7 @@ if __name__ == "__main__":
 # With the loss as it comes the student learns least. But by hand, too, it ends below the network of
 # the same size that learned from labels alone. One run says little: of 1,000 pictures an accuracy
 # has a standard error of about one per cent, and other first weights give another student. So here
-# are more, on the test part, each with a teacher of its own.
+# are five, on the test part, each with a teacher of its own.
 
 # %%
 if __name__ == "__main__":

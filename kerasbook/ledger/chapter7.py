@@ -398,7 +398,14 @@ mutant(7, page.SentenceHead, '"tanh"', '"relu"', "a pooler without tanh", **CLAS
 mutant(7, page.SentenceHead, "x[:, 0]", "x[:, 1]", "the second place", **CLASSES)
 mutant(7, page.mean_of, "kept * x", "x", "padding is in the sum", by="mean of places")
 mutant(7, page.mean_of, "pieces != 0", "pieces == pieces", "padding is counted", by="mean of")
-mutant(7, page.variables_of, "layer.kernel, True", "layer.kernel, False", "not turned", **WORDS)
+mutant(
+    7,
+    page.variables_of,
+    "layer.kernel, True",
+    "layer.kernel, layer.units != layer.kernel.shape[0]",
+    "square ones are not turned",
+    **WORDS,
+)
 mutant(7, page.parts_of, "block.attention.key", "block.attention.value", "key is value", **WORDS)
 mutant(7, page.parts_of, '.output.LayerNorm": block.norm_1', '.output.LayerNorm": block.norm_2',
        "the two norms", **WORDS)  # fmt: skip
