@@ -85,6 +85,17 @@ def test_a_bold_label_is_drawn_without_a_word_on_standard_error(figure, caplog):
     assert caplog.text == ""
 
 
+def test_the_names_of_bars_are_chinese_for_a_while():
+    ax = plotting.plot_ladder({"ridge": 30.1, "dense": 20.5})
+    ax.figure.canvas.draw()
+    english = [label.get_text() for label in ax.get_yticklabels()]
+    with chinese.in_chinese(ax.figure) as missing:
+        ax.figure.canvas.draw()
+        assert [label.get_text() for label in ax.get_yticklabels()] == ["岭回归", "全连接"]
+    ax.figure.canvas.draw()
+    assert (english, missing) == ([label.get_text() for label in ax.get_yticklabels()], [])
+
+
 def test_words_that_are_data_stay(figure):
     plane = plotting.plot_words([[0, 0], [1, 1]], ["start", "end"], [0, 1], label="probability")
     looks = plotting.plot_attention([[[0.5, 0.5]]], ["test"], ["loss", "end"], key_label="word")
