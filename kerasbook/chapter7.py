@@ -1287,8 +1287,7 @@ if __name__ == "__main__":
 
 # %% [markdown]
 # Both twins are blamed, the first one less. With all labels, too, the pretrained BERT is not ahead
-# of chapter 4's GRU in this run (the README has the scores of both over five seeds). What it has
-# ahead of it is that it can grow.
+# of chapter 4's GRU, in this one run.
 #
 # ## What to try
 #
