@@ -56,7 +56,7 @@ def drawn(random):
     yield Case("one has no pieces", {"texts": [texts[0], texts[0][:0]], "length": 6, **special})
     others = {"start": 1, "end": 2, "padding": 9}
     texts = [np.array([9, 4, 9]), np.array([3, 9, 5, 9])]
-    yield Case("the padding's number in a text", {"texts": texts, "length": 5, **others})
+    yield Case("the padding's number in a text", {"texts": texts, "length": 7, **others})
     yield Case("room for one", {"texts": [random.integers(5, 9, 4)], "length": 3, **special})
 
 
