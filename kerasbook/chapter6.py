@@ -1483,4 +1483,5 @@ def main(
 # [The next page](chapter6_encoder_decoder.ipynb) has a second stack, which reads while the first
 # speaks, and says how English words are pronounced. [The one after it](chapter6_translation.ipynb)
 # translates. [*The articles' mistakes*](errata.ipynb) has five that are made with Transformers,
-# each beside what is right. `kerasbook verify 6` compares all that was built here by hand with Keras.
+# each beside what is right. `kerasbook verify 6` compares all that was built here by hand with
+# Keras.
