@@ -802,7 +802,7 @@ def main(
 # - Mix a few windows of plays into the training part. What does it cost on films, what is not
 #   forgotten?
 # - Train one adapter on the praising and one on the panning sentences, and let both write.
-# - `put(model, …)` with the films' B times 0.5, and times 2.
+# - `put(model, …)` with the films' B halved, and doubled.
 #
 # ## Exercises
 #

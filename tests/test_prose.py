@@ -96,6 +96,7 @@ WHOLE_ELSEWHERE = {
         },
     },
     "chapter10_privacy": {"fifteen": "sixteen but one", "54": "printed as 54.0"},
+    "chapter7_lora": {"600": "windows that tools/make_measurements.py judges by"},
     "chapter8": {
         **{"15": "2 ** 4 - 1", "320,000": "2,500 rows of 128 units"},
         **{"480,000": "300 pictures of 10 · 10 places and 16 filters", "3,136": "7 · 7 · 64"},
