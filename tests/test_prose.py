@@ -101,6 +101,7 @@ WHOLE_ELSEWHERE = {
         **{"20,000": "strings of kerasbook.testing.strings", "400": "reference_pieces.json"},
         **{"399": "the same, and the ledger", "twenty": "READER_EPOCHS of the tool"},
     },
+    "chapter7_lora": {"600": "windows that tools/make_measurements.py judges by"},
     "chapter8": {
         **{"15": "2 ** 4 - 1", "320,000": "2,500 rows of 128 units"},
         **{"480,000": "300 pictures of 10 · 10 places and 16 filters", "3,136": "7 · 7 · 64"},
