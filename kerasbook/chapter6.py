@@ -4,7 +4,7 @@
 
 A text can be written by guessing its next character, appending it, and guessing again. This chapter
 builds a model that does so. It reads six plays of Shakespeare, and nobody tells it what a letter, a
-word or a speech is. Near the end of the page stands what it writes before it has learned anything,
+word or a speech is. Further down stands what it writes before it has learned anything,
 after 200 steps, after 1,000, and when it is done.
 
 A recurrent network (chapters 4 and 5) carries what it has read in a state of fixed size. The
@@ -927,7 +927,7 @@ if __name__ == "__main__":
 # %% [markdown]
 # ## The learning rate
 #
-# The learning rate climbs from zero, for a while, and falls thereafter: a *warm-up*. The original
+# The learning rate climbs from zero for a while, the *warm-up*, and falls thereafter. The original
 # takes, at step $n$, for a width $d_m$ and $n_w$ steps of warm-up, $d_m^{-1/2} \min(n^{-1/2},\; n\,
 # n_w^{-3/2})$. We climb in a straight line and fall along the half cosine of chapter 3, to zero at
 # the last step.
@@ -1482,5 +1482,6 @@ def main(
 #
 # [The next page](chapter6_encoder_decoder.ipynb) has a second stack, which reads while the first
 # speaks, and says how English words are pronounced. [The one after it](chapter6_translation.ipynb)
-# translates. *The articles' mistakes* has five that are made with Transformers, each beside what is
-# right. `kerasbook verify 6` compares all that was built here by hand with Keras.
+# translates. [*The articles' mistakes*](errata.ipynb) has five that are made with Transformers,
+# each beside what is right. `kerasbook verify 6` compares all that was built here by hand with
+# Keras.

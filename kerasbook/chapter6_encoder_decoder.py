@@ -684,7 +684,7 @@ if __name__ == "__main__":
         print(f"{name:8}", {kind: round(error, 3) for kind, error in errors.items()})
 
 # %% [markdown]
-# That is a handful of words among a thousand, for four times the work. (How often the beam finds a
+# That is ten words among a thousand, for four times the work. (How often the beam finds a
 # likelier word that is just as wrong, these numbers do not tell.)
 #
 # Exercise: `beam_search` with a length penalty.
@@ -766,8 +766,8 @@ def make_packed(model) -> keras.Model:
 
 
 # %% [markdown]
-# Which word goes where is plumbing, folded away: the first of eight open rows of 32 places that has
-# room.
+# Which word goes where is plumbing, folded away: eight rows of 32 places are open, and a word goes
+# into the first of them that has room.
 
 
 # %% tags=["hide-input"]
@@ -889,8 +889,8 @@ if __name__ == "__main__":
 #
 # `python -m kerasbook.chapter6_encoder_decoder` takes all words, packed, in one pass. Over five
 # seeds the phoneme error on the test part was 0.140 ± 0.003, and 0.138 ± 0.002 with beam search.
-# That is little, but it was better in each of the five: the mean difference is 0.003, with a
-# standard error of 0.001.
+# That is little, but it was better in each of the five: before rounding the mean difference is
+# 0.003, with a standard error of 0.001.
 
 
 # %%

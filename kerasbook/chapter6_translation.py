@@ -155,8 +155,8 @@ if __name__ == "__main__":
 # %% [markdown]
 # The longer the runs, the fewer are common. Take the means $\bar p$ and $\bar r$ over the six
 # lengths. Their *harmonic mean* $2 \bar p \bar r / (\bar p + \bar r)$ is high only if both are.
-# chrF is a relative of it, in which the recall is $\beta$ times as important. The article has
-# $\beta = 1$ and $3$; sacreBLEU and we take $\beta = 2$:
+# chrF is a relative of it, in which the recall is $\beta$ times as important. Popović's
+# paper has $\beta = 1$ and $3$; sacreBLEU and we take $\beta = 2$:
 #
 # $$\text{chrF} = \frac{(1 + \beta^2)\, \bar p\, \bar r}{\beta^2\, \bar p + \bar r}
 # = \frac{5\, \bar p\, \bar r}{4\, \bar p + \bar r} .$$

@@ -14,8 +14,10 @@ After this chapter you can
 - compute a layer in whole numbers of 8 bits, and get the very bits that Keras gets;
 - find out what a library has left in 32 bits;
 - say why two runtimes differ by one, and which rounding each of them takes;
+- train for 8 bits, export, and show that what runs is what was trained;
 - take weights away, keep them away, and say what that saves: bytes, time, or neither;
-- teach a small network what a large one thinks, and catch a loss that is not what its name says.
+- teach a small network what a large one thinks, and catch a loss that is not what its name says;
+- weigh the files that a network can be written into, and time the programs that read them.
 """
 
 # %% tags=["script"]
@@ -816,7 +818,7 @@ if __name__ == "__main__":
 
 # %%
 def round_biases(model):
-    """Rounds each bias of a network with ranges to the steps of the sum that it is added to."""
+    """Gives each bias a whole number of the steps that the sum has to which it is added."""
     for layer in model.layers:
         if isinstance(layer, Rounded):
             step = (layer.high - layer.low) / 255
@@ -1341,7 +1343,7 @@ if __name__ == "__main__":
 # With the loss as it comes the student learns least. But by hand, too, it ends below the network of
 # the same size that learned from labels alone. One run says little: of 1,000 pictures an accuracy
 # has a standard error of about one per cent, and other first weights give another student. So here
-# are more, on the test part, each with a teacher of its own.
+# are five, on the test part, each with a teacher of its own.
 
 # %%
 if __name__ == "__main__":
@@ -1363,8 +1365,8 @@ if __name__ == "__main__":
 # ## Everything beside everything
 #
 # Which way is the best one? That takes more than one run and more than one file, so it was measured
-# once, by `tools/make_compression_grid.py`: each method with five seeds, each network written in
-# each format. First the mistakes. Besides the accuracy there is one number more. Is a smaller
+# once, by `tools/make_compression_grid.py`: the methods with up to five seeds, each network written
+# in each format. First the mistakes. Besides the accuracy there is one number more. Is a smaller
 # network as sure of itself as the large one, and with the same right? Chapter 2 drew the
 # *reliability diagram*, which sorts the answers by their confidence into bars. The mean gap between
 # a bar and the diagonal, over all answers, is the *expected calibration error*.
@@ -1537,8 +1539,7 @@ if __name__ == "__main__":
 # %% [markdown]
 # To take away and to round go well together: the pruned network in 8 bits is the smallest of the
 # accurate ones, and a large network that was made small beats one that was always small. The files
-# on the left are zipped, though. They have to be unzipped before anything is computed, and then
-# they need the memory of the whole network.
+# on the left are zipped, though, and have to be unzipped before anything is computed.
 #
 # And other networks? Here is chapter 4's reader. (All its matrices are rounded and pruned alike,
 # the two rows of biases among them; after that it was trained on for one epoch.)
@@ -1584,7 +1585,16 @@ if __name__ == "__main__":
         print_times(found)
 
 # %% [markdown]
-# WORDS-times
+# For a single example `predict` and `model(x)` take longest by far. The first sets up a loop over
+# batches, which pays for many examples only; the second goes layer by layer through Python, and the
+# reader, with its loop over the words, suffers from that most. A graph is a matter of a few
+# milliseconds at most, and the runtimes need a fraction of that. (LiteRT's files take one example
+# at a time, so that its times for 64 are those of 64 calls.) And 8 bits? In LiteRT they make the
+# convolutional network faster and the reader slower; in onnxruntime, which looks for a scale at
+# each call, the convolutional network is slower with them. So compare with 32 bits *in the same
+# runtime*, and with your own network.
+#
+# How much memory does a process need for it? And what does chapter 6's cache bring?
 
 # %%
 if __name__ == "__main__":
@@ -1595,7 +1605,10 @@ if __name__ == "__main__":
         print(f"{name:22} tokens per second: {each}")
 
 # %% [markdown]
-# WORDS-memory
+# What needs the memory is TensorFlow, whatever the network; without it a process can do with about
+# a tenth. The cache computes a token once that is otherwise computed again at every step. It is
+# slower here nevertheless, because its steps are called from Python like `model(x)`, and the other
+# decoder is a graph. Time goes where the calls are, too, and not only where the arithmetic is.
 #
 # ## Result
 #

@@ -333,9 +333,16 @@ def garments(js: Engine):
         yield from garments_sums(js, case, {name: array[case] for name, array in layers.items()})
 
 
+@functools.cache
+def dense_layers() -> list:
+    """Returns the two dense layers of chapter 3's model."""
+    layers = model_of("garments").layers
+    return [layer for layer in layers if isinstance(layer, keras.layers.Dense)]
+
+
 def garments_sums(js: Engine, case: int, layers: dict[str, np.ndarray]):
     """Yields how a number of the dense layer and a logit come about, from one picture's layers."""
-    first, last = [model_of("garments").layers[place] for place in (-2, -1)]
+    first, last = dense_layers()
     unit, answer = case % 64, case % 10
     kernel = first.kernel.numpy().reshape(7, 7, 64, 64)[..., unit]
     one = js.get(f"n.explainDense(c.weights, f, {unit})")

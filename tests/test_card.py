@@ -2,6 +2,7 @@
 
 import json
 import re
+from types import SimpleNamespace
 
 from kerasbook.data import load
 from kerasbook.inference import card, saved
@@ -81,6 +82,22 @@ def test_classes_and_calibration_are_what_was_planted():
     assert [each["bin"] for each in found["bins"]] == [5, 6, 7, 8]
     assert found["said"] == pytest.approx((3 * 0.9 + 0.7 + 1.6 + 1.2) / 8)
     assert card.slices(p, y * 0, ["a", "b"])[1] == {"class": "b", "examples": 0}
+
+
+def test_groups_of_people_are_told_apart_by_their_columns():
+    y = np.array([1, 1, 0, 0, 1, 0])
+    x = np.array([[0.5, 1, 0]] * 4 + [[0.1, 0, 1]] * 2)
+    p = np.eye(2)[[1, 0, 0, 1, 1, 0]]
+    names = ("age", "sex=Female", "sex=Male")
+    people = SimpleNamespace(features=names, test=SimpleNamespace(x=x, y=y))
+    text = "\n".join(card.by_group(people, p, ["no", "yes"]))
+    assert '(the last class is "yes")' in text
+    assert "| sex=Female | 4 | 0.500 (0.150 to 0.850) | 0.500 (" in text
+    assert re.search(r"sex=Female .*\| 0.500 \(0.095 to 0.905\) \|", text)  # one of two
+    assert re.search(r"sex=Male \| 2 \| 1.000 .* 0.500 .* 1.000 ", text)
+    assert "age" not in text
+    people.features = None
+    assert not list(card.by_group(people, p, ["no", "yes"]))
 
 
 def test_the_calibration_error_is_that_of_the_books_picture():

@@ -410,6 +410,27 @@ def test_pictures_have_a_box_around_each_mark():
     assert [len(ax.patches) for ax in axes] == [1, 1, 1, 1]
 
 
+def test_where_the_mark_is_needed_saliency_points_at_it_and_shuffled_labels_need_none():
+    found = load_results()["measurements"]["chapter10"]["labels"]
+    rows = [
+        list(zip(*(found[kind][name]["values"] for name in found[kind]), strict=True))
+        for kind in ("right", "shuffled")
+    ]
+    for with_mark, without, points in rows[0]:
+        assert points > 0.85 or with_mark - without < 0.3
+    for with_mark, without, points in rows[1]:
+        assert abs(with_mark - without) < 0.1
+        assert points < 0.7
+
+
+def test_half_random_networks_are_not_noticed_by_guided_backpropagation():
+    found = load_results()["measurements"]["chapter10"]["random layers"]
+    means = {name: {k: v["mean"] for k, v in columns.items()} for name, columns in found.items()}
+    assert means["edge detector"]["inside"] == pytest.approx(1)
+    assert means["guided backpropagation"]["SSIM"] > 2 * means["saliency"]["SSIM"]
+    assert means["saliency"]["inside"] < 0.5
+
+
 @pytest.mark.slow
 def test_the_scores_lie_in_their_bands_and_the_methods_beat_the_controls():
     scores = chapter10.main(progress="none").scores

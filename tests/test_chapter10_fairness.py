@@ -133,6 +133,29 @@ def test_thresholds_give_equal_shares_where_they_were_set():
     np.testing.assert_allclose(true, 0.7, atol=0.01)
 
 
+def test_both_rates_are_equal_where_the_coin_was_set():
+    random = np.random.default_rng(0)
+    group, y = np.repeat(["a", "b"], (300, 500)), random.integers(0, 2, 800)
+    scores = random.normal(size=800) + y * np.where(group == "a", 2, 1) + (group == "b")
+    curves = chapter.hulls(scores, y, group)
+    f, t = chapter.common_rates(curves, y.mean())
+    chances = chapter.chances(scores, group, curves, f, t)
+    assert 0 < f < t < 1
+    assert (chances >= 0).all()
+    assert (chances <= 1 + 1e-12).all()
+    for name in "ab":
+        for value, rate in ((1, t), (0, f)):
+            mine = chances[(group == name) & (y == value)]
+            assert mine.mean() == pytest.approx(rate, abs=1e-12)
+
+
+def test_where_the_score_knows_nothing_nobody_gets_a_yes_or_everybody():
+    y, group = np.array([1, 0, 0, 0] * 5), np.repeat(["a", "b"], 10)
+    scores = np.zeros(20)
+    curves = chapter.hulls(scores, y, group)
+    assert (chapter.chances(scores, group, curves, *chapter.common_rates(curves, 0.3)) == 0).all()
+
+
 # --- training -----------------------------------------------------------------------------
 
 
@@ -260,6 +283,15 @@ def test_the_two_rows_of_the_impossibility():
     assert parity["odds gap"] > plain["odds gap"]
     assert chances["odds gap"] < plain["odds gap"]
     assert chances["parity gap"] > 0.5 * plain["parity gap"]
+
+
+def test_the_coin_leaves_the_smallest_odds_gap_and_a_parity_gap():
+    measured = load_results()["measurements"]["chapter10_fairness"]["ways"]
+    coin = measured["equal odds by a coin"]
+    for name in ("as trained", "thresholds: parity", "without sex", "penalty"):
+        assert coin["test odds gap"]["mean"] < measured[name]["test odds gap"]["mean"]
+    assert coin["test parity gap"]["mean"] > 0.05
+    assert coin["test accuracy"]["mean"] < measured["as trained"]["test accuracy"]["mean"]
 
 
 @pytest.mark.slow

@@ -68,6 +68,16 @@ def test_area_is_the_chance_to_rank_a_pair_rightly():
     assert chapter.area(inside, outside) == pytest.approx(np.mean(pairs))
 
 
+def test_no_attack_on_a_gaussian_is_above_the_limit():
+    sigma, epsilon = 1.3, 0.8
+    delta = chapter.gaussian_delta(epsilon, sigma)
+    for border in np.linspace(-4, 5, 200):
+        true, false = (chapter.normal_share((mean - border) / sigma) for mean in (1, 0))
+        assert true <= chapter.most_caught(false, epsilon, delta) + 1e-12
+    assert chapter.most_caught(0.01, 8.0) > 0.999
+    assert chapter.most_caught(1.0, 1.0) == 1
+
+
 # --- one example's gradient ---------------------------------------------------------------
 
 
@@ -232,6 +242,19 @@ def test_epsilon_grows_with_steps_and_rate_and_falls_with_noise():
 def test_so_little_noise_that_epsilon_is_huge_is_no_error():
     for sampling in ("poisson", "shuffled"):
         assert 1000 < chapter.promise(sampling, 9000, 500, 0.05, 360) < 1e8
+
+
+def test_in_shuffled_batches_nobody_is_more_often_than_the_bound_believes():
+    part = made_up(140).train._replace(x=np.arange(140.0).reshape(140, 1, 1, 1))
+    for batch_size in (100, 60, 140):
+        data = chapter.shuffled_batches(part, batch_size)
+        steps = 3 * math.ceil(140 / batch_size)
+        seen = np.concatenate([x.numpy().ravel() for _ in range(3) for x, _, _ in data])
+        assert np.unique(seen, return_counts=True)[1].tolist() == [3] * 140
+        expected = chapter.gaussian_epsilon(1e-5, 2.0 / math.sqrt(3))
+        assert chapter.promise("shuffled", 140, batch_size, 2.0, steps) == expected
+        drawn = chapter.poisson_batches(part, batch_size)
+        assert 3 * int(drawn.cardinality()) == steps
 
 
 def test_only_poisson_batches_get_the_small_epsilon():

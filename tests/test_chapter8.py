@@ -358,6 +358,14 @@ def test_normalisation_is_folded_up_to_rounding():
     assert 0 < chapter8.compare_folded() < 1e-5
 
 
+@pytest.mark.filterwarnings("ignore:.*tf.lite.Interpreter is deprecated")
+def test_the_converter_folds_by_itself():
+    parts = [keras.Input((8, 8, 3)), keras.layers.Conv2D(4, 3), keras.layers.BatchNormalization()]
+    run = chapter8.tf.lite.Interpreter(model_content=chapter8.for_litert(keras.Sequential(parts)))
+    (only,) = run._get_ops_details()
+    assert only["op_name"] == "CONV_2D"
+
+
 # --- a teacher ----------------------------------------------------------------------------
 
 
@@ -497,6 +505,35 @@ def test_the_page_says_what_the_scores_show():
     assert small["90 % zero, 8 bits"]["bytes"] == min(
         row["bytes"] for row in small.values() if row["accuracy"] > 0.88
     )
+
+
+def test_the_page_says_what_the_clock_showed():
+    found = MEASURED["inference"]
+    cnn, gru = ({way: each["median"] for way, each in found["networks"][name]["batch 1"].items()}
+                for name in ("cnn", "gru"))  # fmt: skip
+    for times in (cnn, gru):
+        slow = min(times["Keras predict"], times["model(x)"])
+        graphs, runtimes = (
+            (times["tf.function"], times["XLA"]),
+            (times["onnxruntime"], times["LiteRT"]),
+        )
+        assert slow > 5 * max(graphs)
+        assert max(graphs) > 3 * min(runtimes)
+    assert max(gru.values()) == gru["model(x)"]
+    assert cnn["LiteRT, 8 bits"] < cnn["LiteRT"]
+    assert gru["LiteRT, 8 bits"] > gru["LiteRT"]
+    assert cnn["onnxruntime, 8 bits"] > 1.5 * cnn["onnxruntime"]
+    assert found["memory"]["litert"] < 0.12 * found["memory"]["keras"]
+    assert found["memory"]["onnx"] < 0.15 * found["memory"]["keras"]
+    for rows in ("1", "16"):
+        cached, again = found["cache"]["with a cache"], found["cache"]["again at every step"]
+        assert cached[rows]["median"] < again[rows]["median"]
+
+
+def test_the_page_says_what_the_seeds_show():
+    alone, taught = (MEASURED["grid of the cnn"][f"small, {n}"] for n in ("alone", "taught"))
+    both = zip(alone["test"]["values"], taught["test"]["values"], strict=True)
+    assert all(first > second for first, second in both)
 
 
 @pytest.fixture

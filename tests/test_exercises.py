@@ -7,7 +7,7 @@ import textwrap
 from pathlib import Path
 
 from kerasbook import contents
-from kerasbook.exercises import Exercise, ExerciseError, load
+from kerasbook.exercises import Case, Exercise, ExerciseError, load
 from kerasbook.exercises.exercise import load_file, stub_files
 from kerasbook.grading.in_process import InProcess
 from kerasbook.grading.question import grade, secret_seed
@@ -127,6 +127,12 @@ def test_every_case_can_be_sent_to_a_worker(book):
         for part in ("public", "hidden"):
             for inputs in (each for case in one.cases(part, 1) for each in case.all_calls()):
                 assert pack(*split_inputs(inputs)), one.name
+
+
+@pytest.mark.parametrize("value", [[np.zeros(2)], [1, [np.float32(2)]], {"a": np.zeros(2)}])
+def test_a_case_with_arrays_inside_of_an_input_is_refused(value):
+    with pytest.raises(ExerciseError, match=r"x has arrays in it.*give each a name"):
+        Case("one", {"x": value})
 
 
 def test_the_documents_count_what_is_there(book):

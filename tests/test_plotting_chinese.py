@@ -85,19 +85,33 @@ def test_a_bold_label_is_drawn_without_a_word_on_standard_error(figure, caplog):
     assert caplog.text == ""
 
 
+def test_the_names_of_bars_are_chinese_for_a_while():
+    ax = plotting.plot_ladder({"ridge": 30.1, "dense": 20.5})
+    ax.figure.canvas.draw()
+    english = [label.get_text() for label in ax.get_yticklabels()]
+    with chinese.in_chinese(ax.figure) as missing:
+        ax.figure.canvas.draw()
+        assert [label.get_text() for label in ax.get_yticklabels()] == ["岭回归", "全连接"]
+    ax.figure.canvas.draw()
+    assert (english, missing) == ([label.get_text() for label in ax.get_yticklabels()], [])
+
+
 def test_words_that_are_data_stay(figure):
-    words_of_a_sentence = ["test", "wombats", "training"]
-    ax = plotting.plot_state_changes([1, -1, 0], words_of_a_sentence)
     plane = plotting.plot_words([[0, 0], [1, 1]], ["start", "end"], [0, 1], label="probability")
-    for one in (ax, plane):
-        with chinese.in_chinese(one.figure) as missing:
-            one.figure.canvas.draw()
-            shown = words(one.figure)
+    looks = plotting.plot_attention([[[0.5, 0.5]]], ["test"], ["loss", "end"], key_label="word")
+    changes = plotting.plot_state_changes([1, -1, 0], ["test", "wombats", "training"])
+    for ax, data in (
+        (plane, {"start", "end"}),
+        (looks[0], {"test", "loss", "end"}),
+        (changes, {"test", "wombats", "training"}),
+    ):
+        with chinese.in_chinese(ax.figure) as missing:
+            ax.figure.canvas.draw()
+            shown = set(words(ax.figure))
         assert missing == []
-        assert "词" in shown or "概率" in shown
-        plt.close(one.figure)
-    assert {"start", "end"} <= set(shown)
-    assert [text.get_text() for text in ax.get_xticklabels()] == words_of_a_sentence
+        assert {"词", "概率"} & shown
+        assert data <= shown
+        plt.close(ax.figure)
 
 
 # --- the font -----------------------------------------------------------------------------

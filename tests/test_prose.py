@@ -97,9 +97,15 @@ WHOLE_ELSEWHERE = {
     },
     "chapter10_privacy": {"fifteen": "sixteen but one", "54": "printed as 54.0"},
     "chapter7_lora": {"600": "windows that tools/make_measurements.py judges by"},
+    "chapter7": {
+        **{"30,522": "pieces of bert_vocab.txt", "103": "number of [MASK] there"},
+        **{"20,000": "strings of kerasbook.testing.strings", "400": "reference_pieces.json"},
+        **{"399": "the same, and the ledger", "twenty": "READER_EPOCHS of the tool"},
+    },
     "chapter8": {
         **{"15": "2 ** 4 - 1", "320,000": "2,500 rows of 128 units"},
         **{"480,000": "300 pictures of 10 · 10 places and 16 filters", "3,136": "7 · 7 · 64"},
+        "300": "CHECKED in tools/make_compression_grid.py",
     },
     "chapter3_residual": {
         **{"152": "layers, He and others 2015", "110": "layers, the same, table 6"},

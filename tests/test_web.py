@@ -504,23 +504,39 @@ def test_formulas_are_html_and_a_wrong_one_ends_the_build():
         renderer.close()
 
 
-def test_a_formula_and_a_mark_beside_it_are_on_one_line():
+@pytest.mark.parametrize(
+    ("before", "behind", "unbroken"),
+    [
+        ("门（", "）。是", "（x）。"),
+        ("门 ", "，是", "x，"),
+        ("门（", " 是", "（x"),
+        ("门 ", " 是", None),
+        (None, "；是", "x；"),
+        (None, None, None),
+    ],
+)
+def test_a_formula_and_the_marks_beside_it_are_on_one_line(before, behind, unbroken):
+    formula, document = nodes.math("", "x"), new_document("a")
+    parts = [nodes.Text(part) for part in (before, behind) if part]
+    parts.insert(1 if before else 0, formula)
+    paragraph = nodes.paragraph("", "", *parts, nodes.emphasis("", "末"))
+    document.append(paragraph)
+    formulas.keep_marks(None, document, "a")
+    assert paragraph.astext() == f"{before or ''}x{behind or ''}末"
+    found = [one.astext() for one in paragraph.findall(nodes.inline) if one["classes"]]
+    assert found == ([unbroken] if unbroken else [])
+    assert formula in document.findall(nodes.math)
+
+
+def test_a_formula_that_stays_with_its_mark_can_be_broken_between_its_pieces():
     renderer = formulas.Formulas()
     try:
-        shown = formulas.with_unbroken_end(renderer.render("a = b", display=False))
+        plain = renderer.render("a = b", display=False)
     finally:
         renderer.close()
-    assert shown.count(formulas.PIECE) == 2
-    assert shown.rpartition(formulas.PIECE)[0].endswith('<span class="unbroken">')
-    assert shown.count("<span") == shown.count("</span>")
-    formula = nodes.math("", "x")
-    paragraph = nodes.paragraph("", "", nodes.Text("门（"), formula, nodes.Text("）是"))
-    document = new_document("a")
-    document.append(paragraph)
-    formulas.keep_opening_marks(None, document, "a")
-    assert paragraph.astext() == "门（x）是"
-    before, mark, then, _ = paragraph.children
-    assert (before, mark.astext(), mark["classes"], then) == ("门", "（", ["unbroken"], formula)
+    broken = formulas.with_breaks(plain)
+    assert broken.count("<wbr>") == plain.count(formulas.PIECE) - 1 == 1
+    assert broken.replace("<wbr>", "") == plain
 
 
 # --- the commands -------------------------------------------------------------------------

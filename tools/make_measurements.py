@@ -373,6 +373,61 @@ DEEP = {  # what differs from the chapter's network of twenty layers
 }
 
 
+def cheating_network(seed: int, count: int = 60) -> tuple:
+    """Returns chapter 10's network, marked test shirts, the class asked for, and the places."""
+    from kerasbook import chapter10 as page
+
+    import keras
+
+    splits = page.load_fashion()
+    keras.utils.set_random_seed(seed)
+    model = page.make_model((28, 28, 1), 10)
+    page.train(model, page.plant(splits, seed=seed), seed=seed, progress="none")
+    rows = np.flatnonzero(splits.test.y == page.SHIRT)[:count]
+    pictures, places = page.put_marks(splits.test.x, rows, seed=1)
+    return model, pictures[rows], np.full(count, page.SHIRT), places
+
+
+def random_layers(seeds: int = 5) -> dict:
+    """Chapter 10: what is left of each map when the two upper layers are random."""
+    from kerasbook import chapter10 as page
+
+    names = [name for name in page.METHODS if name not in ("occlusion", "random map")]
+    found = {name: {"inside": [], "SSIM": [], "points": []} for name in names}
+    for seed in range(seeds):
+        model, x, kinds, places = cheating_network(seed)
+        half = page.randomised(model, page.LAYERS[:2], seed)
+        for name in names:
+            method = page.METHODS[name]
+            _, inside, alike = page.cascade(model, method, x, kinds, seed)[2]
+            values = inside, alike, page.pointing_game(method(half, x, kinds), places)
+            for column, value in zip(found[name], values, strict=True):
+                found[name][column].append(float(value))
+            print(seed, name, values, flush=True)
+    return {name: {c: spread(v) for c, v in each.items()} for name, each in found.items()}
+
+
+def shuffled_labels(seeds: int = 5) -> dict:
+    """Chapter 10: do networks with right and with shuffled labels use the mark, and point at it?"""
+    from kerasbook import chapter10 as page
+
+    splits = page.load_fashion()
+    rows = np.flatnonzero(splits.test.y == page.SHIRT)[:60]
+    marked, places = page.put_marks(splits.test.x, rows, seed=1)
+    found = {}
+    for labels in ("right", "shuffled"):
+        runs = {"with the mark": [], "without": [], "points at it": []}
+        for seed in range(seeds):
+            model, _ = page.learn_few(splits, labels == "shuffled", seed)
+            maps = page.saliency(model, marked[rows], np.full(len(rows), page.SHIRT))
+            values = [page.called_shirt(model, x[rows]) for x in (marked, splits.test.x)]
+            for column, value in zip(runs, [*values, page.pointing_game(maps, places)]):
+                runs[column].append(float(value))
+        print(labels, runs, flush=True)
+        found[labels] = {name: spread(values) for name, values in runs.items()}
+    return found
+
+
 def fair_ways(seeds: int = 5) -> dict:
     """Fairness: accuracy and gaps of every way to mend them; what words do to a reader."""
     found: dict = {}
@@ -409,6 +464,10 @@ def fair_run(seed: int) -> dict[str, dict[str, float]]:
     answers["thresholds: parity"] = page.above(scores, judged[1], parity)
     chances = page.chance_thresholds(known, y, judged[0], np.mean(known[y == 1] > 0))
     answers["thresholds: equal chances"] = page.above(scores, judged[1], chances)
+    curves = page.hulls(known, y, judged[0])
+    both = page.common_rates(curves, y.mean())
+    coins = np.random.default_rng(seed).uniform(size=len(scores))
+    answers["equal odds by a coin"] = coins < page.chances(scores, judged[1], curves, *both)
     for name, step in steps.items():
         fair = page.trained(splits, pair, seed=seed, make_step=step)
         answers[name] = predict(fair, splits.test.x)[:, 0] > 0
@@ -521,6 +580,7 @@ CHAPTERS = {
     },
     "chapter8": {"rounding": rounding},
     "chapter9": {"batches of 64": small_batches},
+    "chapter10": {"random layers": random_layers, "labels": shuffled_labels},
     "chapter10_fairness": {"ways": fair_ways},
     "chapter10_privacy": {
         f"σ = {sigma:g}": functools.partial(private_accuracy, sigma)

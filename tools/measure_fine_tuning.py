@@ -2,23 +2,25 @@
 
     python tools/measure_fine_tuning.py --weights DIR --out FILE.csv   # goes on where it was
     python tools/measure_fine_tuning.py --out FILE.csv --only random,tf-idf --labels 500
+    python tools/measure_fine_tuning.py --keep FILE.csv …              # into results.json
 
-A row for each way of learning, number of labels and seed: accuracy on the validation part, and on
-the test part, which nothing is chosen by. Seed s also draws which labels are there.
+A row for each way of learning, number of labels and seed: the accuracy on the validation part. Seed
+s also draws which labels are there.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import json
 import time
 from collections import Counter
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
-from kerasbook import chapter4, chapter7
-from kerasbook.data import load_film_sentences
+from kerasbook import chapter4, chapter7, contents
+from kerasbook.data import bert_folder, load_film_sentences
 from kerasbook.data.film import read_film_sentences
 from kerasbook.data.text import split_words
 from kerasbook.training import fit, predict
@@ -29,7 +31,7 @@ import tensorflow as tf
 
 LABELS, SEEDS = (100, 500, 2_000, 8_049), range(5)
 LENGTH = 48  # word pieces
-EPOCHS = {100: 15, 500: 8, 2_000: 4, 8_049: 2}  # of BERT
+EPOCHS = {100: 15, 500: 6, 2_000: 3, 8_049: 2}  # of BERT
 READER_EPOCHS = {100: 40, 500: 20, 2_000: 8, 8_049: 5}  # of chapter 4's; its own number for all
 
 
@@ -41,31 +43,26 @@ def chosen(seed: int, labels: int, whole: int) -> np.ndarray:
 @cache
 def splits_in_pieces(folder: Path | None):
     """Return options, weights, and the sentences in pieces of the pretrained model."""
-    options, arrays, pieces = chapter7.read_bert(folder) if folder else chapter7.small_bert()
+    options, arrays, pieces = bert_folder.read(folder) if folder else chapter7.small_bert()
     return options, arrays, load_film_sentences(length=LENGTH, pieces=pieces)
 
 
-def bert(start: str, labels: int, seed: int, folder, learning_rate: float, mean: bool) -> dict:
-    """Return the accuracies of our BERT from "random", "frozen" or "pretrained" weights."""
+def bert(start: str, labels: int, seed: int, folder, learning_rate: float, mean: bool) -> float:
+    """Return the accuracy of our BERT from "random", "frozen" or "pretrained" weights."""
     options, arrays, splits = splits_in_pieces(folder)
     keras.utils.set_random_seed(seed)
     part = chosen(seed, labels, len(splits.train.y))
     data = splits.train.x[part], splits.train.y[part]
-    weights = None if start == "random" else arrays
-    model = chapter7.start_from(options, weights, mean=mean)
+    model = chapter7.start_from(options, None if start == "random" else arrays, mean=mean)
     if start == "frozen":
-        return of_features(model, data, splits, seed)
-    rate = {"learning_rate": learning_rate, "seed": seed}
-    chapter7.fine_tune(model, data, EPOCHS[labels], **rate)
-    return {
-        name: accuracy(predict(model, each.x), each.y)
-        for name, each in (("validation", splits.validation), ("test", splits.test))
-    }
+        return of_features(model, data, splits.validation)
+    chapter7.fine_tune(model, data, EPOCHS[labels], learning_rate=learning_rate, seed=seed)
+    return accuracy(predict(model, splits.validation.x), splits.validation.y)
 
 
-def of_features(model, data, splits, seed: int) -> dict:
-    """Return the accuracies of logistic regression on what the encoder makes, as a mean."""
-    bert, parts = model.get_layer("bert"), (splits.validation, splits.test)
+def of_features(model, data: tuple, other) -> float:
+    """Return the accuracy of logistic regression on what the encoder makes, as a mean."""
+    bert = model.get_layer("bert")
 
     def features(pieces):
         parts = np.array_split(pieces, -(-len(pieces) // 256))
@@ -73,28 +70,13 @@ def of_features(model, data, splits, seed: int) -> dict:
 
     x = features(data[0])
     centre, spread = x.mean(axis=0), x.std(axis=0) + 1e-6
-    found = [(features(part.x) - centre) / spread for part in parts]
-    weights = logistic((x - centre) / spread, data[1])
-    right = [
-        accuracy(each @ weights[:-1] + weights[-1], part.y) for each, part in zip(found, parts)
-    ]
-    return dict(zip(("validation", "test"), right))
+    weights = chapter7.logistic((x - centre) / spread, data[1])
+    found = (features(other.x) - centre) / spread
+    return accuracy(found @ weights[:-1] + weights[-1], other.y)
 
 
-def logistic(x: np.ndarray, y: np.ndarray, penalty: float = 1.0, steps: int = 25) -> np.ndarray:
-    """Return weights and bias of logistic regression with a square penalty, by Newton's method."""
-    x = np.concatenate([x, np.ones((len(x), 1))], axis=1)
-    weights, square = np.zeros(x.shape[1]), penalty * np.eye(x.shape[1])
-    square[-1, -1] = 1e-6
-    for _ in range(steps):
-        p = 1 / (1 + np.exp(-(x @ weights)))
-        slope = x.T @ (p - y) + square @ weights
-        weights = weights - np.linalg.solve((x.T * (p * (1 - p))) @ x + square, slope)
-    return weights
-
-
-def reader(variant: str, labels: int, seed: int) -> dict:
-    """Return the accuracies of chapter 4's "gru" or "bag"."""
+def reader(variant: str, labels: int, seed: int) -> float:
+    """Return the accuracy of chapter 4's "gru" or "bag"."""
     splits = load_film_sentences()
     keras.utils.set_random_seed(seed)
     part = chosen(seed, labels, len(splits.train.y))
@@ -105,26 +87,20 @@ def reader(variant: str, labels: int, seed: int) -> dict:
     options = {"optimizer": keras.optimizers.Adam(schedule, global_clipnorm=1.0), "seed": seed}
     options |= {"loss_fn": loss_fn, "epochs": epochs, "batch_size": size, "progress": "none"}
     fit(model, (splits.train.x[part], splits.train.y[part]), **options)
-    return {
-        name: accuracy(predict(model, each.x), each.y)
-        for name, each in (("validation", splits.validation), ("test", splits.test))
-    }
+    return accuracy(predict(model, splits.validation.x), splits.validation.y)
 
 
-def tf_idf(labels: int, seed: int) -> dict:
-    """Return the accuracies of logistic regression on words and pairs of words, as tf-idf."""
-    train, *others = read_film_sentences()
+def tf_idf(labels: int, seed: int) -> float:
+    """Return the accuracy of logistic regression on words and pairs of words, as tf-idf."""
+    train, validation, _ = read_film_sentences()
     part = chosen(seed, labels, len(train.texts))
     texts = [terms(train.texts[at]) for at in part]
     counts = Counter(term for text in texts for term in set(text))
     places = {term: place for place, term in enumerate(counts)}
     rarity = np.log((1 + labels) / (1 + np.array(list(counts.values())))) + 1
     weights = descend(weighted(texts, places, rarity), (train.ratings > 0)[part])
-    found = {}
-    for name, part in zip(("validation", "test"), others):
-        x = weighted([terms(text) for text in part.texts], places, rarity)
-        found[name] = accuracy(tf.sparse.sparse_dense_matmul(x, weights), part.ratings > 0)
-    return found
+    x = weighted([terms(text) for text in validation.texts], places, rarity)
+    return accuracy(tf.sparse.sparse_dense_matmul(x, weights), validation.ratings > 0)
 
 
 def terms(text: str) -> list[str]:
@@ -177,6 +153,30 @@ def accuracy(logits: np.ndarray, y: np.ndarray) -> float:
     return float((praise == y.astype(bool)).mean())
 
 
+NAMES = {
+    "tf-idf": "words and pairs, tf-idf",
+    "bag": "bag of words (chapter 4)",
+    "gru": "GRU (chapter 4)",
+    "random": "BERT, random start",
+    "frozen": "BERT, frozen",
+    "pretrained": "BERT, fine-tuned",
+}
+
+
+def keep(files: list[Path]) -> None:
+    """Write what is in the files into results.json."""
+    rows = [row for file in files for row in csv.DictReader(file.open())]
+    found: dict = {name: {} for name in NAMES.values()}
+    for row in sorted(rows, key=lambda row: (int(row["labels"]), int(row["seed"]))):
+        found[NAMES[row["way"]]].setdefault(row["labels"], []).append(float(row["accuracy"]))
+    results = contents.load_results()
+    results["measurements"]["chapter7"]["fine_tuning"] = {
+        n: each for n, each in found.items() if each
+    }
+    path = contents.PACKAGE / "results.json"
+    path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+
+
 def main() -> None:
     """Read the options; measure what is not in the file yet."""
     parser = argparse.ArgumentParser(
@@ -184,13 +184,17 @@ def main() -> None:
     )
     ways = ("tf-idf", "bag", "gru", "random", "frozen", "pretrained")
     parser.add_argument("--weights", metavar="DIR", type=Path, help="else those of the package")
-    parser.add_argument("--out", metavar="FILE", type=Path, required=True)
+    parser.add_argument("--out", metavar="FILE", type=Path, default=Path("fine_tuning.csv"))
+    parser.add_argument("--keep", metavar="FILE", type=Path, nargs="+", help="into results.json")
     parser.add_argument("--only", default=",".join(ways), help="ways (%(default)s)")
     parser.add_argument("--labels", default=",".join(map(str, LABELS)), help="(%(default)s)")
     parser.add_argument("--seeds", type=int, default=len(SEEDS))
     parser.add_argument("--learning-rate", type=float, default=5e-4, help="of BERT")
     parser.add_argument("--first", action="store_true", help="the first place, not the mean")
     options = parser.parse_args()
+    if options.keep:
+        keep(options.keep)
+        return
     for labels in map(int, options.labels.split(",")):
         for seed in range(options.seeds):
             for way in options.only.split(","):
@@ -214,10 +218,9 @@ def measure(options: argparse.Namespace, way: str, labels: int, seed: int) -> No
     with options.out.open("a", newline="") as file:
         writer = csv.writer(file)
         if new:
-            writer.writerow(["way", "labels", "seed", "validation", "test", "seconds"])
-        numbers = f"{found['validation']:.4f}", f"{found['test']:.4f}"
-        writer.writerow([*key, *numbers, f"{time.time() - started:.1f}"])
-    print(*key, *numbers, f"{time.time() - started:.1f} s", flush=True)
+            writer.writerow(["way", "labels", "seed", "accuracy", "seconds"])
+        writer.writerow([*key, f"{found:.4f}", f"{time.time() - started:.1f}"])
+    print(*key, f"{found:.4f}  {time.time() - started:.1f} s", flush=True)
 
 
 if __name__ == "__main__":

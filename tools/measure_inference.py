@@ -113,7 +113,7 @@ def summary(found: list) -> Any:
     if isinstance(found[0], str):
         return {"why": found[0]}
     low, middle, high = np.percentile(found, (25, 50, 75))
-    return {"median": middle, "quartiles": [low, high], "calls": len(found)}
+    return {"median": float(middle), "quartiles": [float(low), float(high)], "calls": len(found)}
 
 
 # --- memory -----------------------------------------------------------------------------------
@@ -188,7 +188,7 @@ def main() -> None:
         found["networks"][name] = times
         if name == "cnn":
             task = Task(NETWORKS[name], model, splits, 0, lambda method: None)
-            found |= {"memory": memory_of(model, task, x[:1]), "cache": tokens_per_second(rounds)}
+            found |= {"memory": memory_of(model, task, x[:1]), "cache": tokens_per_second(3)}
         print(name, json.dumps(found, indent=1), flush=True)
         if not options.quick:
             keep("chapter8", "inference", found)

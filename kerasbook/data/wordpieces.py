@@ -81,7 +81,7 @@ def spell(character: str, lower: bool = True) -> str:
 
 
 def is_punctuation(character: str) -> bool:
-    """Returns whether a character is one of !"#…/, :;…@, [\\…`, {|}~, or punctuation in Unicode."""
+    """Returns whether a character is a sign of ASCII, or punctuation in Unicode."""
     signs = character.isascii() and character.isprintable() and not character.isalnum()
     return (signs and character != " ") or unicodedata.category(character).startswith("P")
 

@@ -74,7 +74,8 @@ class Case:
 
     Attributes:
         name: shown to the learner, of hidden cases too: it must not tell the answer.
-        inputs: name → array, number, string, boolean, None or list of these.
+        inputs: name → array, number, string, boolean, None or list of these but arrays, each of
+            which has a name of its own.
         calls: instead of `inputs`, several calls of one solution in turn, for example training
             data first and unseen inputs after it.
         weight: share of this case in the points, against the other cases' weights.
@@ -91,9 +92,26 @@ class Case:
     secret: Any = None
     known: dict[str, list] = field(default_factory=dict, repr=False, compare=False)
 
+    def __post_init__(self) -> None:
+        """Refuses what cannot be handed to an answer."""
+        for name, value in ((n, v) for inputs in self.all_calls() for n, v in inputs.items()):
+            if isinstance(value, dict | list | tuple) and holds_arrays(value):
+                raise ExerciseError(
+                    f"case {self.name!r}: {name} has arrays in it, which cannot be handed to an "
+                    "answer in a process of its own: give each a name, or make lists of numbers"
+                )
+
     def all_calls(self) -> list[Inputs]:
         """Returns the inputs of each call, in turn."""
         return list(self.calls) if self.calls else [self.inputs or {}]
+
+
+def holds_arrays(value: Any) -> bool:
+    """Returns whether there is an array in a value, or in a list in it."""
+    parts = list(value.values()) if isinstance(value, dict) else value
+    if isinstance(parts, list | tuple):
+        return any(holds_arrays(part) for part in parts)
+    return isinstance(parts, np.ndarray | np.generic)
 
 
 @dataclass(frozen=True)

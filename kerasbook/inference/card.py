@@ -30,6 +30,7 @@ import numpy as np
 FILE = "card.md"
 FILL_IN = "*(to be filled in by whoever hands the model on)*"
 BINS = 10
+GROUPS = "sex", "race"  # columns with a 1 for those who belong to a group, as in sex=Female
 Z = 1.96  # standard errors of an interval that holds in 95 of 100 cases
 BATCH = 256
 
@@ -324,6 +325,8 @@ def evaluation(card: Card) -> Iterator[str]:
         return
     assert card.splits is not None
     yield from by_class(slices(card.p, card.splits.test.y, card.inputs.classes or []))
+    yield from by_group(card.splits, card.p, card.inputs.classes or [])
+    yield from [f"Other factors (who, where, with what): {FILL_IN}", ""]
     yield from by_confidence(calibration(card.p, card.splits.test.y))
 
 
@@ -350,7 +353,36 @@ def by_class(found: list[dict[str, Any]]) -> Iterator[str]:
         precision = "–" if each["precision"] is None else f"{each['precision']:.3f}"
         wrong = f"{cell(each['taken for'])}, {each['times']} times" if each["taken for"] else "–"
         yield f"| {cell(each['class'])} | {each['examples']} | {recall} | {precision} | {wrong} |"
-    yield from ["", f"Other factors (who, where, with what): {FILL_IN}", ""]
+    yield ""
+
+
+def by_group(splits: Splits, p: np.ndarray, classes: list[str]) -> Iterator[str]:
+    """Yields the table of the groups of people that columns such as sex=Female tell apart."""
+    names = enumerate(getattr(splits, "features", None) or ())
+    columns = [(i, name) for i, name in names if name.partition("=")[0] in GROUPS]
+    if not columns:
+        return
+    y, said, last = splits.test.y, p.argmax(axis=1), len(classes) - 1
+    yield from [f'By group of people (the last class is "{classes[last]}"), on the test part:', ""]
+    yield "| group | examples | right (95 % interval) | gets the last class | of those who are |"
+    yield "|---|---|---|---|---|"
+    for column, name in columns:
+        mine = splits.test.x[:, column] == 1
+        shares = [
+            share_of(mine & (said == y), mine),
+            share_of(mine & (said == last), mine),
+            share_of(mine & (y == last) & (said == last), mine & (y == last)),
+        ]
+        yield f"| {cell(name)} | {mine.sum()} | {' | '.join(shares)} |"
+    yield ""
+
+
+def share_of(hits: np.ndarray, of: np.ndarray) -> str:
+    """Returns the share of these examples with its 95 % interval, – where there are none."""
+    if not of.any():
+        return "–"
+    low, high = interval(int(hits.sum()), int(of.sum()))
+    return f"{hits.sum() / of.sum():.3f} ({low:.3f} to {high:.3f})"
 
 
 def cell(text: str) -> str:

@@ -33,6 +33,7 @@ from typing import Any
 from kerasbook.contents import place_of
 from kerasbook.files import atomic_path
 from kerasbook.ledger.core import CLAIMS, MUTANTS, Claim, Draw, Mutant, Pairs
+from kerasbook.program import UserError
 from kerasbook.training.devices import logical_devices
 
 import keras
@@ -190,7 +191,7 @@ def is_seen_by(mutant: Mutant, one: Claim, seed: int = 0) -> bool:
     with planted(mutant), np.errstate(all="ignore"):
         try:
             return not verify(one, seed, one.dtypes[-1:])["green"]
-        except (ValueError, TypeError, ArithmeticError, tf.errors.OpError):
+        except (ValueError, TypeError, ArithmeticError, UserError, tf.errors.OpError):
             return True
 
 

@@ -36,6 +36,31 @@ def _(draw):
     return pairs
 
 
+def drawn_scores(seed):
+    """Returns scores, y and group (n,) of 400 people in two groups, as the tool drew them."""
+    random = np.random.default_rng([seed, 1])
+    group = random.integers(0, 2, 400)
+    y = (random.uniform(size=400) < 0.2 + 0.25 * group).astype(int)
+    return random.normal(size=400) + (1.6 - 0.7 * group) * y + 0.5 * group, y, group
+
+
+@claim(
+    KEY, "equal odds by a coin = fairlearn's ThresholdOptimizer", dtypes=("float64",), sources="N"
+)
+def _(draw):
+    pairs = {}
+    for figures in json.loads(FIGURES.read_text())["odds"]:
+        scores, y, group = drawn_scores(figures["seed"])
+        curves = page.hulls(scores, y, group)
+        chances = page.chances(scores, group, curves, *page.common_rates(curves, y.mean()))
+        ours = {"chances of the first": chances[:40]}
+        for name, value in (("true", 1), ("false", 0)):
+            ours[name] = [chances[(group == one) & (y == value)].mean() for one in (0, 1)]
+        for name, found in ours.items():
+            pairs[f"values of {name}, draw {figures['seed']}"] = found, figures[name]
+    return pairs
+
+
 @claim(
     KEY, "rates among those left out by a count = sums by hand", dtypes=("float64",), sources="N"
 )
@@ -160,6 +185,15 @@ mutant(KEY, page.parity_thresholds, "scores[group == name]", "scores", "one for 
        by="thresholds")  # fmt: skip
 mutant(KEY, page.chance_thresholds, "scores[y == 1], group[y == 1]", "scores, group",
        "parity for chances", by="thresholds")  # fmt: skip
+COIN = {"by": "ThresholdOptimizer"}
+mutant(KEY, page.corners, "if rise", "if not rise", "the lower hull", **COIN)
+mutant(KEY, page.common_rates, "np.min([", "np.max([", "the better curve", **COIN)
+mutant(KEY, page.common_rates, "share * t - (1 - share) * f", "t - f", "both kinds alike", **COIN)
+mutant(KEY, page.chance_of_yes, "coin * f +", "coin * t +", "a coin of the other rate", **COIN)
+mutant(KEY, page.chance_of_yes, "(1 - share) * of_left + share * of_right",
+       "share * of_left + (1 - share) * of_right", "mixed the wrong way round",
+       **COIN)  # fmt: skip
+mutant(KEY, page.chance_of_yes, "1 - (t - f) / max(", "0 * max(", "no coin", **COIN)
 mutant(KEY, page.score_gap, "tf.reduce_sum(g)", "tf.reduce_sum(tf.ones_like(g))",
        "sums over the batch for means over groups", **PENALTY)  # fmt: skip
 mutant(KEY, page.make_penalty_step, "gap**2", "tf.abs(gap)", "absolute for square", **PENALTY)

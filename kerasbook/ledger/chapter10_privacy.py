@@ -121,6 +121,17 @@ def _(draw):
     return {"values": (page.gaussian_delta(epsilon, sigma), expected)}
 
 
+@claim(KEY, "the limit of every attack = the best attack on a Gaussian, where they touch", **EXACT)
+def _(draw):
+    sigma, epsilon = draw.random.uniform(0.5, 3), draw.random.uniform(0.1, 2)
+    delta, border = page.gaussian_delta(epsilon, sigma), epsilon * sigma**2 + 0.5
+    true, false = (page.normal_share((mean - border) / sigma) for mean in (1, 0))
+    return {
+        "values of a yes": (page.most_caught(false, epsilon, delta), true),
+        "values of a no": (page.most_caught(1 - true, epsilon, delta), 1 - false),
+    }
+
+
 @claim(KEY, "Rényi divergence of a Poisson step = the integral over the noise", **EXACT)
 def _(draw):
     q, sigma, order = draw.random.uniform(0.05, 0.5), draw.random.uniform(1, 3), draw.size(2, 6)
@@ -192,6 +203,9 @@ mutant(
 )
 mutant(KEY, page.gaussian_delta, "normal_share(0.5 / sigma", "normal_share(1 / sigma",
        "a border that is not halfway", by="Gaussian")  # fmt: skip
+LIMIT = {"by": "every attack"}
+mutant(KEY, page.most_caught, "np.minimum(of_a_yes, of_a_no)", "of_a_yes", "one limit", **LIMIT)
+mutant(KEY, page.most_caught, "* false + delta", "* false", "δ forgotten", **LIMIT)
 mutant(KEY, page.chance_of, "np.arange(right, guesses + 1)", "np.arange(right + 1, guesses + 1)",
        "more than so many", by="guesses")  # fmt: skip
 mutant(KEY, page.lira, "np.arange(len(values)) != j", "np.arange(len(values)) >= 0",

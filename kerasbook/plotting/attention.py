@@ -68,6 +68,8 @@ def plot_attention(
         page.label(ax, key_label, query_label, title)
         ax.set_xticks(range(columns), list(keys), parse_math=False)
         ax.set_yticks(range(rows), list(queries), parse_math=False)
+        for axis in (ax.xaxis, ax.yaxis):
+            axis.set_gid(page.DATA)
         ax.tick_params(length=0)
         ax.grid(False)
         ax.spines[:].set(visible=True, color="0.6", linewidth=0.6)

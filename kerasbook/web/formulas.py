@@ -12,8 +12,7 @@ from sphinx.util.typing import ExtensionMetadata
 
 KATEX = Path(__file__).parent / "katex" / "katex.min.js"
 PIECE = '<span class="katex-base">'  # between two of them a formula may be broken
-END = "</span></span>"  # of a formula, behind its last piece
-OPENING = ("（", "《", "“", "‘")
+OPENING, CLOSING = ("（", "《", "“", "‘"), "，。；：？！、）》”’"
 
 
 class Formulas:
@@ -40,7 +39,9 @@ class Formulas:
 
     def inline(self, translator, node: nodes.math) -> None:
         """Writes a formula within a line."""
-        translator.body.append(with_unbroken_end(self.render(node.astext(), display=False)))
+        html = self.render(node.astext(), display=False)
+        is_unbroken = "unbroken" in node.parent.get("classes", [])
+        translator.body.append(with_breaks(html) if is_unbroken else html)
         raise nodes.SkipNode
 
     def block(self, translator, node: nodes.math_block) -> None:
@@ -57,20 +58,31 @@ class Formulas:
 # --- line breaks, which browsers allow on both sides of a formula ---------------------------
 
 
-def with_unbroken_end(formula: str) -> str:
-    """Returns a formula's HTML whose last piece stays on the line of a mark behind it."""
-    start, piece, last = formula.rpartition(PIECE)
-    return f'{start}<span class="unbroken">{piece}{last.removesuffix(END)}</span>{END}'
-
-
-def keep_opening_marks(app: Sphinx, document: nodes.document, name: str) -> None:
-    """Keeps a bracket or quotation mark on the line of the formula that it opens."""
+def keep_marks(app: Sphinx, document: nodes.document, name: str) -> None:
+    """Keeps full-width marks on the line of the formula that they stand beside."""
     for formula in list(document.findall(nodes.math)):
-        place = formula.parent.index(formula)
-        before = formula.parent[place - 1] if place else None
-        if isinstance(before, nodes.Text) and before.endswith(OPENING):
-            mark = nodes.inline("", before[-1], classes=["unbroken"])
-            formula.parent[place - 1 : place] = [nodes.Text(before[:-1]), mark]
+        parent, place = formula.parent, formula.parent.index(formula)
+        before, behind = text_at(parent, place - 1), text_at(parent, place + 1)
+        opening = before[-1:] if before.endswith(OPENING) else ""
+        closing = behind[: len(behind) - len(behind.lstrip(CLOSING))]
+        if opening or closing:
+            group = nodes.inline(classes=["unbroken"])
+            rest, then = before.removesuffix(opening), behind.removeprefix(closing)
+            first, last = place - bool(before), place + 1 + bool(behind)
+            parent[first:last] = [nodes.Text(rest), group, nodes.Text(then)]
+            group += [nodes.Text(opening), formula, nodes.Text(closing)]
+
+
+def text_at(parent: nodes.Element, place: int) -> str:
+    """Returns the text at a place among the children; empty if another node or none is there."""
+    found = parent[place] if 0 <= place < len(parent) else None
+    return str(found) if isinstance(found, nodes.Text) else ""
+
+
+def with_breaks(formula: str) -> str:
+    """Returns a formula's HTML that can be broken between its pieces where nothing else can."""
+    start, first, *pieces = formula.split(PIECE)
+    return PIECE.join([start, f"<wbr>{PIECE}".join([first, *pieces])])
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:
@@ -78,6 +90,6 @@ def setup(app: Sphinx) -> ExtensionMetadata:
     formulas = Formulas()
     app.add_html_math_renderer("katex", (formulas.inline, None), (formulas.block, None))
     app.connect("build-finished", formulas.close)
-    app.connect("doctree-resolved", keep_opening_marks, priority=900)  # when the text is cut
+    app.connect("doctree-resolved", keep_marks, priority=900)  # when all text is cut
     app.add_css_file("katex/katex.min.css")
     return {"parallel_read_safe": True, "parallel_write_safe": False}

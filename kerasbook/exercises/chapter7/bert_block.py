@@ -19,14 +19,14 @@ exercise = Exercise(
         "Scores are queries · keys / √width; those of hidden KEYS become very low before the "
         "softmax. The gelu is x · Φ(x), with erf and not with tanh.",
         "scores = q @ k.swapaxes(1, 2) / width**0.5; scores = np.where(there[:, None], scores, "
-        "-np.inf); softmax; x = norm(x + weights @ v @ w['out'], 1); h = x @ w['wide']; h = h · (1 "
-        "+ erf(h / √2)) / 2; x = norm(x + h @ w['narrow'], 2).",
+        "-np.inf); softmax; x = norm(x + weights @ v @ out, 1); h = x @ wide; h = h · (1 "
+        "+ erf(h / √2)) / 2; x = norm(x + h @ narrow, 2).",
     ],
 )
 
 
 @exercise.stub
-def bert_block(x, there, w, epsilon):
+def bert_block(x, there, query, key, value, out, wide, narrow, scales, shifts, epsilon):
     """Compute one block of BERT, with one head and without biases in its dense layers.
 
         x ← norm₁(x + attention(x)),    x ← norm₂(x + gelu(x · wide) · narrow)
@@ -41,8 +41,10 @@ def bert_block(x, there, w, epsilon):
     Args:
         x: (n, time, width) float64 array.
         there: (n, time) bool array, at least one True in each row.
-        w: list of eight float64 arrays: query, key, value, out, all (width, width); wide (width,
-            hidden); narrow (hidden, width); scales (2, width) and shifts (2, width) of the norms.
+        query, key, value, out: (width, width) float64 arrays.
+        wide: (width, hidden) float64 array.
+        narrow: (hidden, width) float64 array.
+        scales, shifts: (2, width) float64 arrays, a row for each norm.
         epsilon: a number above 0.
 
     Returns:
@@ -54,11 +56,13 @@ def bert_block(x, there, w, epsilon):
 
 def block(random, n, time, width, hidden, lengths, epsilon, size=1.0):
     """Returns the inputs of a case."""
-    shapes = [(width, width)] * 4 + [(width, hidden), (hidden, width)]
-    w = [size * random.normal(size=shape) for shape in shapes]
-    w += [1.5 + 0.5 * random.normal(size=(2, width)), random.normal(size=(2, width))]
+    shapes = dict.fromkeys(("query", "key", "value", "out"), (width, width))
+    shapes |= {"wide": (width, hidden), "narrow": (hidden, width)}
+    w = {name: size * random.normal(size=shape) for name, shape in shapes.items()}
+    w["scales"] = 1.5 + 0.5 * random.normal(size=(2, width))
+    w["shifts"] = random.normal(size=(2, width))
     there = np.arange(time) < np.array(lengths)[:, np.newaxis]
-    return {"x": random.normal(size=(n, time, width)), "there": there, "w": w, "epsilon": epsilon}
+    return {"x": random.normal(size=(n, time, width)), "there": there, **w, "epsilon": epsilon}
 
 
 @exercise.public
@@ -77,9 +81,7 @@ def drawn(random):
 
 
 @exercise.reference
-def solution(x, there, w, epsilon):
-    query, key, value, out, wide, narrow, scales, shifts = w
-
+def solution(x, there, query, key, value, out, wide, narrow, scales, shifts, epsilon):
     def norm(x, number):
         mean, variance = x.mean(axis=-1, keepdims=True), x.var(axis=-1, keepdims=True)
         return scales[number] * (x - mean) / np.sqrt(variance + epsilon) + shifts[number]
@@ -95,8 +97,8 @@ def solution(x, there, w, epsilon):
 
 
 @exercise.right
-def with_tensors(x, there, w, epsilon):
-    query, key, value, out, wide, narrow, scales, shifts = (tf.constant(each) for each in w)
+def with_tensors(x, there, query, key, value, out, wide, narrow, scales, shifts, epsilon):
+    wide, narrow, scales, shifts = map(tf.constant, (wide, narrow, scales, shifts))
     scores = tf.matmul(x @ query, x @ key, transpose_b=True) / x.shape[-1] ** 0.5
     weights = tf.nn.softmax(tf.where(there[:, None], scores, scores.dtype.min))
 
@@ -110,8 +112,7 @@ def with_tensors(x, there, w, epsilon):
 
 
 @exercise.right
-def with_keras(x, there, w, epsilon):
-    query, key, value, out, wide, narrow, scales, shifts = w
+def with_keras(x, there, query, key, value, out, wide, narrow, scales, shifts, epsilon):
     scores = keras.ops.einsum("ntd,nsd->nts", x @ query, x @ key) / x.shape[-1] ** 0.5
     scores = scores - 1e9 * (1.0 - there[:, np.newaxis].astype(x.dtype))
     mixed = keras.ops.softmax(scores) @ (x @ value) @ out
@@ -126,9 +127,7 @@ def with_keras(x, there, w, epsilon):
 
 
 @exercise.right
-def text_by_text(x, there, w, epsilon):
-    query, key, value, out, wide, narrow, scales, shifts = w
-
+def text_by_text(x, there, query, key, value, out, wide, narrow, scales, shifts, epsilon):
     def norm(row, number):
         deviation = (row.var() + epsilon) ** 0.5
         return scales[number] * (row - row.mean()) / deviation + shifts[number]

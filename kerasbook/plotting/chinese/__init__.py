@@ -17,6 +17,7 @@ from pathlib import Path
 from kerasbook.plotting.page import DATA
 
 from matplotlib import font_manager
+from matplotlib.category import StrCategoryFormatter
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.ticker import FixedFormatter, Formatter, FuncFormatter
@@ -101,3 +102,7 @@ def exchange_ticks(formatter: Formatter, missing: list[str], before: contextlib.
         english = formatter.func
         before.callback(setattr, formatter, "func", english)
         formatter.func = lambda value, place: translated(str(english(value, place)), missing)
+    elif isinstance(formatter, StrCategoryFormatter):  # of bars that have names
+        axis = formatter.axis
+        before.callback(axis.set_major_formatter, formatter)
+        axis.set_major_formatter(lambda value, place: translated(formatter(value, place), missing))
