@@ -30,7 +30,7 @@ from typing import Literal
 
 from kerasbook import plotting
 from kerasbook.contents import PACKAGE, load_results
-from kerasbook.data import load_fashion
+from kerasbook.data import load, load_fashion
 from kerasbook.runner import Result
 from kerasbook.training import evaluate, fit, predict
 
@@ -47,12 +47,10 @@ from keras import layers
 
 
 # %%
-def make_model(hidden=(64,), classes=10) -> keras.Model:
-    """Returns a dense network: pictures (n, 28, 28, 1) → scores (n, classes)."""
+def make_model(hidden=(64,), classes=10, shape=(28, 28, 1)) -> keras.Model:
+    """Returns a dense network: pictures (n, *shape) → scores (n, classes)."""
     inside = [layers.Dense(units, "relu") for units in hidden]
-    return keras.Sequential(
-        [keras.Input((28, 28, 1)), layers.Flatten(), *inside, layers.Dense(classes)]
-    )
+    return keras.Sequential([keras.Input(shape), layers.Flatten(), *inside, layers.Dense(classes)])
 
 
 # %%
@@ -715,9 +713,10 @@ def main(
     if tf.distribute.get_strategy().num_replicas_in_sync > 1:
         raise ValueError("clipping and noise are for one device: leave --devices and --workers out")
     keras.utils.set_random_seed(seed)
-    splits = load_fashion().take(examples)
+    splits = load(dataset).take(examples)
     print(splits)
-    model, batch_size = make_model(), min(batch_size, len(splits.train.x))
+    model = make_model(classes=len(splits.classes), shape=splits.train.x.shape[1:])
+    batch_size = min(batch_size, len(splits.train.x))
     settings = {"sigma": sigma, "clip": clip, "epochs": epochs, "batch_size": batch_size}
     settings |= {"learning_rate": learning_rate, "sampling": sampling, "seed": seed}
     history = train(model, splits.train, **settings, **fit_options)

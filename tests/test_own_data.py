@@ -1,5 +1,7 @@
 """One's own data in place of a chapter's, and one line for each way in which they can be wrong."""
 
+import ast
+
 from kerasbook import contents, runner
 from kerasbook.data import OWN, DataError, load, own
 from kerasbook.data.own import cut
@@ -294,3 +296,9 @@ def test_chapter_3_trains_on_ones_own_pictures_and_answers(tmp_path):
     assert ended.value.code == 0
     (answer,) = predict(tmp_path / "out", [str(tmp_path / "pets" / "cat" / "0.png")], Wishes())
     assert {each["class"] for each in answer["classes"]} == {"cat", "dog"}
+
+
+def test_what_offers_data_of_ones_own_loads_them():
+    for page in contents.chapters().values():
+        if flags.own_kind(page):
+            assert "load(dataset" in ast.unparse(flags.main_of(page)), page.key
