@@ -1315,5 +1315,5 @@ if __name__ == "__main__":
 #
 # ## Where to go next
 #
-# [The next page](chapter7_lora.ipynb) fine-tunes a model that writes, by moving a few weights beside
-# it. And what was trained large can be made smaller and faster: [chapter 8](chapter8.ipynb).
+# [The next page](chapter7_lora.ipynb) fine-tunes a model that writes, by a few weights beside its
+# own. And what was trained large can be made smaller and faster: [chapter 8](chapter8.ipynb).
