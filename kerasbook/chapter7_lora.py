@@ -691,7 +691,7 @@ if __name__ == "__main__":
     small.layers[0].enable_lora(2)
     with tempfile.TemporaryDirectory() as folder:
         small.save(f"{folder}/small.keras")
-        loaded = keras.models.load_model(f"{folder}/small.keras").layers[0]
+        loaded = keras.models.load_model(f"{folder}/small.keras", safe_mode=True).layers[0]
     with tf.GradientTape() as tape:
         loss = tf.reduce_mean(loaded(np.ones((4, 5))) ** 2)
     pair = loaded.lora_kernel_a, loaded.lora_kernel_b

@@ -319,7 +319,7 @@ def test_guesses_about_a_network_that_tells_all_are_right():
 
 @pytest.mark.parametrize("sampling", ["poisson", "shuffled"])
 def test_main(monkeypatch, capsys, sampling):
-    monkeypatch.setattr(chapter, "load_fashion", lambda: made_up(120))
+    monkeypatch.setattr(chapter, "load", lambda name: made_up(120))
     result = chapter.main(sampling=sampling, sigma=0.5, epochs=3, batch_size=30, progress="none")
     assert set(result.scores) == {"validation", "test"}
     assert result.scores["test"]["accuracy"] > 0.2
@@ -328,7 +328,7 @@ def test_main(monkeypatch, capsys, sampling):
 
 
 def test_main_without_noise_promises_nothing(monkeypatch, capsys):
-    monkeypatch.setattr(chapter, "load_fashion", lambda: made_up(60))
+    monkeypatch.setattr(chapter, "load", lambda name: made_up(60))
     chapter.main(sigma=0.0, epochs=1, batch_size=20, progress="none")
     assert "ε = inf" in capsys.readouterr().out
 

@@ -193,7 +193,7 @@ print(table({{"chapter42_toy": {{"made_up": entry, "another": other}}}}))
     (book / "show.py").write_text(code)
     *_, first, second = kerasbook("show").splitlines()
     title = "[42, continued. A toy](chapters/chapter42_toy.ipynb)"
-    source = "[chapter42_toy.py](kerasbook/chapter42_toy.py)"
-    assert first == f"| {title} | {source} | made_up | test loss 0.500 ± 0.100 | 1 |"
+    source = "[source](kerasbook/chapter42_toy.py)"
+    assert first == f"| {title} | {source} | test loss 0.500 ± 0.100 | 1 |"
     flags = "`--slope 3`"
-    assert second == f"| {title} | {source} {flags} | another | test error 0.500 ± 0.100 | 1 |"
+    assert second == f"| {title} | {source} {flags} | test error 0.500 ± 0.100 | 1 |"

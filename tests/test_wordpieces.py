@@ -55,7 +55,7 @@ def test_rows_have_their_special_pieces_and_are_cut():
 
 
 def test_pieces_are_made_of_the_commonest_pairs():
-    pieces = wordpieces.make_pieces(["low lower lowest"] * 5, 20)
+    pieces = wordpieces.make_pieces(["low lower lowest"] * 5, 14)
     assert pieces[:5] == wordpieces.SPECIAL
     assert "low" in pieces
     assert wordpieces.split_pieces("lowest", pieces)[0] == "low"

@@ -99,12 +99,9 @@ class Spelling(dict):
         return self[number]
 
 
-SPELLINGS = {lower: Spelling(lower) for lower in (True, False)}
-
-
 def split_words(text: str, lower: bool = True) -> list[str]:
     """Returns the words and signs of a text, in the order in which they stand."""
-    return text.translate(SPELLINGS[lower]).split()
+    return text.translate(Spelling(lower)).split()
 
 
 # --- pieces ---------------------------------------------------------------------------------
