@@ -1081,7 +1081,7 @@ class SentenceHead(layers.Layer):
 
     def call(self, x, pieces, training=False):
         """Returns the logits."""
-        x = mean_of(x, pieces) if self.mean else self.pooler(x[:, 0])
+        x = mean_of(x, pieces) if self.pooler is None else self.pooler(x[:, 0])
         return self.logits(self.drop(x, training=training))
 
 
