@@ -1071,7 +1071,6 @@ class SentenceHead(layers.Layer):
     def __init__(self, classes, width, mean=False, dropout=0.1, **options):
         """Takes how many classes there are; mean: of all places, not a dense layer on the first."""
         super().__init__(**options)
-        self.mean = mean
         self.pooler = None if mean else layers.Dense(width, "tanh", name="pooler")
         self.drop = layers.Dropout(dropout)
         self.logits = layers.Dense(classes, kernel_initializer=small_numbers(), name="logits")
