@@ -568,8 +568,8 @@ def choices_shown(page) -> list[tuple[int, float, float]]:
 
 def test_writer_shows_keras_choices_and_takes_mine(opened):
     page = opened("writer")
+    page.click("#writer-text")  # ends what began by itself
     page.fill("#writer-text", "")
-    page.focus("#writer-text")
     page.keyboard.type("KING.\nThe quee")
     page.fill("#writer-temperature", "0.5")
     page.fill("#writer-topk", "5")

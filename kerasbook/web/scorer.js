@@ -1,6 +1,8 @@
-// The order of what search finds: chapters and the glossary, then exercises, then the reference.
+// The order of what search finds: chapters and the glossary, then exercises, then the reference,
+// but for the names of its functions.
 var Scorer = {
-  score: ([page, title, anchor, description, score]) => {
+  score: ([page, title, anchor, description, score, file, kind]) => {
+    if (kind === "object") return score + 10;
     if (page.endsWith("_exercises")) return score - 5;
     if (page.startsWith("chapters/") || page === "glossary") return score + 10;
     return page.startsWith("docs/") || page.startsWith("playgrounds/") ? score : score - 20;
