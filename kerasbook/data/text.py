@@ -20,6 +20,7 @@ class TextSplits(Splits):
     """Splits whose inputs are word numbers, x (n, length) int32, 0 after the end of a text."""
 
     vocabulary: tuple[str, ...] = ()  # the word of each number; made from the training part alone
+    parts_of_a_text = "words, of which {:,} are known"
 
     def encode(self, texts: Iterable[str]) -> np.ndarray:
         """Returns the texts as word numbers (n, length); an unknown word is 1."""
@@ -27,17 +28,17 @@ class TextSplits(Splits):
         return encode([split_words(text) for text in texts], self.vocabulary, length)
 
     def decode(self, row: Sequence[int] | np.ndarray) -> list[str]:
-        """Returns the words of one row of x, without the padding."""
+        """Returns the words or pieces of one row of x, without the padding."""
         return [self.vocabulary[number] for number in row if number != 0]
 
     def __str__(self) -> str:
-        """Return what the data set is, how many texts it has, and of how many words."""
+        """Return what the data set is, how many texts it has, and of how many words or pieces."""
         parts = {"train": self.train, "validation": self.validation, "test": self.test}
         counts = ", ".join(f"{len(part.x):,} {name}" for name, part in parts.items())
         length, known = self.train.x.shape[1], len(self.vocabulary)
         return (
-            f"{self.title} ({self.source}): {counts}; texts of up to {length} words, of which "
-            f"{known:,} are known; {in_words(len(self.classes or ()))} classes"
+            f"{self.title} ({self.source}): {counts}; texts of up to {length} "
+            f"{self.parts_of_a_text.format(known)}; {in_words(len(self.classes or ()))} classes"
         )
 
     __repr__ = __str__

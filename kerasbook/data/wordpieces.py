@@ -18,7 +18,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 
 from kerasbook.data import subwords
-from kerasbook.data.splits import DataError, in_words
+from kerasbook.data.splits import DataError
 from kerasbook.data.text import TextSplits
 
 import numpy as np
@@ -38,25 +38,11 @@ class PieceSplits(TextSplits):
     The vocabulary is the list of pieces.
     """
 
+    parts_of_a_text = "word pieces, out of {:,}"
+
     def encode(self, texts: Iterable[str]) -> np.ndarray:
         """Returns the texts as rows (n, length)."""
         return rows(list(texts), self.vocabulary, self.train.x.shape[1])
-
-    def decode(self, row: Sequence[int] | np.ndarray) -> list[str]:
-        """Returns the pieces of one row of x, without the padding."""
-        return [self.vocabulary[number] for number in row if number != 0]
-
-    def __str__(self) -> str:
-        """Return what the data set is, how many texts it has, and of how many pieces."""
-        parts = {"train": self.train, "validation": self.validation, "test": self.test}
-        counts = ", ".join(f"{len(part.x):,} {name}" for name, part in parts.items())
-        length, known = self.train.x.shape[1], len(self.vocabulary)
-        return (
-            f"{self.title} ({self.source}): {counts}; texts of up to {length} word pieces, out of "
-            f"{known:,}; {in_words(len(self.classes or ()))} classes"
-        )
-
-    __repr__ = __str__
 
 
 # --- characters -----------------------------------------------------------------------------
